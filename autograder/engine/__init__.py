@@ -1,0 +1,1 @@
+"""Judge and worker: graders run in one process, student code in another."""

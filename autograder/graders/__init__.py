@@ -1,0 +1,1 @@
+"""Hidden graders, one folder a session; only the judge process imports them."""
