@@ -1,4 +1,4 @@
-"""What students and graders both import: records, data, models, training, profiling, plots, seeding.
+"""What students and graders both import: records, data, models, training, profiling, plots.
 
 Importing this package (or any module of it) prints nothing and downloads nothing.
 """
