@@ -1,0 +1,319 @@
+"""What a grader sees as the student: a module whose functions run in a worker.
+
+    student.magnitude_mask(weight, sparsity=0.5)      a call; the value comes back
+    model = student.put(network)                      a live object over there, passed on as `model`
+    student.fit(model, train, val, 3); student.state(model)
+
+Whatever goes wrong over there is raised here as a StudentFailure.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
+
+from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
+from autograder.engine.channel.values import (
+    FUNCTION_NAMES,
+    Decoder,
+    Encoder,
+    Node,
+)
+from autograder.engine.failures import Refused, StudentError, StudentFailure, TimedOut
+from autograder.engine.workers import Worker
+from autograder.records import Outcome
+
+MAX_CALLBACKS = 100_000  # in one call
+MAX_TEXT = 2000
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An object that the judge put into a worker."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Handle:
+    """An object that the student's code returned and that stays in its worker.
+
+    Equal only to itself; use `student.call`, `student.invoke` and `student.get`.
+    """
+
+    name: str
+    type_name: str
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"a {self.type_name} of the student's is not a truth value")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """`torch.optim.<name>` over the parameters of a model in the worker, for `student.put`."""
+
+    name: str
+    model: Ref
+    options: dict[str, Any]
+
+
+@dataclass
+class Clock:
+    """The deadlines that hold now; requests to, and seconds spent waiting for, student code."""
+
+    test: float
+    exercise: float
+    submission: float
+    waited: float = 0.0
+    requests: int = 0
+
+    def extend(self, seconds: float) -> None:
+        """Add time that was ours: starting a worker."""
+        self.test += seconds
+        self.exercise += seconds
+
+    def deadline(self) -> float:
+        """The earliest deadline; raise TimedOut if it has passed."""
+        earliest = min(self.test, self.exercise, self.submission)
+        if time.monotonic() >= earliest:
+            raise TimedOut("your code did not finish within the time limit")
+        return earliest
+
+
+class Student:
+    """The student's module in one worker; created anew for every test, the worker is not."""
+
+    def __init__(
+        self, start: Callable[[], Worker], start_new: Callable[[], Worker], clock: Clock
+    ) -> None:
+        self._start = start
+        self._start_new = start_new
+        self._clock = clock
+        self._worker: Worker | None = None
+        self._refs = 0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._request({"op": "call", "name": name}, args, kwargs)
+
+        call.__name__ = name
+        return call
+
+    # ---- objects -----------------------------------------------------------------------------
+
+    def put(self, value: object) -> Ref:
+        """Make a live copy of `value` in the worker; the same Ref is the same object."""
+        self._refs += 1
+        ref = Ref(f"r{self._refs}-{id(self):x}")
+        self._request({"op": "put", "ref": ref.name}, value=value)
+        return ref
+
+    def fetch(self, ref: Ref) -> Any:
+        """Read the present value of what was put."""
+        return self._request({"op": "fetch", "ref": ref.name})
+
+    def state(self, ref: Ref) -> dict[str, Tensor]:
+        """The present `state_dict` of a module that was put."""
+        state = self._request({"op": "state", "ref": ref.name})
+        if not isinstance(state, dict):
+            raise Refused("your code broke the grader's channel: a state is not a dict")
+        return state
+
+    def modes(self, ref: Ref) -> dict[str, bool]:
+        """Name of each submodule -> whether it is in training mode."""
+        modes: dict[str, bool] = self._request({"op": "modes", "ref": ref.name})
+        return modes
+
+    def hook_count(self, ref: Ref) -> int:
+        """Number of hooks in the module tree, global forward hooks included."""
+        count: int = self._request({"op": "hooks", "ref": ref.name})
+        return count
+
+    def rng_fingerprint(self) -> str:
+        """A digest of the global generators of torch, NumPy and random."""
+        digest: str = self._request({"op": "generators"})
+        return digest
+
+    def get(self, handle: Handle, name: str) -> Any:
+        """Read a public attribute."""
+        return self._request({"op": "get", "handle": handle.name, "name": _public(name)})
+
+    def call(self, handle: Handle | Ref, *args: Any, **kwargs: Any) -> Any:
+        """Call a callable object, for example a returned model."""
+        return self._request({"op": "call", "handle": handle.name}, args, kwargs)
+
+    def invoke(self, handle: Handle | Ref, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a public method."""
+        header = {"op": "call", "handle": handle.name, "name": _public(method)}
+        return self._request(header, args, kwargs)
+
+    def vjp(
+        self, name: str, args: Sequence[Any], cotangent: Tensor, wrt: Sequence[int] = (0,)
+    ) -> tuple[Any, tuple[Tensor, ...]]:
+        """Call a function and backpropagate `cotangent`: (output, gradients of args[wrt])."""
+        header = {"op": "vjp", "name": name, "wrt": list(wrt)}
+        result = self._request(header, tuple(args), {}, cotangent=cotangent)
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise Refused("your code broke the grader's channel: no gradients came back")
+        return result[0], result[1]
+
+    def fresh(self) -> Student:
+        """The same code in a new worker, which knows nothing of what happened in this one."""
+        return Student(self._start_new, self._start_new, self._clock)
+
+    # ---- requests ----------------------------------------------------------------------------
+
+    def _request(
+        self,
+        header: dict[str, Any],
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        **values: Any,
+    ) -> Any:
+        self._clock.requests += 1
+        if self._worker is None or self._worker.ended is not None:
+            started = time.monotonic()
+            self._worker = self._start()
+            self._clock.extend(time.monotonic() - started)
+        worker = self._worker
+        encoder = JudgeEncoder()
+        if args is not None:
+            header["args"] = encoder.encode([list(args), dict(kwargs or {})])
+        for name, value in values.items():
+            header[name] = encoder.encode(value)
+        number = secrets.randbits(48)
+        deadline = self._clock.deadline()
+        started = time.monotonic()
+        try:
+            worker.send({**header, "id": number}, encoder.buffers, deadline)
+            return self._answer(worker, number, encoder.callbacks, deadline)
+        except StudentFailure as failure:
+            if not isinstance(failure, StudentError):
+                worker.close()  # nothing that it says from now on can be trusted to fit
+            raise
+        finally:
+            self._clock.waited += time.monotonic() - started
+
+    def _answer(
+        self, worker: Worker, number: int, callbacks: list[Callable[..., Any]], deadline: float
+    ) -> Any:
+        for _ in range(MAX_CALLBACKS):
+            frame = worker.receive(deadline)
+            header = frame.header
+            try:
+                if header.get("id") != number:
+                    raise FrameError("an answer to nothing that was asked")
+                if header.get("op") == "value":
+                    return _decoder(frame).decode(header.get("value"))
+                if header.get("op") == "error":
+                    raise student_error(header)
+                if header.get("op") != "callback":
+                    raise FrameError("an unknown message")
+                reply, buffers = _run_callback(frame, callbacks)
+            except FrameError as error:
+                raise Refused(f"your code broke the grader's channel: {error}") from None
+            worker.send({**reply, "id": number}, buffers, deadline)
+        raise Refused("your code called the grader's function too often")
+
+
+class JudgeEncoder(Encoder):
+    """Sends references, callbacks and the other forms that only the judge may send."""
+
+    def __init__(self) -> None:
+        super().__init__(FrameLimits().body_bytes)
+        self.callbacks: list[Callable[..., Any]] = []
+
+    def opaque(self, value: object, depth: int) -> Node:
+        """Return the node of a reference, optimiser, loader, stock function or callback."""
+        if isinstance(value, Ref | Handle):
+            return {"$": "ref", "v": value.name}
+        if isinstance(value, Optimizer):
+            return {
+                "$": "optimizer",
+                "v": self.encode([value.name, value.model, value.options], depth),
+            }
+        if isinstance(value, DataLoader):
+            return {"$": "loader", "v": self.encode(_loader_parts(value), depth)}
+        if callable(value) and value in FUNCTION_NAMES:
+            return {"$": "function", "v": FUNCTION_NAMES[value]}
+        if callable(value) and not isinstance(value, nn.Module | type):
+            self.callbacks.append(value)
+            return {"$": "callback", "v": len(self.callbacks) - 1}
+        raise TypeError(f"a {type(value).__name__} cannot be sent to a worker")
+
+
+def _loader_parts(loader: DataLoader[Any]) -> list[Any]:
+    """Tensors, batch size, seed (None: in order) and drop_last of a loader of tensors."""
+    if not isinstance(loader.dataset, TensorDataset):
+        raise TypeError("only a DataLoader over a TensorDataset can be sent to a worker")
+    seed = None
+    if isinstance(loader.sampler, RandomSampler):
+        seed = loader.generator.initial_seed() if loader.generator is not None else 0
+    return [list(loader.dataset.tensors), loader.batch_size, seed, loader.drop_last]
+
+
+def _run_callback(
+    frame: Frame, callbacks: list[Callable[..., Any]]
+) -> tuple[dict[str, Any], Sequence[memoryview]]:
+    """Run one function of the judge; its exceptions cross as a plain text."""
+    index = frame.header.get("callback")
+    if type(index) is not int or not 0 <= index < len(callbacks):
+        raise FrameError("a call of a function that was never passed")
+    arguments = _decoder(frame).decode(frame.header.get("args"))
+    if not (
+        isinstance(arguments, list)
+        and len(arguments) == 2
+        and isinstance(arguments[0], list)
+        and isinstance(arguments[1], dict)
+        and all(isinstance(name, str) for name in arguments[1])
+    ):
+        raise FrameError("a call with arguments of an unknown form")
+    encoder = Encoder(FrameLimits().body_bytes)
+    try:
+        value = encoder.encode(callbacks[index](*arguments[0], **arguments[1]))
+    except Exception as error:
+        text = str(error) if isinstance(error, CallbackError) else "the grader's function failed"
+        return {"op": "error", "text": text}, []
+    return {"op": "value", "value": value}, encoder.buffers
+
+
+class CallbackError(Exception):
+    """Raised by a judge's callback to tell the student's code something."""
+
+
+def _decoder(frame: Frame) -> Decoder:
+    return Decoder(frame.buffers, {"handle": _handle})
+
+
+def _handle(decoder: Decoder, node: dict[str, Any]) -> Handle:
+    return Handle(decoder.text(node, "v")[:40], decoder.text(node, "type")[:100])
+
+
+def student_error(header: dict[str, Any]) -> StudentFailure:
+    """The failure that an error frame reports; every field is the student's word."""
+    fields = {name: header.get(name) for name in ("kind", "text", "where", "traceback")}
+    if not all(isinstance(value, str) for value in fields.values()):
+        return Refused("your code broke the grader's channel: an error of an unknown form")
+    kind, text, where, trace = (str(value)[: 4 * MAX_TEXT] for value in fields.values())
+    value_error = header.get("value_error") is True
+    error = StudentError(kind[:100], text[:MAX_TEXT], where[:200], value_error, trace)
+    if kind == "MemoryError":
+        error.outcome = Outcome.OUT_OF_MEMORY
+    elif kind == "PermissionError" or (kind == "ImportError" and "while this session is" in text):
+        error.outcome = Outcome.REFUSED
+    return error
+
+
+def _public(name: str) -> str:
+    if name.startswith("_"):
+        raise AttributeError(f"{name} is not public")
+    return name
