@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 SCHEMA_VERSION = 1
 
@@ -83,7 +84,7 @@ class Isolation:
     with its reason.
     """
 
-    level: str = "process"
+    level: Literal["process", "partial", "strict"] = "process"
     mechanisms: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 

@@ -27,10 +27,11 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import torch
-from gradescope_utils.autograder_utils.decorators import number, visibility, weight
+from gradescope_utils.autograder_utils import decorators as gradescope
 from torch import Tensor
 
 from autograder.engine.failures import StudentError, StudentFailure
+from autograder.records import Visibility
 
 __all__ = [
     "Draws",
@@ -64,6 +65,21 @@ T = TypeVar("T")
 
 
 # ---- markers -------------------------------------------------------------------------------
+
+
+def weight(value: float) -> Callable[[Grader], Grader]:
+    """Gradescope's decorator: the test's share of its exercise's points, 1 by default."""
+    return gradescope.weight(value)  # type: ignore[no-any-return]
+
+
+def number(value: str) -> Callable[[Grader], Grader]:
+    """Gradescope's decorator: the place of the test in its list."""
+    return gradescope.number(value)  # type: ignore[no-any-return]
+
+
+def visibility(value: Visibility | str) -> Callable[[Grader], Grader]:
+    """Gradescope's decorator: when the student sees the test; by default the exercise's."""
+    return gradescope.visibility(Visibility(value))  # type: ignore[no-any-return]
 
 
 def exercise(exercise_id: str) -> Callable[[Grader], Grader]:

@@ -22,9 +22,11 @@ class WorkerLimits:
 
     memory_bytes: int
     cpu_seconds: int
-    file_bytes: int = 256 << 20
+    file_bytes: int = 64 << 20
+    scratch_bytes: int = 256 << 20
     reply_bytes: int = 256 << 20
     open_files: int = 256
+    output_bytes: int = 64 << 10
 
 
 class Control:

@@ -24,10 +24,11 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from autograder.course import Exercise, Limits, Session
-from autograder.engine.control import Control, WorkerLimits
+from autograder.course import Exercise
+from autograder.engine.control import Control
 from autograder.engine.failures import Died, StudentError, StudentFailure, TimedOut
 from autograder.engine.points import exercise_result
+from autograder.engine.spec import LEVELS, JudgeSpec, Progress
 from autograder.engine.student import Clock, Student, student_error
 from autograder.engine.workers import Worker, Workers, ZygoteWorkers
 from autograder.errors import EngineError
@@ -51,35 +52,8 @@ PYTEST_OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class JudgeSpec:
-    """Everything that a judge needs to know besides the submissions."""
-
-    course_id: str
-    session: Session
-    limits: Limits
-    tests: tuple[str, ...]  # folders or files with graders
-    secret: bytes
-    only: tuple[str, ...] = ()  # exercise ids; empty: all
-    data_root: str = ""  # COURSE_DATA for graders that use real data
-
-    @property
-    def exercises(self) -> tuple[Exercise, ...]:
-        """The exercises to be graded, in the course's order."""
-        return tuple(e for e in self.session.exercises if not self.only or e.id in self.only)
-
-
-Progress = Callable[[str, str], None]
-"""Called with a student's name and the exercise that begins."""
-
-
-def worker_limits(limits: Limits) -> WorkerLimits:
-    """The limits of one worker process."""
-    return WorkerLimits(
-        memory_bytes=limits.memory_mb << 20,
-        cpu_seconds=int(limits.submission_seconds) + 10,
-        reply_bytes=limits.reply_mb << 20,
-    )
+class GraderError(EngineError):
+    """The graders themselves are broken: trying again would not help."""
 
 
 # ---- one submission --------------------------------------------------------------------------
@@ -137,6 +111,7 @@ class ExerciseRun:
             raise self._last_failure
         worker = self._pool.take()
         self._workers.append(worker)
+        self._check_isolation(worker.isolation)
         self.run.workers += 1
         self.run.isolation = self.run.isolation or worker.isolation
         try:
@@ -146,6 +121,15 @@ class ExerciseRun:
             worker.close()
             raise
         return worker
+
+    def _check_isolation(self, isolation: Isolation) -> None:
+        required = self._spec.require_isolation
+        if LEVELS.index(isolation.level) < LEVELS.index(required):
+            missing = "; ".join(isolation.missing)
+            raise GraderError(
+                f"isolation {required!r} is required, this machine gives {isolation.level!r}: "
+                f"{missing} (see `autograder doctor`)"
+            )
 
     def _load(self, worker: Worker, module: str) -> None:
         limits = self._spec.limits
@@ -209,10 +193,6 @@ def _import_failure(module: str, answer: dict[str, Any]) -> StudentFailure:
 
 
 # ---- the pytest plugin -----------------------------------------------------------------------
-
-
-class GraderError(EngineError):
-    """The graders themselves are broken: trying again would not help."""
 
 
 class JudgePlugin:
@@ -513,7 +493,7 @@ def main(connection_fd: int, control: Control) -> None:
         while (submission := connection.recv()) is not None:
             yield submission
 
-    workers = ZygoteWorkers(control, worker_limits(spec.limits))
+    workers = ZygoteWorkers(control, spec.worker_limits)
     status = 0
     try:
         run(

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from autograder.engine.control import Control, clean_environment
 from autograder.engine.points import exercise_result
+from autograder.engine.spec import JudgeSpec, Progress
 from autograder.errors import EngineError
 from autograder.records import Outcome, Report, TestResult
 
 if TYPE_CHECKING:
-    from autograder.engine.judge import JudgeSpec, Progress
     from autograder.intake.submission import Submission
 
 MAX_ATTEMPTS = 2  # for one submission, when its judge dies
@@ -60,10 +60,10 @@ def grade(
 def _grade_here(
     spec: JudgeSpec, submissions: Iterable[Submission], deliver: Deliver, progress: Progress
 ) -> None:
-    from autograder.engine.judge import run, worker_limits
+    from autograder.engine.judge import run
     from autograder.engine.workers import SpawnedWorkers
 
-    workers = SpawnedWorkers(worker_limits(spec.limits), spec.session.withhold)
+    workers = SpawnedWorkers(spec.worker_limits, spec.session.withhold, spec.without)
     run(spec, workers, iter(submissions), deliver, progress)
 
 
@@ -76,9 +76,9 @@ class _Judge:
 class _Zygote:
     """A running zygote process and the socket that it obeys."""
 
-    def __init__(self, withhold: Sequence[str]) -> None:
+    def __init__(self, withhold: Sequence[str], without: Sequence[str]) -> None:
         ours, theirs = socket.socketpair()
-        arguments = f"{theirs.fileno()}, {list(withhold)!r}"
+        arguments = f"{theirs.fileno()}, {list(withhold)!r}, {list(without)!r}"
         code = f"from autograder.engine.zygote import main; main({arguments})"
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", code],
@@ -151,7 +151,7 @@ class _Pool:
 
     def _start_judge(self) -> None:
         if self._zygote is None:
-            self._zygote = _Zygote(self._spec.session.withhold)
+            self._zygote = _Zygote(self._spec.session.withhold, self._spec.without)
         connection = self._zygote.fork_judge()
         connection.send(self._spec)
         judge = _Judge(connection)

@@ -22,13 +22,12 @@ def main() -> None:
 
     for name in WARM:
         importlib.import_module(name)
-    from autograder.engine import confinement, worker
+    from autograder.engine import wall, worker
     from autograder.engine.channel.frames import FrameLimits
     from autograder.engine.control import WorkerLimits
 
     limits = WorkerLimits(**settings["limits"])
     scratch = Path(settings["scratch"])
-    os.chdir(scratch)
-    confinement.prepare(settings["withhold"])
-    isolation = confinement.confine(scratch, limits, channel.fileno())
+    prepared = wall.prepare(settings["withhold"], settings["without"])
+    isolation = wall.confine(prepared, scratch, limits, channel.fileno(), os.getpid())
     worker.run(channel, FrameLimits(body_bytes=limits.reply_bytes), isolation)

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,13 +25,16 @@ from autograder.engine.channel import frames
 from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
 from autograder.engine.control import Control, WorkerLimits, clean_environment
 from autograder.engine.failures import Died, OutOfMemory, Refused, StudentFailure, TimedOut
+from autograder.engine.sandbox import scratch
 from autograder.errors import EngineError
 from autograder.records import Isolation
 
 START_SECONDS = 60.0  # for a worker to say hello; an interpreter that imports torch anew is slow
 EXIT_SECONDS = 10.0
 WATCH_SECONDS = 0.05  # between two looks at memory and output
-OUTPUT_KEPT = 16_000  # bytes of the worker's output that the teaching assistant can read
+COUNT_SECONDS = 0.5  # between two counts of what lies in the scratch folder
+MAX_SCRATCH_ENTRIES = 2_000
+MIN_FREE_BYTES = 256 << 20  # on the scratch folder's file system, whoever filled it
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Worker:
         self._selector.register(self.output, selectors.EVENT_READ)
         self._deadline = 0.0
         self._next_look = 0.0
+        self._next_count = 0.0
         self.greeted = False
 
     def send(self, header: dict[str, Any], buffers: Sequence[memoryview], deadline: float) -> None:
@@ -131,7 +134,7 @@ class Worker:
             self._selector.close()
             self.sock.close()
             os.close(self.output)
-            remove_scratch(self.scratch)
+            scratch.remove(self.scratch)
         return self.ended
 
     def text(self) -> str:
@@ -149,10 +152,18 @@ class Worker:
             if resident_bytes(self.process.pid) > self.limits.memory_bytes:
                 megabytes = self.limits.memory_bytes >> 20
                 raise OutOfMemory(f"your code needed more than {megabytes} MB of memory")
+            if now >= self._next_count:
+                self._next_count = now + COUNT_SECONDS
+                self._check_disk()
         self._selector.modify(self.sock, event)
         ready = self._selector.select(min(WATCH_SECONDS, self._deadline - now))
         if any(key.fileobj == self.output for key, _ in ready):
             self._drain()
+
+    def _check_disk(self) -> None:
+        usage = scratch.measure(self.scratch, self.limits.scratch_bytes, MAX_SCRATCH_ENTRIES)
+        if usage.exceeded or usage.free_bytes < MIN_FREE_BYTES:
+            raise Refused("your code filled its scratch folder")
 
     def _drain(self) -> None:
         while True:
@@ -164,7 +175,7 @@ class Worker:
                 with contextlib.suppress(KeyError, ValueError):
                     self._selector.unregister(self.output)
                 return
-            room = OUTPUT_KEPT - len(self.written)
+            room = self.limits.output_bytes - len(self.written)
             self.written += data[:room]
             self.flood += len(data[room:]) if room < len(data) else 0
             if self.flood:
@@ -191,16 +202,6 @@ def resident_bytes(pid: int) -> int:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
-
-
-def make_scratch() -> Path:
-    """A new private folder for one worker."""
-    return Path(tempfile.mkdtemp(prefix="worker-"))
-
-
-def remove_scratch(folder: Path) -> None:
-    """Remove a scratch folder after its worker is dead."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Workers(Protocol):
@@ -239,6 +240,7 @@ class ZygoteWorkers:
         self._control = control
         self._limits = limits
         self._control.sock.settimeout(EXIT_SECONDS)
+        self._base = scratch.make_base(Path(tempfile.gettempdir()))
         self._ended: dict[int, Ended] = {}
         self._spare: Worker | None = None
 
@@ -251,16 +253,17 @@ class ZygoteWorkers:
         return worker
 
     def close(self) -> None:
-        """Kill the spare worker."""
+        """Kill the spare worker and remove the scratch folders."""
         if self._spare is not None:
             self._spare.close()
             self._spare = None
+        scratch.remove(self._base)
 
     def _fork(self) -> Worker:
         ours, theirs = socket.socketpair()
         output, write_end = os.pipe()
-        scratch = make_scratch()
-        message = {"op": "worker", "scratch": str(scratch), "limits": asdict(self._limits)}
+        folder = scratch.make(self._base)
+        message = {"op": "worker", "scratch": str(folder), "limits": asdict(self._limits)}
         try:
             self._control.send(message, (theirs.fileno(), write_end))
             while "pid" not in (reply := self._receive()):
@@ -272,7 +275,7 @@ class ZygoteWorkers:
             os.close(write_end)
         (pidfd,) = self._control.fds(1)
         process = ForkedProcess(reply["pid"], pidfd, self._wait)
-        return Worker(process, ours, output, scratch, self._limits)
+        return Worker(process, ours, output, folder, self._limits)
 
     def _receive(self) -> dict[str, Any]:
         message = self._control.receive()
@@ -313,19 +316,24 @@ class SpawnedProcess:
 class SpawnedWorkers:
     """Workers started one by one: slower by the import of torch, otherwise the same."""
 
-    def __init__(self, limits: WorkerLimits, withhold: Sequence[str]) -> None:
+    def __init__(
+        self, limits: WorkerLimits, withhold: Sequence[str], without: Sequence[str] = ()
+    ) -> None:
         self._limits = limits
         self._withhold = list(withhold)
+        self._without = list(without)
+        self._base = scratch.make_base(Path(tempfile.gettempdir()))
 
     def take(self) -> Worker:
         """Start an interpreter and wait until it has said hello."""
         ours, theirs = socket.socketpair()
         output, write_end = os.pipe()
-        scratch = make_scratch()
+        folder = scratch.make(self._base)
         settings: dict[str, Any] = {
-            "scratch": str(scratch),
+            "scratch": str(folder),
             "limits": asdict(self._limits),
             "withhold": self._withhold,
+            "without": self._without,
         }
         code = "from autograder.engine.spawned import main; main()"
         share: dict[str, Any] = {}
@@ -348,9 +356,10 @@ class SpawnedWorkers:
             popen.stdin.close()
         theirs.close()
         os.close(write_end)
-        worker = Worker(SpawnedProcess(popen), ours, output, scratch, self._limits)
+        worker = Worker(SpawnedProcess(popen), ours, output, folder, self._limits)
         worker.greet()
         return worker
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Remove the scratch folders."""
+        scratch.remove(self._base)

@@ -20,20 +20,21 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from autograder.engine import confinement
+from autograder.engine import sandbox, wall
 from autograder.engine.control import Control, WorkerLimits
+from autograder.engine.sandbox import Prepared
 
 
 class Zygote:
     """Serves control sockets until the first one, the command line's, is closed."""
 
-    def __init__(self, control: Control, become_judge: Callable[[int, int], None]) -> None:
+    def __init__(self, control: Control, prepared: Prepared) -> None:
         self._root = control
-        self._become_judge = become_judge
+        self._prepared = prepared
+        self._forks = 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(control.sock, selectors.EVENT_READ, control)
         self._children: dict[int, tuple[int, Control]] = {}  # pidfd -> (pid, who asked)
@@ -69,7 +70,7 @@ class Zygote:
         if pid == 0:
             with _never_return():
                 self._forget({connection, its})
-                self._become_judge(connection, its)
+                become_judge(connection, its)
         os.close(connection)
         os.close(its)
         judge = Control(socket.socket(fileno=ours))
@@ -78,11 +79,12 @@ class Zygote:
 
     def _fork_worker(self, control: Control, message: dict[str, Any]) -> None:
         channel, output = control.fds(2)
+        self._forks += 1
         pid = os.fork()
         if pid == 0:
             with _never_return():
-                self._forget({channel, output})
-                become_worker(channel, output, message)
+                self._selector.close()
+                become_worker(self._prepared, channel, output, message, self._forks)
         os.close(channel)
         os.close(output)
         self._announce(pid, control)
@@ -125,23 +127,20 @@ class _never_return(contextlib.AbstractContextManager[None]):  # noqa: N801 - re
         os._exit(70)
 
 
-def become_worker(channel: int, output: int, message: dict[str, Any]) -> None:
+def become_worker(
+    prepared: Prepared, channel: int, output: int, message: dict[str, Any], slot: int
+) -> None:
     """Confine this process and serve the student's modules on `channel`."""
     from autograder.engine import worker
     from autograder.engine.channel.frames import FrameLimits
 
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.close(null)
-    os.close(output)
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
     limits = WorkerLimits(**message["limits"])
     scratch = Path(message["scratch"])
-    os.chdir(scratch)
-    isolation = confinement.confine(scratch, limits, channel)
+    isolation = wall.confine(prepared, scratch, limits, channel, slot)
     worker.run(socket.socket(fileno=channel), FrameLimits(body_bytes=limits.reply_bytes), isolation)
 
 
@@ -156,13 +155,14 @@ WARM = ("autograder.engine.worker", "shared.models", "shared.probes", "shared.da
 """Imported before the first fork; what every worker of every session may use."""
 
 
-def main(control_fd: int, withhold: list[str]) -> None:
+def main(control_fd: int, withhold: list[str], without: list[str]) -> None:
     """Import everything heavy, then serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command line
     for name in WARM:
         importlib.import_module(name)
-    confinement.prepare(withhold)
+    sandbox.hide_memory()
+    prepared = wall.prepare(withhold, without)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page of the heap
-    Zygote(Control(socket.socket(fileno=control_fd)), become_judge).serve()
+    Zygote(Control(socket.socket(fileno=control_fd)), prepared).serve()
     os._exit(0)

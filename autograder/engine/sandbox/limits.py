@@ -1,0 +1,135 @@
+"""Resource limits of a worker and its environment, on every POSIX system."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+if sys.platform != "win32":
+    import resource
+
+_MIB = 1024**2
+_GIB = 1024**3
+_LINUX_ONLY = {"MSGQUEUE": 0, "SIGPENDING": 256, "NICE": 0, "RTPRIO": 0}
+_RESERVED = 16 * _GIB  # address space that threads reserve and never touch
+_ELBOW_ROOM = 4096  # threads of the user's other programs while a worker runs
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker may use; the kernel enforces it.
+
+    `cpu_seconds` counts all threads: a signal then, the end one second later. `memory_bytes`
+    bounds private writable memory beyond what the worker was forked with (None: no bound);
+    `file_bytes` one file; `threads` only what belongs to the worker's own user.
+    """
+
+    cpu_seconds: int
+    memory_bytes: int | None = None
+    file_bytes: int = 64 * _MIB
+    open_files: int = 256
+    threads: int = 256
+
+
+def apply(limits: Limits, threads: int | None) -> tuple[str, ...]:
+    """Set the limits on this process, for good; returns those that the system did not take.
+
+    `threads` bounds the threads of this process's *user* (None: no bound).
+    """
+    refused = []
+    for name, soft, hard in _wanted(limits, threads):
+        number = getattr(resource, f"RLIMIT_{name}", None)
+        if number is None or not _lower(number, soft, hard):
+            refused.append(name)
+    return tuple(refused)
+
+
+def _wanted(limits: Limits, threads: int | None) -> Iterator[tuple[str, int, int]]:
+    yield "CPU", limits.cpu_seconds, limits.cpu_seconds + 1
+    for name, value in {
+        "FSIZE": limits.file_bytes,
+        "NOFILE": limits.open_files,
+        "CORE": 0,
+        "MEMLOCK": 0,
+        "STACK": 64 * _MIB,
+    }.items():
+        yield name, value, value
+    if threads is not None:
+        yield "NPROC", threads, threads
+    if sys.platform == "linux":
+        for name, value in _LINUX_ONLY.items():
+            yield name, value, value
+    if limits.memory_bytes is not None:
+        size, data = _memory()
+        private = data + limits.memory_bytes
+        yield "DATA", private, private
+        address_space = size + 2 * limits.memory_bytes + _RESERVED
+        yield "AS", address_space, address_space
+
+
+def _lower(number: int, soft: int, hard: int) -> bool:
+    """Set a limit, never above the present one, which is lower for a reason."""
+    now_soft, now_hard = resource.getrlimit(number)
+    try:
+        resource.setrlimit(number, (_smaller(soft, now_soft), _smaller(hard, now_hard)))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _smaller(wanted: int, now: int) -> int:
+    return wanted if now == resource.RLIM_INFINITY else min(wanted, now)
+
+
+def _memory() -> tuple[int, int]:
+    """Address space and private writable memory of this process in bytes; 0 where unknown."""
+    try:
+        descriptor = os.open("/proc/self/statm", os.O_RDONLY)
+    except OSError:
+        return 0, 0
+    fields = os.read(descriptor, 256).split()
+    os.close(descriptor)
+    page = resource.getpagesize()
+    return int(fields[0]) * page, int(fields[5]) * page
+
+
+def user_threads(uid: int) -> int | None:
+    """A bound on threads for a user who also runs other programs: those it has now and room.
+
+    Counted once, in the zygote: a bound so wide ends a bomb, and no honest worker meets it.
+    """
+    total = 0
+    try:
+        folders = [entry for entry in os.scandir("/proc") if entry.name.isdigit()]
+    except OSError:
+        return None
+    for folder in folders:
+        try:
+            if folder.stat().st_uid == uid:
+                total += len(os.listdir(f"{folder.path}/task"))  # noqa: PTH208
+        except OSError:  # it ended meanwhile
+            continue
+    return total + _ELBOW_ROOM
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """The whole environment of a zygote or worker: settings that libraries need, no secrets.
+
+    Every file that a library wants to keep goes to `scratch`.
+    """
+    passed = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    kept = {name: os.environ[name] for name in (*passed, *threads) if name in os.environ}
+    folder = str(scratch)
+    return kept | {
+        "HOME": folder,
+        "TMPDIR": folder,
+        "XDG_CACHE_HOME": folder,
+        "MPLCONFIGDIR": folder,
+        "TORCHINDUCTOR_CACHE_DIR": folder,
+        "MPLBACKEND": "Agg",
+        "PATH": "/usr/bin:/bin",
+    }

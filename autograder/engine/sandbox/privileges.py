@@ -1,0 +1,148 @@
+"""What a worker may do as a process: whose rights it has, what it inherits, when it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from autograder.engine.sandbox import kernel
+
+CAP_CHOWN, CAP_DAC_READ_SEARCH, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = 0, 2, 6, 7, 8
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 1, 4, 8
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_CAPABILITY_VERSION_3 = 0x20080522
+_SIGKILL = 9
+
+# Ranges that systemd's list of user ids leaves unassigned; the second one for containers that map
+# only the first 65,536 ids.
+_ID_RANGES = ((1_900_000_000, 1_000_000), (60_578, 606))
+
+
+class User(NamedTuple):
+    """An unprivileged user and group that belong to one worker at a time."""
+
+    uid: int
+    gid: int
+
+
+def worker_user(slot: int) -> User:
+    """The user of the worker number `slot` (0 or more), from ids that no account uses.
+
+    Two workers alive at the same time must have different slots.
+    """
+    mapped = _mapped_ids()
+    for base, count in _ID_RANGES:
+        if any(low <= base and base + count <= low + size for low, size in mapped):
+            return User(base + slot % count, base + slot % count)
+    low, size = mapped[-1]
+    return User(low + size - 1 - slot % size, low + size - 1 - slot % size)
+
+
+def _mapped_ids() -> list[tuple[int, int]]:
+    """(first id, count) of the user ids that exist in this user namespace."""
+    try:
+        lines = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return [(0, 2**32 - 1)]
+    return [(int(line.split()[0]), int(line.split()[2])) for line in lines]
+
+
+def capabilities() -> int:
+    """Effective capabilities of this process as a bit set (Linux)."""
+    header = kernel.buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0))
+    data = kernel.buffer(bytes(24))
+    kernel.library_call("capget", kernel.address(header), kernel.address(data))
+    low, high = struct.unpack("=I8xI8x", data.raw)
+    return int(low | high << 32)
+
+
+def keep_capabilities(wanted: int) -> None:
+    """Reduce the effective and permitted sets to `wanted`, the inheritable one to none."""
+    low, high = wanted & 0xFFFFFFFF, wanted >> 32
+    header = kernel.buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0))
+    data = kernel.buffer(struct.pack("=6I", low, low, 0, high, high, 0))
+    kernel.library_call("capset", kernel.address(header), kernel.address(data))
+
+
+def drop_bounding_set() -> None:
+    """Empty the sets that a later program could regain capabilities from; needs CAP_SETPCAP."""
+    with contextlib.suppress(OSError):  # EINVAL: beyond the last capability of this kernel
+        for number in range(64):
+            kernel.prctl(_PR_CAPBSET_DROP, number)
+    with contextlib.suppress(OSError):  # before Linux 4.3 there is no ambient set
+        kernel.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+
+
+def become(user: User, kept: int = 0) -> None:
+    """Change from root to `user` for good, keeping only the capabilities `kept`."""
+    if kept:
+        kernel.prctl(_PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
+
+
+def forbid_new_privileges() -> None:
+    """Set no_new_privs: no program can give this process more rights; raises OSError."""
+    kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def hide_memory() -> None:
+    """Close this process's memory, environment and descriptors in `/proc` to other processes.
+
+    Also for the judge and the zygote; there is no core dump either. Does nothing outside Linux.
+    """
+    if sys.platform == "linux":
+        kernel.prctl(_PR_SET_DUMPABLE, 0)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it ends.
+
+    Set it after the last change of user, which clears it, and check the parent afterwards.
+    """
+    kernel.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+
+
+def leave_network() -> None:
+    """Move to a network namespace of its own, with no interface that is up; raises OSError."""
+    try:
+        kernel.library_call("unshare", _CLONE_NEWNET)
+    except OSError:
+        kernel.library_call("unshare", _CLONE_NEWUSER | _CLONE_NEWNET)
+
+
+def new_session() -> None:
+    """Become leader of a new session and process group, unless it is one already."""
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+
+
+def close_all_but(kept: Collection[int]) -> None:
+    """Close every descriptor that is not in `kept`."""
+    for first, last in _gaps(kept):
+        _close_range(first, last)
+
+
+def _gaps(kept: Collection[int]) -> Iterator[tuple[int, int]]:
+    start = 0
+    for descriptor in sorted(kept):
+        if descriptor > start:
+            yield start, descriptor - 1
+        start = descriptor + 1
+    yield start, 2**31 - 1
+
+
+def _close_range(first: int, last: int) -> None:
+    try:
+        kernel.call("close_range", first, last, 0)
+    except OSError:  # before Linux 5.9, or not Linux
+        os.closerange(first, min(last, os.sysconf("SC_OPEN_MAX") - 1) + 1)

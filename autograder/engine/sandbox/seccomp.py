@@ -1,0 +1,316 @@
+"""A seccomp filter: which system calls a worker may make, as an allow-list.
+
+Written as a small assembler for classic BPF (Linux `Documentation/userspace-api/seccomp_filter`),
+so that nothing needs to be installed. The program is assembled once; the only thing that a fork
+adds is its own process id, patched into the finished bytes.
+
+What a call that is not allowed gets, and why:
+
+* **EPERM** for what student code may try in good faith (a subprocess, a download): it becomes a
+  `PermissionError` that can be read and handled.
+* **ENOSYS** for numbers that did not exist when this table was made, and for `clone3` and
+  `openat2`, whose flags lie in memory that a filter cannot read: libraries then fall back to the
+  older call.
+* **kill** for what no library calls by accident: reaching into other processes, mounts, kernel
+  modules, keyrings, and any other machine's calling convention. The signal SIGSYS tells the judge.
+* **success without effect** for modes and times of files: Landlock does not cover them, so they
+  would reach outside the scratch folder, yet `shutil.copy` in good faith should not fail. The same
+  holds for pinning a thread to a core, a hint, where the filter cannot know whose thread it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from autograder.engine.sandbox import kernel
+from autograder.engine.sandbox.syscalls import LAST_KNOWN
+
+ALLOW = 0x7FFF0000
+KILL = 0x80000000
+_FAIL = 0x00050000
+
+
+def fail(number: int) -> int:
+    """Verdict that makes the call return the error `number`; 0 is success without effect."""
+    return _FAIL | number
+
+
+IGNORE = fail(0)
+DENY = fail(errno.EPERM)
+ABSENT = fail(errno.ENOSYS)
+
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+X32_BIT = 0x40000000
+
+ALLOWED = """
+    read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range
+    dup dup2 dup3 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait
+    epoll_pwait epoll_pwait2 eventfd eventfd2 pipe copy_file_range sendfile
+    recvfrom recvmsg sendmsg shutdown getsockname getpeername getsockopt
+    creat stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat
+    getdents getdents64 getcwd chdir fchdir mkdir mkdirat rmdir unlink unlinkat rename renameat
+    renameat2 link linkat symlink symlinkat ftruncate fsync fdatasync flock fadvise64 readahead
+    statfs fstatfs umask
+    munmap mprotect mremap brk madvise mincore msync membarrier get_mempolicy
+    futex futex_waitv set_robust_list rseq set_tid_address gettid exit exit_group arch_prctl
+    sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max
+    sched_get_priority_min getcpu getpriority
+    clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getitimer
+    setitimer alarm pause
+    rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigpending rt_sigtimedwait
+    sigaltstack restart_syscall
+    getpid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getresuid getresgid
+    getgroups getrusage getrlimit sysinfo uname getrandom capget wait4 waitid
+"""
+
+IGNORED = "chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat"
+
+WITHOUT_ATTRIBUTES = """
+    getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr setxattr lsetxattr fsetxattr
+    removexattr lremovexattr fremovexattr
+"""
+
+KILLED = """
+    ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp bpf userfaultfd
+    add_key request_key keyctl unshare setns mount umount2 pivot_root move_mount fsopen fsconfig
+    fsmount fspick open_tree mount_setattr open_by_handle_at init_module finit_module
+    delete_module kexec_load kexec_file_load
+"""
+
+ABSENT_CALLS = "clone3 openat2"
+
+# clone: exactly a thread, whatever the C library adds (glibc 0x3d0f00, musl 0x7d0f00).
+_THREAD_FLAGS = 0x10F00  # CLONE_VM | FS | FILES | SIGHAND | THREAD
+_THREAD_OPTIONS = 0x7D0F00  # + SYSVSEM | SETTLS | PARENT_SETTID | CHILD_CLEARTID | DETACHED
+_O_ACCMODE, _O_TRUNC = 0o3, 0o1000
+_MAP_SHARED_ANONYMOUS = 0x21
+_AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
+_PIPE_FLAGS = 0o2004000  # O_CLOEXEC | O_NONBLOCK
+_FCNTL = [0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032]  # no owners, leases, seals, pipe sizes
+_IOCTL = [0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451]  # TCGETS(2) .. FIOCLEX
+_PRCTL = [3, 15, 16, 21, 23, 39, 51, 64, 0x53564D41]  # names, reads, vector lengths
+
+
+class Instruction(NamedTuple):
+    """One `struct sock_filter`; `is_pid` marks an operand to be replaced by the process id."""
+
+    code: int
+    jump_true: int
+    jump_false: int
+    operand: int
+    is_pid: bool = False
+
+
+Block = tuple[Instruction, ...]
+
+
+def _load(offset: int) -> Instruction:
+    return Instruction(0x20, 0, 0, offset)  # BPF_LD | BPF_W | BPF_ABS
+
+
+def _low(argument: int) -> Instruction:
+    return _load(16 + 8 * argument)
+
+
+def _high(argument: int) -> Instruction:
+    return _load(20 + 8 * argument)
+
+
+def _and(mask: int) -> Instruction:
+    return Instruction(0x54, 0, 0, mask & 0xFFFFFFFF)  # BPF_ALU | BPF_AND | BPF_K
+
+
+def _equal(value: int, jump_true: int, jump_false: int, is_pid: bool = False) -> Instruction:
+    return Instruction(0x15, jump_true, jump_false, value, is_pid)  # BPF_JMP | BPF_JEQ | BPF_K
+
+
+def _at_least(value: int, jump_true: int, jump_false: int) -> Instruction:
+    return Instruction(0x35, jump_true, jump_false, value)  # BPF_JMP | BPF_JGE | BPF_K
+
+
+def _skip(count: int) -> Instruction:
+    return Instruction(0x05, 0, 0, count)  # BPF_JMP | BPF_JA
+
+
+def _return(verdict: int) -> Block:
+    return (Instruction(0x06, 0, 0, verdict),)  # BPF_RET | BPF_K
+
+
+def _one_of(argument: int, values: Sequence[int], otherwise: int = DENY) -> Block:
+    """Allow if the low half of `argument` is one of `values` (for `int` arguments)."""
+    tests = tuple(_equal(value, len(values) - index, 0) for index, value in enumerate(values))
+    return (_low(argument), *tests, *_return(otherwise), *_return(ALLOW))
+
+
+def _masked(argument: int, mask: int, value: int, then: int, otherwise: int) -> Block:
+    """`then` if `argument & mask == value`, judged on the low half."""
+    test = (_low(argument), _and(mask), _equal(value, 0, 1))
+    return (*test, *_return(then), *_return(otherwise))
+
+
+def _own_pid(argument: int, otherwise: int = DENY) -> Block:
+    test = (_low(argument), _equal(0, 0, 1, is_pid=True))
+    return (*test, *_return(ALLOW), *_return(otherwise))
+
+
+def _null_pointer(argument: int) -> Block:
+    tests = (_low(argument), _equal(0, 0, 3), _high(argument), _equal(0, 0, 1))
+    return (*tests, *_return(ALLOW), *_return(DENY))
+
+
+def _open(flags: int) -> Block:
+    """Refuse to empty a file that is opened for reading (0), or for control calls only (3)."""
+    return (
+        _low(flags),
+        _and(_O_ACCMODE | _O_TRUNC),
+        _equal(_O_TRUNC, 2, 0),
+        _equal(_O_ACCMODE | _O_TRUNC, 1, 0),
+        *_return(ALLOW),
+        *_return(DENY),
+    )
+
+
+def _thread() -> Block:
+    return (
+        _low(0),
+        _and(~_THREAD_OPTIONS),
+        _equal(0, 0, 4),
+        _low(0),
+        _and(_THREAD_FLAGS),
+        _equal(_THREAD_FLAGS, 0, 1),
+        *_return(ALLOW),
+        *_return(DENY),
+    )
+
+
+def _stream_pair() -> Block:
+    """`socketpair` of Unix stream sockets: connected for good, so they reach nobody else.
+
+    A datagram pair could be re-addressed to a service of the machine.
+    """
+    return (
+        _low(0),
+        _equal(_AF_UNIX, 0, 4),
+        _low(1),
+        _and(_SOCK_TYPE),
+        _equal(_SOCK_STREAM, 0, 1),
+        *_return(ALLOW),
+        *_return(DENY),
+    )
+
+
+def rules(may_truncate: bool = True) -> dict[str, Block]:
+    """What each named call gets; a call that is not named gets EPERM.
+
+    `may_truncate` says that Landlock (ABI 3) decides on `truncate`; without, the call is denied.
+    Before ABI 3 a file opened only for reading could be emptied too, so that is always denied.
+    """
+    verdicts = {
+        ALLOW: ALLOWED + (" truncate" if may_truncate else ""),
+        IGNORE: IGNORED,
+        KILL: KILLED,
+        ABSENT: ABSENT_CALLS,
+        fail(errno.ENOTSUP): WITHOUT_ATTRIBUTES,
+    }
+    plain = {
+        name: _return(verdict) for verdict, names in verdicts.items() for name in names.split()
+    }
+    return plain | {
+        "open": _open(1),
+        "openat": _open(2),
+        # Shared anonymous pages can be kept out of the resident set that the judge watches.
+        "mmap": _masked(3, _MAP_SHARED_ANONYMOUS, _MAP_SHARED_ANONYMOUS, DENY, ALLOW),
+        "pipe2": _masked(1, ~_PIPE_FLAGS, 0, ALLOW, DENY),
+        "clone": _thread(),
+        "socketpair": _stream_pair(),
+        "sendto": _null_pointer(4),
+        "fcntl": _one_of(1, _FCNTL),
+        "ioctl": _one_of(1, _IOCTL, fail(errno.ENOTTY)),
+        "prctl": _one_of(0, _PRCTL),
+        "prlimit64": _one_of(0, [0]),
+        "sched_setaffinity": _one_of(0, [0], IGNORE),
+        "kill": _own_pid(0),
+        "tgkill": _own_pid(0),
+    }
+
+
+@dataclass(frozen=True)
+class Program:
+    """Assembled filter; `pid_offsets` are the byte positions that take the process id."""
+
+    code: bytes
+    pid_offsets: tuple[int, ...]
+
+    def for_process(self, pid: int) -> bytes:
+        """The filter of the process `pid`."""
+        code = bytearray(self.code)
+        for offset in self.pid_offsets:
+            struct.pack_into("=I", code, offset, pid)
+        return bytes(code)
+
+
+def _ranges(blocks: Mapping[int, Block]) -> list[tuple[int, Block]]:
+    """(first number, block) of every run of equal blocks, from number 0 to beyond the last."""
+    runs: list[tuple[int, Block]] = []
+    for number in range(LAST_KNOWN + 1):
+        block = blocks.get(number, _return(DENY))
+        if not runs or runs[-1][1] != block:
+            runs.append((number, block))
+    return [*runs, (LAST_KNOWN + 1, _return(ABSENT))]
+
+
+def _tree(runs: Sequence[tuple[int, Block]]) -> Block:
+    """Binary search over the call number, which is in the accumulator."""
+    if len(runs) == 1:
+        return runs[0][1]
+    middle = len(runs) // 2
+    below, above = _tree(runs[:middle]), _tree(runs[middle:])
+    # A conditional jump reaches 255 instructions, an unconditional one any distance.
+    return (_at_least(runs[middle][0], 0, 1), _skip(len(below)), *below, *above)
+
+
+def _pack(instructions: Iterable[Instruction]) -> Program:
+    listed = list(instructions)
+    code = b"".join(struct.pack("=HBBI", *instruction[:4]) for instruction in listed)
+    return Program(code, tuple(8 * i + 4 for i, one in enumerate(listed) if one.is_pid))
+
+
+def assemble(machine: str, may_truncate: bool = True) -> Program:
+    """Filter for `machine` ("x86_64" or "aarch64")."""
+    numbers = kernel.numbers(machine)
+    named = rules(may_truncate)
+    blocks = {numbers[name]: block for name, block in named.items() if name in numbers}
+    other_numbering = (_at_least(X32_BIT, 0, 1), *_return(KILL)) if machine == "x86_64" else ()
+    return _pack(
+        (
+            _load(4),
+            _equal(AUDIT_ARCH[machine], 1, 0),
+            *_return(KILL),
+            _load(0),
+            *other_numbering,
+            *_tree(_ranges(blocks)),
+        )
+    )
+
+
+def available() -> str:
+    """Empty if the kernel takes filters, else the reason why not."""
+    if kernel.machine() is None:
+        return "no filter for this machine; Linux on x86-64 or aarch64 has one"
+    try:
+        # SECCOMP_GET_ACTION_AVAIL
+        kernel.call("seccomp", 2, 0, kernel.address(kernel.buffer(struct.pack("=I", KILL))))
+    except OSError as error:
+        return f"the kernel takes no filter ({error.strerror})"
+    return ""
+
+
+def install(program: Program, pid: int) -> None:
+    """Put the filter on this process, which has one thread and no_new_privs; raises OSError."""
+    code = kernel.buffer(program.for_process(pid))
+    header = kernel.buffer(struct.pack("=HxxxxxxQ", len(code) // 8, kernel.address(code)))
+    kernel.call("seccomp", 1, 0, kernel.address(header))  # SECCOMP_SET_MODE_FILTER

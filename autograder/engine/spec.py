@@ -1,0 +1,52 @@
+"""What a judge is told before it sees a submission. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from autograder.course import Exercise, Limits, Session
+from autograder.engine.control import WorkerLimits
+
+Level = Literal["process", "partial", "strict"]
+LEVELS: tuple[Level, ...] = ("process", "partial", "strict")
+"""Isolation from weak to strong."""
+
+Progress = Callable[[str, str], None]
+"""Called with a student's name and the id of the exercise that begins."""
+
+
+@dataclass(frozen=True)
+class JudgeSpec:
+    """Everything that a judge needs to know besides the submissions.
+
+    `tests` are folders or files with graders, `secret` keys the random draws, `only` names the
+    exercises to grade (empty: all), `data_root` is COURSE_DATA for graders that use real data,
+    `without` switches sandbox mechanisms off (for tests).
+    """
+
+    course_id: str
+    session: Session
+    limits: Limits
+    tests: tuple[str, ...]
+    secret: bytes
+    only: tuple[str, ...] = ()
+    data_root: str = ""
+    require_isolation: Level = "process"
+    without: tuple[str, ...] = ()
+
+    @property
+    def exercises(self) -> tuple[Exercise, ...]:
+        """The exercises to be graded, in the course's order."""
+        return tuple(e for e in self.session.exercises if not self.only or e.id in self.only)
+
+    @property
+    def worker_limits(self) -> WorkerLimits:
+        """The limits of one worker process."""
+        return WorkerLimits(
+            memory_bytes=self.limits.memory_mb << 20,
+            cpu_seconds=int(self.limits.submission_seconds) + 10,
+            reply_bytes=self.limits.reply_mb << 20,
+            output_bytes=self.limits.output_kb << 10,
+        )
