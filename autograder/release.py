@@ -22,7 +22,6 @@ import hashlib
 import importlib
 import io
 import itertools
-import os
 import re
 import shutil
 import tempfile
@@ -255,15 +254,20 @@ def strip_source(text: str, where: str = "<source>") -> str:
     regions = find_regions(text, where)
     lines = _normalise(text).split("\n")
     numbered = _replace(lines, {region: _stub(region) for region in regions})
-    stripped = "\n".join(line for _, line in numbered)
+    return _joined(numbered, where)
+
+
+def _joined(numbered: list[tuple[int, str]], where: str) -> str:
+    """Join stripped lines, of which each knows its line in the source, and try to compile them."""
+    text = "\n".join(line for _, line in numbered)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(stripped, where, "exec", dont_inherit=True)
+            compile(text, where, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, True)
     except SyntaxError as error:
         line = numbered[(error.lineno or 1) - 1][0]
         raise _refuse(where, line, f"does not compile once stripped: {error.msg}") from None
-    return stripped
+    return text
 
 
 def _stub(region: Region) -> list[str]:
@@ -339,9 +343,8 @@ def lab_notebook(text: str, where: str = _LAB_SOURCE) -> bytes:
     places = {line: _place(lines, line, where) for line in marks}
     markers = [_lab_marker(line, comment, places[line], where) for line, comment in marks.items()]
     stubs = {region: _lab_stub(region, lines, places, where) for region in _pair(markers, where)}
-    stripped = [line for _, line in _replace(lines, stubs)]
-    _parse("\n".join(stripped), where)
-    return _write_notebook(_read_notebook(stripped, where), where)
+    stripped = _joined(_replace(lines, stubs), where)
+    return _write_notebook(_read_notebook(stripped.split("\n"), where), where)
 
 
 def _lab_marks(lines: list[str], comments: list[_Comment], where: str) -> dict[int, _Comment]:
@@ -591,7 +594,7 @@ def _check_ids(course: Course, sources: Mapping[str, Path], root: str) -> None:
         for session in course.sessions
         for exercise in session.exercises
     }
-    first: dict[str, str] = {}
+    first: dict[str, int] = {}
     for name, path in sources.items():
         if not name.endswith(".py") or PurePosixPath(name).name == _LAB_SOURCE:
             continue
@@ -602,13 +605,13 @@ def _check_ids(course: Course, sources: Mapping[str, Path], root: str) -> None:
                 close = difflib.get_close_matches(region.id, home, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 message = f"unknown exercise id {region.id!r}{hint}"
-            elif region.id in first:
-                message = f"{region.id} has a region already, at {first[region.id]}"
             elif home[region.id] != name:
                 message = f"course.yaml lists {region.id} in {home[region.id]}, not here"
+            elif region.id in first:
+                message = f"{region.id} has a region already, in line {first[region.id]}"
             if message:
                 raise _refuse(where, region.begin, message)
-            first[region.id] = f"{where}:{region.begin}"
+            first[region.id] = region.begin
     for exercise_id, name in home.items():
         if exercise_id not in first:
             raise _refuse(f"{root}/{name}", 1, f"no region for {exercise_id}")
@@ -759,6 +762,6 @@ def _remove(target: Path, name: str) -> None:
     path = target / name
     path.unlink(missing_ok=True)
     for folder in itertools.takewhile(lambda parent: parent != target, path.parents):
-        if not folder.is_dir() or any(os.scandir(folder)):
+        if not folder.is_dir() or any(folder.iterdir()):
             break
         folder.rmdir()

@@ -256,6 +256,9 @@ class JudgePlugin:
             if _exercise_id(item) not in known:
                 text = f"{item.nodeid}: exercise {_exercise_id(item)!r} is not in course.yaml"
                 self.collection_error = self.collection_error or text
+        without = order.keys() - {_exercise_id(item) for item in items}
+        if without and not self.collection_error:
+            self.collection_error = f"no test for {', '.join(sorted(without))}"
         items[:] = sorted(
             (item for item in items if _exercise_id(item) in order),
             key=lambda item: order[_exercise_id(item)],

@@ -97,6 +97,7 @@ class Student:
         self._clock = clock
         self._worker: Worker | None = None
         self._refs = 0
+        self._callbacks: list[Callable[..., Any]] = []  # an object that was put may call them later
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
@@ -185,7 +186,7 @@ class Student:
             self._worker = self._start()
             self._clock.extend(time.monotonic() - started)
         worker = self._worker
-        encoder = JudgeEncoder()
+        encoder = JudgeEncoder(self._callbacks)
         if args is not None:
             header["args"] = encoder.encode([list(args), dict(kwargs or {})])
         for name, value in values.items():
@@ -195,7 +196,7 @@ class Student:
         started = time.monotonic()
         try:
             worker.send({**header, "id": number}, encoder.buffers, deadline)
-            return self._answer(worker, number, encoder.callbacks, deadline)
+            return self._answer(worker, number, deadline)
         except StudentFailure as failure:
             if not isinstance(failure, StudentError):
                 worker.close()  # nothing that it says from now on can be trusted to fit
@@ -203,9 +204,7 @@ class Student:
         finally:
             self._clock.waited += time.monotonic() - started
 
-    def _answer(
-        self, worker: Worker, number: int, callbacks: list[Callable[..., Any]], deadline: float
-    ) -> Any:
+    def _answer(self, worker: Worker, number: int, deadline: float) -> Any:
         for _ in range(MAX_CALLBACKS):
             frame = worker.receive(deadline)
             header = frame.header
@@ -218,7 +217,7 @@ class Student:
                     raise student_error(header)
                 if header.get("op") != "callback":
                     raise FrameError("an unknown message")
-                reply, buffers = _run_callback(frame, callbacks)
+                reply, buffers = _run_callback(frame, self._callbacks)
             except FrameError as error:
                 raise Refused(f"your code broke the grader's channel: {error}") from None
             worker.send({**reply, "id": number}, buffers, deadline)
@@ -228,9 +227,15 @@ class Student:
 class JudgeEncoder(Encoder):
     """Sends references, callbacks and the other forms that only the judge may send."""
 
-    def __init__(self) -> None:
+    def __init__(self, callbacks: list[Callable[..., Any]]) -> None:
         super().__init__(FrameLimits().body_bytes)
-        self.callbacks: list[Callable[..., Any]] = []
+        self.callbacks = callbacks
+
+    def encode(self, value: object, depth: int = 0) -> Node:
+        """Return the node of `value`; the judge's own classes come before plain dataclasses."""
+        if isinstance(value, Ref | Handle | Optimizer):
+            return self.opaque(value, depth)
+        return super().encode(value, depth)
 
     def opaque(self, value: object, depth: int) -> Node:
         """Return the node of a reference, optimiser, loader, stock function or callback."""

@@ -58,21 +58,29 @@ def prepare(
         raise EngineError(f"unknown sandbox mechanism: {', '.join(sorted(unknown))}")
     wanted = tuple(read)
     for path in wanted:
-        if not path.exists():
-            raise EngineError(f"the worker is to read {path}, which does not exist")
+        if not paths.is_reachable(path):
+            raise EngineError(f"the worker is to read {path}, which is not there")
     missing = unavailable() | dict.fromkeys(without, "switched off")
-    abi = 0 if "landlock" in missing else landlock.abi()
     code = (*paths.interpreter(), *wanted)
-    return Prepared(
-        pid=os.getpid(),
-        capabilities=privileges.capabilities() if sys.platform == "linux" else 0,
-        abi=abi,
-        grants=_open_grants(code, tuple(hidden)) if abi else (),
-        program=None if "seccomp" in missing else _assemble(abi),
-        threads=limits.user_threads(os.getuid()) if _is_ordinary_user() else None,
-        closed=paths.closed_to_others(path for path in code if path.exists()),
-        missing=missing,
-    )
+    try:
+        abi = 0 if "landlock" in missing else landlock.abi()
+        return Prepared(
+            pid=os.getpid(),
+            capabilities=privileges.capabilities() if sys.platform == "linux" else 0,
+            abi=abi,
+            grants=_open_grants(code, tuple(hidden)) if abi else (),
+            program=None if "seccomp" in missing else _assemble(abi),
+            threads=None if is_root() else limits.user_threads(),
+            closed=paths.closed_to_others(code) if is_root() else None,
+            missing=missing,
+        )
+    except OSError as error:
+        raise EngineError(f"the sandbox could not be prepared: {error}") from error
+
+
+def is_root() -> bool:
+    """Whether this process could give workers users of their own (Linux)."""
+    return sys.platform == "linux" and os.geteuid() == 0
 
 
 def unavailable() -> dict[str, str]:
@@ -83,10 +91,6 @@ def unavailable() -> dict[str, str]:
     if sys.platform == "win32":
         reasons["limits"] = "Windows has none of this kind"
     return {name: reason for name, reason in reasons.items() if reason}
-
-
-def _is_ordinary_user() -> bool:
-    return sys.platform == "linux" and os.getuid() != 0
 
 
 def _assemble(abi: int) -> seccomp.Program:
@@ -167,13 +171,13 @@ def _confine(
     rights = _choose_rights(prepared, user)
     return [
         _detach(),
-        _limit(prepared, limit, rights),
         *_leave_network(prepared),
         _give_up_rights(rights, prepared.capabilities, scratch),
         _settle(scratch),
         _bind_to_parent(prepared),
         _restrict_files(prepared, grants),
         _close_descriptors(keep),
+        _limit(prepared, limit, rights),  # the zygote may hold more descriptors than allowed
         _restrict_calls(prepared),
     ]
 
@@ -194,13 +198,13 @@ def _all_grants(
         return ()
     return (
         *prepared.grants,
-        *(landlock.grant(path, landlock.READ) for path in read),
+        *(landlock.grant(path, landlock.READ) for path in (*paths.own_process(), *read)),
         landlock.grant(scratch, landlock.SCRATCH),
     )
 
 
 def _choose_rights(prepared: Prepared, user: User | None) -> _Rights:
-    if sys.platform != "linux" or os.geteuid() != 0:
+    if not is_root():
         return _Rights(None, 0, _Fact("no root, no capabilities"))
     held = prepared.capabilities
     search = 1 << privileges.CAP_DAC_READ_SEARCH
@@ -232,14 +236,6 @@ def _detach() -> _Fact:
     os.dup2(null, 0)
     os.close(null)
     return _Fact("own session, no standard input")
-
-
-def _limit(prepared: Prepared, limit: Limits, rights: _Rights) -> _Fact:
-    text = "limits on CPU time, memory, threads, open files and their size"
-    if "limits" in prepared.missing:
-        return _Fact(text, prepared.missing["limits"])
-    refused = limits.apply(limit, limit.threads if rights.user else prepared.threads)
-    return _Fact(text, f"the system refused {', '.join(refused)}" if refused else "")
 
 
 def _leave_network(prepared: Prepared) -> list[_Fact]:
@@ -304,6 +300,14 @@ def _restrict_files(prepared: Prepared, grants: Iterable[landlock.Grant]) -> _Fa
 def _close_descriptors(keep: Collection[int]) -> _Fact:
     privileges.close_all_but({0, 1, 2, *keep})
     return _Fact("no inherited descriptors")
+
+
+def _limit(prepared: Prepared, limit: Limits, rights: _Rights) -> _Fact:
+    text = "limits on CPU time, memory, threads, open files and their size"
+    if "limits" in prepared.missing:
+        return _Fact(text, prepared.missing["limits"])
+    refused = limits.apply(limit, limit.threads if rights.user else prepared.threads)
+    return _Fact(text, f"the system refused {', '.join(refused)}" if refused else "")
 
 
 def _restrict_calls(prepared: Prepared) -> _Fact:

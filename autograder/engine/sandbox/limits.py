@@ -40,6 +40,8 @@ def apply(limits: Limits, threads: int | None) -> tuple[str, ...]:
     `threads` bounds the threads of this process's *user* (None: no bound).
     """
     refused = []
+    if limits.memory_bytes is not None and sys.platform != "linux":
+        refused.append("DATA")  # nothing comparable elsewhere
     for name, soft, hard in _wanted(limits, threads):
         number = getattr(resource, f"RLIMIT_{name}", None)
         if number is None or not _lower(number, soft, hard):
@@ -59,9 +61,10 @@ def _wanted(limits: Limits, threads: int | None) -> Iterator[tuple[str, int, int
         yield name, value, value
     if threads is not None:
         yield "NPROC", threads, threads
-    if sys.platform == "linux":
-        for name, value in _LINUX_ONLY.items():
-            yield name, value, value
+    if sys.platform != "linux":
+        return
+    for name, value in _LINUX_ONLY.items():
+        yield name, value, value
     if limits.memory_bytes is not None:
         size, data = _memory()
         private = data + limits.memory_bytes
@@ -85,18 +88,15 @@ def _smaller(wanted: int, now: int) -> int:
 
 
 def _memory() -> tuple[int, int]:
-    """Address space and private writable memory of this process in bytes; 0 where unknown."""
-    try:
-        descriptor = os.open("/proc/self/statm", os.O_RDONLY)
-    except OSError:
-        return 0, 0
+    """Address space and private writable memory of this process in bytes (Linux)."""
+    descriptor = os.open("/proc/self/statm", os.O_RDONLY)
     fields = os.read(descriptor, 256).split()
     os.close(descriptor)
     page = resource.getpagesize()
     return int(fields[0]) * page, int(fields[5]) * page
 
 
-def user_threads(uid: int) -> int | None:
+def user_threads() -> int | None:
     """A bound on threads for a user who also runs other programs: those it has now and room.
 
     Counted once, in the zygote: a bound so wide ends a bomb, and no honest worker meets it.
@@ -108,7 +108,7 @@ def user_threads(uid: int) -> int | None:
         return None
     for folder in folders:
         try:
-            if folder.stat().st_uid == uid:
+            if folder.stat().st_uid == os.getuid():
                 total += len(os.listdir(f"{folder.path}/task"))  # noqa: PTH208
         except OSError:  # it ended meanwhile
             continue
@@ -126,6 +126,7 @@ def environment(scratch: Path) -> dict[str, str]:
     folder = str(scratch)
     return kept | {
         "HOME": folder,
+        "USER": "student",
         "TMPDIR": folder,
         "XDG_CACHE_HOME": folder,
         "MPLCONFIGDIR": folder,

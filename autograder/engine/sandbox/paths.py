@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import site
 import stat
 import sys
@@ -25,14 +26,18 @@ _SYSTEM = (
     "/etc/localtime",
     "/sys/devices/system/cpu",
     "/sys/devices/system/node",
+    "/sys/bus/pci/devices",
     "/sys/fs/cgroup/cpu.max",
     "/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
     "/sys/fs/cgroup/cpu/cpu.cfs_period_us",
     "/proc/cpuinfo",
     "/proc/meminfo",
+    "/proc/stat",
     "/dev/urandom",
     "/dev/random",
 )
+
+_PROCESS = ("maps", "stat", "statm", "status")
 
 
 class Carved(NamedTuple):
@@ -54,10 +59,20 @@ def interpreter() -> tuple[Path, ...]:
 def system() -> tuple[Path, ...]:
     """What libraries read besides: shared objects, fonts, time zones, facts about the CPU.
 
-    Of `/proc` only two files about the machine, nothing about any process, its own included.
+    Of `/proc` only what is about the machine; see `own_process` for the rest.
     """
     prefixes = dict.fromkeys((sys.base_prefix, sys.prefix))
     return (*(Path(prefix, "lib") for prefix in prefixes), *map(Path, _SYSTEM))
+
+
+def own_process() -> tuple[Path, ...]:
+    """What libraries read about the process they run in (threadpoolctl: the loaded objects)."""
+    return tuple(path for name in _PROCESS if (path := Path("/proc/self", name)).exists())
+
+
+def is_reachable(path: Path) -> bool:
+    """Whether `path` exists as far as this user can see; never raises, unlike `Path.exists`."""
+    return os.access(path, os.F_OK)
 
 
 def carve(readable: Iterable[Path], hidden: Iterable[Path]) -> Carved:
@@ -76,7 +91,7 @@ def carve(readable: Iterable[Path], hidden: Iterable[Path]) -> Carved:
             concealed.add(real.parent / "__pycache__")
     whole: list[Path] = []
     listed: list[Path] = []
-    todo = [path.resolve() for path in readable if path.exists()]
+    todo = [path.resolve() for path in readable if is_reachable(path)]
     seen: set[Path] = set()
     while todo:
         path = todo.pop()
@@ -102,7 +117,7 @@ def closed_to_others(paths: Iterable[Path]) -> Path | None:
     Looks at each path, at the folders that lead to it and at its entries one level down.
     """
     checked: set[Path] = set()
-    for path in paths:
+    for path in filter(is_reachable, paths):
         for folder in reversed(path.parents):
             if folder not in checked and not folder.stat().st_mode & stat.S_IXOTH:
                 return folder

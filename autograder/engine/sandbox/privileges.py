@@ -20,6 +20,7 @@ _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIGKILL = 9
+_MOST_DESCRIPTORS = 1 << 16  # the limit in force may be lower than what is open
 
 # Ranges that systemd's list of user ids leaves unassigned; the second one for containers that map
 # only the first 65,536 ids.
@@ -145,4 +146,4 @@ def _close_range(first: int, last: int) -> None:
     try:
         kernel.call("close_range", first, last, 0)
     except OSError:  # before Linux 5.9, or not Linux
-        os.closerange(first, min(last, os.sysconf("SC_OPEN_MAX") - 1) + 1)
+        os.closerange(first, min(last + 1, _MOST_DESCRIPTORS))

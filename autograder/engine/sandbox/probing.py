@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import NamedTuple
 
 from autograder.engine.sandbox import landlock, paths, privileges
-from autograder.engine.sandbox.confinement import unavailable
+from autograder.engine.sandbox.confinement import is_root, unavailable
 
 
 class Mechanism(NamedTuple):
@@ -62,9 +61,9 @@ def _user_reason(reasons: dict[str, str]) -> str:
     """Why workers keep the user of the person who grades; empty if they get one of their own."""
     if sys.platform != "linux":
         return reasons["user"]
-    if os.geteuid() != 0:
+    if not is_root():
         return "only root can give workers other users; an ordinary user is fine"
-    closed = paths.closed_to_others(path for path in paths.interpreter() if path.exists())
+    closed = paths.closed_to_others(paths.interpreter())
     can_search = privileges.capabilities() >> privileges.CAP_DAC_READ_SEARCH & 1
     if closed is not None and ("landlock" in reasons or not can_search):
         return f"{closed} is closed to other users; install Python where they can read it"

@@ -1,0 +1,42 @@
+# Two commands on a fresh machine with Python 3.11: `make demo` and `make test`.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := build/demo
+
+.PHONY: setup demo test test-fast lint release clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (several minutes the first time, torch is large)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)
+	@rm -rf $(DEMO)
+	@echo "Grading the sample submissions of session 1"
+	@$(BIN)/autograder grade s1 tests/submissions/s1_intro/samples --output $(DEMO)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timing
+	$(BIN)/autograder release --check
+
+test: lint
+	$(BIN)/pytest
+
+test-fast: $(READY)
+	$(BIN)/pytest -m 'not slow'
+
+release: $(READY)
+	$(BIN)/autograder release
+
+clean:
+	rm -rf build .cache

@@ -1,0 +1,1 @@
+"""Hidden graders of session 1: metrics, evaluation and training."""

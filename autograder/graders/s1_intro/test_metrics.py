@@ -1,0 +1,774 @@
+"""Graders of metrics.py: parameters, bytes, sparsity, MACs, bit operations, activations."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autograder.graders.s1_intro.references import (
+    chain,
+    drawn,
+    normalised_network,
+    peak_bytes,
+    plain_network,
+    window_positions,
+    zeros_at_random,
+)
+from autograder.toolkit import (
+    Draws,
+    StudentError,
+    check,
+    close,
+    exercise,
+    expect_float,
+    expect_int,
+    expect_list,
+    expect_record,
+    expect_value_error,
+    fail,
+    guard,
+    weight,
+)
+from shared import probes
+from shared.records import LayerCost
+
+# ---- count_parameters ------------------------------------------------------------------------
+
+
+def expect_count(student: Any, expected: int, hint: str, model: nn.Module, **options: bool) -> None:
+    """Check one call of the student's count_parameters."""
+    count = expect_int(student.count_parameters(model, **options), "count_parameters")
+    check(count == expected, hint)
+
+
+@exercise("s1.count_parameters")
+@weight(2)
+def test_counts_weights_and_biases(student: Any, rng: Draws) -> None:
+    """Every element of every weight and bias is counted, at any depth, called or not."""
+    for model in (plain_network(rng), probes.Unused(rng.integer(3, 9))):
+        expected = sum(parameter.numel() for parameter in model.parameters())
+        expect_count(student, expected, "add up numel() of all parameters", model)
+
+
+@exercise("s1.count_parameters")
+@weight(2)
+def test_count_leaves_buffers_out(student: Any, rng: Draws) -> None:
+    """Running statistics, masks and other buffers are not parameters."""
+    hint = "buffers (running statistics, masks) are not parameters: leave state_dict alone"
+    for model in (
+        normalised_network(rng),
+        probes.Buffered(rng.integer(3, 9)),
+        probes.MaskedLinear(rng.integer(3, 9), rng.integer(3, 9)),
+    ):
+        expected = sum(parameter.numel() for parameter in model.parameters())
+        expect_count(student, expected, hint, model)
+
+
+@exercise("s1.count_parameters")
+@weight(2)
+def test_count_takes_shared_parameters_once(student: Any, rng: Draws) -> None:
+    """A Parameter that several layers share counts once; two with equal values count twice."""
+    n = rng.integer(3, 9)
+    hint = "count each Parameter object once, however many names it has"
+    expect_count(student, n * n + 2 * n, hint, drawn(probes.Tied(n), rng))
+    expect_count(student, n * n + n, hint, drawn(probes.Aliased(n), rng))
+    expect_count(student, 3 * n, hint, drawn(probes.TiedEmbedding(n, 3), rng))
+    layer = drawn(nn.Linear(n, n), rng)
+    twins = nn.Sequential(layer, nn.ReLU(), copy.deepcopy(layer))
+    hint = "two Parameters with equal values are still two: compare objects, not numbers"
+    expect_count(student, 2 * (n * n + n), hint, twins)
+
+
+@exercise("s1.count_parameters")
+@weight(1)
+def test_count_of_trainable_parameters(student: Any, rng: Draws) -> None:
+    """With trainable_only, parameters that do not require a gradient are left out."""
+    model = plain_network(rng)
+    frozen = rng.sample(list(model.parameters()), 2)
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    expected = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    expect_count(student, expected, "look at requires_grad", model, trainable_only=True)
+    everything = sum(p.numel() for p in model.parameters())
+    expect_count(student, everything, "without trainable_only, frozen ones count too", model)
+
+
+@exercise("s1.count_parameters")
+@weight(1)
+def test_count_of_nonzero_elements(student: Any, rng: Draws) -> None:
+    """With nonzero_only, exact zeros are left out; both options can be combined."""
+    model = zeros_at_random(plain_network(rng), rng)
+    rng.choice(list(model.parameters())).requires_grad_(False)
+    hint = "count the elements that are not exactly 0, of either sign"
+    nonzero = {
+        id(p): sum(value != 0.0 for value in p.flatten().tolist()) for p in model.parameters()
+    }
+    expect_count(student, sum(nonzero.values()), hint, model, nonzero_only=True)
+    both = sum(nonzero[id(p)] for p in model.parameters() if p.requires_grad)
+    hint = "trainable_only and nonzero_only together: nonzero elements of trainable parameters"
+    expect_count(student, both, hint, model, trainable_only=True, nonzero_only=True)
+
+
+@exercise("s1.count_parameters")
+@weight(1)
+def test_count_is_exact_when_large(student: Any, rng: Draws) -> None:
+    """Counts above 2**24 are exact to the unit."""
+    rows = 4097 + 2 * rng.integer(0, 40)
+    model = nn.Linear(4096, rows, dtype=torch.float16, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        model.weight.zero_()
+        model.bias.zero_()
+    hint = "a float32 total cannot hold large counts: add Python ints"
+    expect_count(student, 4096 * rows + rows, hint, model)
+
+
+# ---- model_bytes -----------------------------------------------------------------------------
+
+
+def expect_bytes(student: Any, expected: int, hint: str, *args: Any, **kwargs: Any) -> None:
+    """Check one call of the student's model_bytes."""
+    size = expect_int(student.model_bytes(*args, **kwargs), "model_bytes")
+    check(size == expected, hint)
+
+
+@exercise("s1.model_bytes")
+@weight(2)
+def test_bytes_at_32_bits(student: Any, rng: Draws) -> None:
+    """By default a parameter takes 32 bits, whatever its dtype; buffers take nothing."""
+    hint = "parameters only, 32 bits each, 8 bits a byte, not in kB"
+    for model in (plain_network(rng), normalised_network(rng), probes.Buffered(rng.integer(3, 9))):
+        expect_bytes(student, 4 * sum(p.numel() for p in model.parameters()), hint, model)
+    half = plain_network(rng).half()
+    hint = "`bits` decides, not the dtype in which the parameter is stored now"
+    expect_bytes(student, 4 * sum(p.numel() for p in half.parameters()), hint, half)
+
+
+@exercise("s1.model_bytes")
+@weight(2)
+def test_bytes_round_up_once(student: Any, rng: Draws) -> None:
+    """Bits are added up over the whole model and rounded up to bytes once."""
+    for bits in rng.sample([1, 2, 3, 5, 6, 7], 3):
+        odd = [nn.Linear(2 * rng.integer(1, 4) + 1, 3) for _ in range(6)]
+        model = nn.Sequential(*odd)
+        total = bits * sum(p.numel() for p in model.parameters())
+        hint = "sum the bits of all parameters first, then round up to whole bytes"
+        expect_bytes(student, math.ceil(total / 8), hint, model, bits=bits)
+
+
+@exercise("s1.model_bytes")
+@weight(2)
+def test_bytes_with_bits_per_name(student: Any, rng: Draws) -> None:
+    """`bits` may map each parameter's name to its own number of bits."""
+    model = plain_network(rng)
+    bits = {name: rng.integer(1, 32) for name, _ in model.named_parameters()}
+    total = sum(bits[name] * p.numel() for name, p in model.named_parameters())
+    hint = "look each name of named_parameters() up in the mapping"
+    expect_bytes(student, math.ceil(total / 8), hint, model, bits)
+
+
+@exercise("s1.model_bytes")
+@weight(2)
+def test_bytes_of_shared_parameters(student: Any, rng: Draws) -> None:
+    """A shared parameter is stored once, and either of its names may stand in the mapping."""
+    n = rng.integer(3, 9)
+    model = probes.Tied(n)
+    hint = "a Parameter with two names is stored once"
+    expect_bytes(student, 4 * (n * n + 2 * n), hint, model)
+    for name in ("first.weight", "second.weight"):
+        bits = {name: 7, "first.bias": 5, "second.bias": 11}
+        total = 7 * n * n + 16 * n
+        hint = "either name of a shared parameter is enough in the mapping"
+        expect_bytes(student, math.ceil(total / 8), hint, model, bits=bits)
+
+
+@exercise("s1.model_bytes")
+@weight(1)
+def test_bytes_are_exact_when_large(student: Any, rng: Draws) -> None:
+    """Sizes above 2**24 bits are exact to the byte."""
+    rows = 513 + 8 * rng.integer(0, 4)
+    model = nn.Linear(1024, rows)
+    hint = "a float32 total cannot hold that many bits: add Python ints"
+    expect_bytes(student, 4 * 1024 * rows + (rows + 7) // 8, hint, model, {"weight": 32, "bias": 1})
+
+
+@exercise("s1.model_bytes")
+@guard
+@weight(1)
+def test_bytes_refuse_wrong_names(student: Any, rng: Draws) -> None:
+    """A mapping that misses a parameter, or names one that does not exist, raises ValueError."""
+    model = probes.Unused(rng.integer(3, 9))
+    bits = {name: 8 for name, _ in model.named_parameters()}
+    missing = dict.fromkeys(list(bits)[1:], 8)
+    expect_value_error(student.model_bytes, model, missing)
+    expect_value_error(student.model_bytes, model, {**bits, "linear.wieght": 8})
+
+
+@exercise("s1.model_bytes")
+@guard
+@weight(1)
+def test_bytes_refuse_wrong_bits(student: Any, rng: Draws) -> None:
+    """Numbers of bits below 1 or not whole raise ValueError, also inside a mapping."""
+    model = nn.Linear(rng.integer(3, 9), 2)
+    for bits in (0, -rng.integer(1, 8), 2.5):
+        expect_value_error(student.model_bytes, model, bits)
+        expect_value_error(student.model_bytes, model, {"weight": 8, "bias": bits})
+
+
+# ---- sparsity --------------------------------------------------------------------------------
+
+
+def expect_sparsity(student: Any, expected: float, hint: str, subject: object) -> None:
+    """Check one call of the student's sparsity."""
+    value = expect_float(student.sparsity(subject), "sparsity")
+    check(close(value, expected, rtol=1e-5, atol=1e-6), hint)
+
+
+def share_of_zeros(*tensors: Tensor) -> float:
+    """The share of exact zeros in all `tensors` together."""
+    values = [float(value) for tensor in tensors for value in tensor.flatten()]
+    return sum(value == 0.0 for value in values) / len(values)
+
+
+@exercise("s1.sparsity")
+@weight(2)
+def test_sparsity_of_a_tensor(student: Any, rng: Draws) -> None:
+    """Of a tensor with any number of dimensions, the share of zeros is returned."""
+    for shape in ((rng.integer(20, 60),), (7, rng.integer(3, 9)), (4, 3, rng.integer(2, 5), 3)):
+        tensor = rng.normal(*shape) * (rng.uniform(*shape) < rng.number(0.3, 0.8))
+        expect_sparsity(student, share_of_zeros(tensor), "zeros divided by all elements", tensor)
+
+
+@exercise("s1.sparsity")
+@weight(1)
+def test_sparsity_counts_exact_zeros(student: Any, rng: Draws) -> None:
+    """Tiny values are not zero, -0.0 is."""
+    tensor = rng.normal(8, rng.integer(4, 9))
+    tensor[0] = 1e-12
+    tensor[1] = -1e-30
+    tensor[2] = -0.0
+    tensor[3] = 0.0
+    hint = "compare with exactly 0: 1e-12 is a value that has to be stored, -0.0 is zero"
+    expect_sparsity(student, 2 / 8, hint, tensor)
+
+
+@exercise("s1.sparsity")
+@weight(2)
+def test_sparsity_of_a_model_is_that_of_its_weights(student: Any, rng: Draws) -> None:
+    """Of a model, only parameters with 2 or more dimensions count: no biases, norms or buffers."""
+    model = zeros_at_random(normalised_network(rng), rng)
+    with torch.no_grad():
+        model.get_parameter("3.bias").zero_()
+    weights = [p for p in model.parameters() if p.dim() >= 2]
+    hint = "leave out biases and norms (fewer than 2 dimensions)"
+    expect_sparsity(student, share_of_zeros(*weights), hint, model)
+    masked = probes.MaskedLinear(2 * rng.integer(2, 5), rng.integer(3, 9))
+    expect_sparsity(student, 0.0, "a mask in a buffer is not a parameter", masked)
+
+
+@exercise("s1.sparsity")
+@weight(1)
+def test_sparsity_weighs_layers_by_their_size(student: Any, rng: Draws) -> None:
+    """A large layer counts for more than a small one."""
+    small, large = nn.Linear(3, rng.integer(2, 4)), nn.Linear(20, rng.integer(20, 30))
+    model = drawn(nn.Sequential(small, large), rng)
+    with torch.no_grad():
+        small.weight.zero_()
+    hint = "divide all zeros by all elements; do not average over layers"
+    expect_sparsity(student, share_of_zeros(small.weight, large.weight), hint, model)
+
+
+@exercise("s1.sparsity")
+@weight(1)
+def test_sparsity_takes_shared_weights_once(student: Any, rng: Draws) -> None:
+    """A weight that two layers share counts once."""
+    vocabulary = rng.integer(5, 9)
+    tied = probes.Tied(4)
+    model = drawn(nn.Sequential(tied, nn.Linear(4, vocabulary, bias=False)), rng)
+    with torch.no_grad():
+        tied.first.weight.zero_()
+    expected = 16 / (16 + 4 * vocabulary)
+    expect_sparsity(student, expected, "count each Parameter object once", model)
+
+
+@exercise("s1.sparsity")
+@guard
+@weight(1)
+def test_sparsity_of_nothing(student: Any, rng: Draws) -> None:
+    """Without any element to look at, the sparsity is 0.0."""
+    hint = "of an empty tensor, or a model without weights, the sparsity is 0.0"
+    expect_sparsity(student, 0.0, hint, torch.zeros(0))
+    expect_sparsity(student, 0.0, hint, nn.Sequential(nn.BatchNorm1d(rng.integer(2, 5))))
+
+
+# ---- conv2d_macs, linear_macs ----------------------------------------------------------------
+
+
+def expect_conv(
+    student: Any,
+    hint: str,
+    channels: tuple[int, int],
+    kernel: tuple[int, int],
+    size: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    pairs: bool = True,
+) -> None:
+    """Check one call of the student's conv2d_macs against a count of the window positions.
+
+    With `pairs` false, the settings have to be square and are passed as ints.
+    """
+    rows, columns = (
+        window_positions(size[i], kernel[i], stride[i], padding[i], dilation[i]) for i in (0, 1)
+    )
+    products = channels[0] // groups * kernel[0] * kernel[1]
+    settings: list[Any] = [kernel, size, stride, padding, dilation]
+    if not pairs:
+        settings = [setting[0] for setting in settings]
+    macs = expect_int(student.conv2d_macs(*channels, *settings, groups=groups), "conv2d_macs")
+    check(macs == products * channels[1] * rows * columns, hint)
+
+
+def any_channels(rng: Draws) -> tuple[int, int]:
+    """Numbers of input and output channels that differ."""
+    return rng.integer(2, 9), rng.integer(10, 17)
+
+
+@exercise("s1.conv2d_macs")
+@weight(2)
+def test_conv_macs_of_a_plain_convolution(student: Any, rng: Draws) -> None:
+    """Each output value takes one multiply-accumulate per input channel and kernel element."""
+    for _ in range(3):
+        k, n = rng.choice([1, 3, 5]), rng.integer(7, 15)
+        hint = "kernel area x input channels x output values; a MAC is one operation, not two"
+        expect_conv(student, hint, any_channels(rng), (k, k), (n, n), pairs=False)
+
+
+@exercise("s1.conv2d_macs")
+@weight(2)
+def test_conv_macs_with_groups(student: Any, rng: Draws) -> None:
+    """In a grouped convolution an output channel sees only its group's input channels."""
+    hint = "each output channel sees in_channels / groups inputs: divide by the groups, once"
+    for groups in (2, 3, 6):
+        channels = (groups * rng.integer(1, 3), groups * rng.integer(2, 4))
+        n = rng.integer(6, 12)
+        expect_conv(student, hint, channels, (3, 3), (n, n), groups=groups, pairs=False)
+
+
+@exercise("s1.conv2d_macs")
+@weight(1)
+def test_conv_macs_with_stride(student: Any, rng: Draws) -> None:
+    """A stride leaves fewer output positions, also where it does not divide the size."""
+    for stride in (2, 3, 4):
+        size = (rng.integer(10, 13), rng.integer(14, 17))
+        hint = "output size: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1"
+        expect_conv(student, hint, any_channels(rng), (3, 3), size, stride=(stride, stride))
+
+
+@exercise("s1.conv2d_macs")
+@weight(1)
+def test_conv_macs_with_padding(student: Any, rng: Draws) -> None:
+    """Padding adds output positions on both sides."""
+    for padding in (1, 2, 3):
+        n = rng.integer(6, 12)
+        hint = "padding is added at both ends of each axis"
+        expect_conv(student, hint, any_channels(rng), (5, 5), (n, n), padding=(padding, padding))
+
+
+@exercise("s1.conv2d_macs")
+@weight(1)
+def test_conv_macs_with_dilation(student: Any, rng: Draws) -> None:
+    """A dilated kernel reaches further and fits fewer positions."""
+    for dilation in (2, 3):
+        n = rng.integer(9, 15)
+        hint = "a dilated kernel covers dilation (kernel - 1) + 1 pixels"
+        expect_conv(student, hint, any_channels(rng), (3, 3), (n, n), dilation=(dilation, dilation))
+
+
+@exercise("s1.conv2d_macs")
+@weight(2)
+def test_conv_macs_of_pairs(student: Any, rng: Draws) -> None:
+    """Kernel, size, stride, padding and dilation may be (vertical, horizontal) pairs."""
+    for _ in range(4):
+        expect_conv(
+            student,
+            "the first of a pair belongs to the rows, the second to the columns",
+            any_channels(rng),
+            kernel=(rng.choice([1, 2]), rng.choice([3, 4])),
+            size=(rng.integer(9, 12), rng.integer(15, 20)),
+            stride=(rng.integer(2, 3), 1),
+            padding=(rng.integer(0, 1), rng.integer(2, 3)),
+            dilation=(rng.integer(3, 4), rng.integer(1, 2)),
+        )
+
+
+@exercise("s1.conv2d_macs")
+@weight(1)
+def test_conv_macs_are_exact_when_large(student: Any, rng: Draws) -> None:
+    """Counts above 2**24 are exact to the unit."""
+    channels = (2 * rng.integer(20, 40) + 1, 2 * rng.integer(50, 90) + 1)
+    n = 2 * rng.integer(60, 90) + 1
+    hint = "a float32 total cannot hold large counts: compute with Python ints"
+    expect_conv(student, hint, channels, (3, 3), (n, n), padding=(1, 1))
+
+
+@exercise("s1.conv2d_macs")
+@guard
+@weight(1)
+def test_conv_macs_refuse_impossible_convolutions(student: Any, rng: Draws) -> None:
+    """Groups that do not divide the channels, or a kernel that does not fit, raise ValueError."""
+    n = rng.integer(6, 9)
+    expect_value_error(student.conv2d_macs, 6, 5, 3, n, groups=2)
+    expect_value_error(student.conv2d_macs, 5, 6, 3, n, groups=3)
+    expect_value_error(student.conv2d_macs, 4, 4, n + 1, n)
+    expect_value_error(student.conv2d_macs, 4, 4, 3, (n, 4), dilation=2)
+
+
+def expect_linear(student: Any, hint: str, *args: int, **kwargs: int) -> None:
+    """Check one call of the student's linear_macs."""
+    macs = expect_int(student.linear_macs(*args, **kwargs), "linear_macs")
+    check(macs == math.prod(args) * kwargs.get("tokens", 1), hint)
+
+
+@exercise("s1.linear_macs")
+@weight(2)
+def test_linear_macs_of_one_vector(student: Any, rng: Draws) -> None:
+    """One multiply-accumulate per weight, none for the bias."""
+    for _ in range(3):
+        hint = "one MAC per weight; bias is not counted, a MAC is one operation"
+        expect_linear(student, hint, rng.integer(2, 90), rng.integer(2, 90))
+
+
+@exercise("s1.linear_macs")
+@weight(1)
+def test_linear_macs_of_tokens(student: Any, rng: Draws) -> None:
+    """A layer that is applied to each of several tokens costs that many times more."""
+    hint = "every token passes the layer once"
+    expect_linear(student, hint, rng.integer(2, 90), rng.integer(2, 90), tokens=rng.integer(2, 50))
+    expect_linear(student, hint, rng.integer(2, 90), rng.integer(2, 90), rng.integer(2, 50))
+
+
+@exercise("s1.linear_macs")
+@weight(1)
+def test_linear_macs_are_exact_when_large(student: Any, rng: Draws) -> None:
+    """Counts above 2**24 are exact to the unit."""
+    odd = [2 * rng.integer(300, 900) + 1 for _ in range(3)]
+    hint = "a float32 total cannot hold large counts: compute with Python ints"
+    expect_linear(student, hint, *odd)
+
+
+# ---- profile_layers --------------------------------------------------------------------------
+
+
+def profile(student: Any, model: object, shape: tuple[int, ...]) -> list[LayerCost]:
+    """The student's rows, each checked for its form; any sequence will do as `out_shape`."""
+    rows = []
+    for row in expect_list(student.profile_layers(model, shape), "profile_layers"):
+        name, kind, params, macs, out_shape = expect_record(row, LayerCost, "each row")
+        size = tuple(expect_list(out_shape, "out_shape"))
+        macs, params = expect_int(macs, "macs"), expect_int(params, "params")
+        rows.append(LayerCost(name, kind, params, macs, size))
+    return rows
+
+
+def profiled_network(rng: Draws) -> tuple[nn.Sequential, tuple[int, ...], list[LayerCost]]:
+    """A network in training mode, an input shape with a batch above 1, and its rows by hand."""
+    batch, n = rng.integer(2, 5), 2 * rng.integer(4, 6)
+    a, b, classes = 2 * rng.integer(2, 4), 2 * rng.integer(2, 4), rng.integer(3, 9)
+    network = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, a, 3, padding=1, bias=False), nn.BatchNorm2d(a)),
+        nn.ReLU(),
+        nn.Conv2d(a, b, 3, stride=2, padding=2, dilation=2, groups=2),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * b, classes),
+    )
+    half = window_positions(n, 3, 2, 2, 2)
+    wide, narrow = (batch, a, n, n), (batch, b, half, half)
+    rows = [
+        LayerCost("0.0", "Conv2d", 27 * a, 27 * a * n * n, wide),
+        LayerCost("0.1", "BatchNorm2d", 2 * a, 0, wide),
+        LayerCost("1", "ReLU", 0, 0, wide),
+        LayerCost("2", "Conv2d", 9 * a // 2 * b + b, 9 * a // 2 * b * half * half, narrow),
+        LayerCost("3", "AdaptiveAvgPool2d", 0, 0, (batch, b, 2, 2)),
+        LayerCost("4", "Flatten", 0, 0, (batch, 4 * b)),
+        LayerCost("5", "Linear", (4 * b + 1) * classes, 4 * b * classes, (batch, classes)),
+    ]
+    return drawn(network, rng), (batch, 3, n, n), rows
+
+
+@exercise("s1.profile_layers")
+@weight(2)
+def test_profile_has_a_row_per_layer(student: Any, rng: Draws) -> None:
+    """Every module without children has a row with its name and class, in call order."""
+    model, shape, expected = profiled_network(rng)
+    rows = profile(student, model, shape)
+    check([row.name for row in rows] == [row.name for row in expected], "names of named_modules()")
+    check([row.kind for row in rows] == [row.kind for row in expected], "kind: the class name")
+
+
+@exercise("s1.profile_layers")
+@weight(2)
+def test_profile_counts_macs_of_one_sample(student: Any, rng: Draws) -> None:
+    """MACs of convolutions (stride, padding, dilation, groups) and Linear, whatever the batch."""
+    model, shape, expected = profiled_network(rng)
+    rows = profile(student, model, shape)
+    hint = "MACs of one sample: not times the batch, groups divided out once, no bias, no factor 2"
+    check([row.macs for row in rows] == [row.macs for row in expected], hint)
+
+
+@exercise("s1.profile_layers")
+@weight(1)
+def test_profile_gives_parameters_and_shapes(student: Any, rng: Draws) -> None:
+    """A row holds its layer's own parameters and the output shape with the batch."""
+    model, shape, expected = profiled_network(rng)
+    rows = profile(student, model, shape)
+    hint = "params: the layer's own parameters, bias included, buffers not"
+    check([row.params for row in rows] == [row.params for row in expected], hint)
+    hint = "out_shape: the shape of the layer's output, with the batch dimension"
+    check([row.out_shape for row in rows] == [row.out_shape for row in expected], hint)
+
+
+@exercise("s1.profile_layers")
+@weight(2)
+def test_profile_has_a_row_per_call(student: Any, rng: Draws) -> None:
+    """A layer that is called several times has a row for each call, under its first name."""
+    n, calls = rng.integer(3, 9), rng.integer(2, 4)
+    rows = profile(student, probes.Reused(n, calls), (2, n))
+    linear = LayerCost("linear", "Linear", n * n + n, n * n, (2, n))
+    relu = LayerCost("relu", "ReLU", 0, 0, (2, n))
+    hint = "one row per call, in call order: a reused layer works each time it is called"
+    check(rows == [linear, relu] * calls, hint)
+    rows = profile(student, probes.Aliased(n), (3, n))
+    hint = "a layer with two names is listed under the first one"
+    check([row.name for row in rows if row.kind == "Linear"] == ["first", "first"], hint)
+
+
+@exercise("s1.profile_layers")
+@weight(2)
+def test_profile_counts_functional_products(student: Any, rng: Draws) -> None:
+    """Convolutions and matrix products that a forward calls without a layer are counted too."""
+    n, width = rng.integer(3, 9), rng.integer(3, 9)
+    hint = "products outside a layer (F.conv2d, F.linear, @) cost MACs as well"
+    for model, shape, expected in (
+        (probes.FunctionalLinear(n, width), (3, n), n * n + n * width),
+        (probes.FunctionalConv(4, 6, groups=2), (2, 4, 8, 8), 2 * 9 * 6 * 4 * 4),
+        (probes.MatrixProduct(n, width), (2, 5, n), 5 * n * width + 5 * 5 * width),
+        (probes.WrittenOutAttention(), (3, n, width), 2 * n * n * width),
+    ):
+        rows = profile(student, model, shape)
+        check(sum(row.macs for row in rows) == expected, hint)
+
+
+@exercise("s1.profile_layers")
+@weight(1)
+def test_profile_runs_in_eval_mode(student: Any, rng: Draws) -> None:
+    """The network is measured in eval mode, as it will be used."""
+    n, classes = rng.integer(3, 9), rng.integer(3, 9)
+    model = probes.Auxiliary(n, classes).train()
+    rows = profile(student, model, (2, n))
+    names = [row.name for row in rows if row.macs > 0]
+    check(names == ["body", "head"], "switch to eval mode before the forward pass")
+
+
+@exercise("s1.profile_layers")
+@weight(1)
+def test_profile_is_exact_when_large(student: Any, rng: Draws) -> None:
+    """Counts above 2**24 are exact to the unit."""
+    a = 2 * rng.integer(28, 32) + 1
+    model = nn.Sequential(nn.Conv2d(33, a, 3, padding=1))
+    rows = profile(student, model, (1, 33, 33, 33))
+    hint = "a float32 total cannot hold large counts: compute with Python ints"
+    check([row.macs for row in rows] == [33 * 9 * a * 33 * 33], hint)
+
+
+@exercise("s1.profile_layers")
+@weight(0.5)
+def test_profile_follows_the_dtype(student: Any, rng: Draws) -> None:
+    """The dummy input has the dtype of the network's parameters."""
+    model, shape, expected = profiled_network(rng)
+    rows = profile(student, model.double(), shape)
+    check([row.macs for row in rows] == [row.macs for row in expected], "MACs of a float64 network")
+
+
+@exercise("s1.profile_layers")
+@guard
+@weight(1)
+def test_profile_restores_modes(student: Any, rng: Draws) -> None:
+    """Every submodule is in its earlier train or eval mode, also after a forward that raised."""
+    hint = "note the mode of each submodule, not only the root's, and restore it in `finally`"
+    mixed, raising = probes.MixedModes(4).train(), probes.Raises(rng.integer(3, 9)).train()
+    mixed.frozen.eval()
+    raising.frozen.eval()
+    before = [{name: each.training for name, each in m.named_modules()} for m in (mixed, raising)]
+    model = student.put(mixed)
+    student.profile_layers(model, (2, 4, 6, 6))
+    check(student.modes(model) == before[0], hint)
+    model = student.put(raising)
+    profile_of_failure(student, model, raising.first.in_features)
+    check(student.modes(model) == before[1], hint)
+
+
+@exercise("s1.profile_layers")
+@guard
+@weight(1)
+def test_profile_removes_its_hooks(student: Any, rng: Draws) -> None:
+    """No hook stays behind, also after a forward that raised."""
+    hint = "remove every hook in `finally`"
+    n = rng.integer(3, 9)
+    model = student.put(probes.Reused(n))
+    student.profile_layers(model, (2, n))
+    check(student.hook_count(model) == 0, hint)
+    model = student.put(probes.Raises(n))
+    profile_of_failure(student, model, n)
+    check(student.hook_count(model) == 0, hint)
+
+
+def profile_of_failure(student: Any, model: object, features: int) -> None:
+    """Profile a network whose forward raises RuntimeError, which has to come through."""
+    try:
+        student.profile_layers(model, (2, features))
+    except StudentError as error:
+        if error.kind == "NotImplementedError":
+            raise
+        check(error.kind == "RuntimeError", "let the exception of forward through as it is")
+    else:
+        fail("forward raised; let its exception through")
+
+
+@exercise("s1.profile_layers")
+@guard
+@weight(0.5)
+def test_profile_leaves_the_network_alone(student: Any, rng: Draws) -> None:
+    """Weights and running statistics are as before, and no gradient is recorded."""
+    recording: list[bool] = []
+    network = nn.Sequential(
+        normalised_network(rng), probes.GradTap(lambda on, _: recording.append(on))
+    )
+    model = student.put(network.train())
+    student.profile_layers(model, (4, 3, 8, 8))
+    after = student.state(model)
+    unchanged = all(torch.equal(after[name], old) for name, old in network.state_dict().items())
+    check(unchanged, "running statistics changed: measure in eval mode")
+    check(not any(recording), "profile under torch.no_grad()")
+
+
+# ---- bit_operations, peak_activation_bytes ---------------------------------------------------
+
+
+@exercise("s1.bit_operations")
+@weight(3)
+def test_bit_operations_multiply(student: Any, rng: Draws) -> None:
+    """MACs times the bits of the weight times the bits of the activation."""
+    for _ in range(4):
+        macs, bits, other = rng.integer(10, 10**6), rng.integer(1, 32), rng.integer(1, 32)
+        count = expect_int(student.bit_operations(macs, bits, other), "bit_operations")
+        check(count == macs * bits * other, "a b1 x b2 bit product costs b1 * b2 bit operations")
+
+
+@exercise("s1.bit_operations")
+@weight(1)
+def test_bit_operations_are_exact_when_large(student: Any, rng: Draws) -> None:
+    """Counts above 2**24 are exact to the unit."""
+    macs = 2 * rng.integer(10**9, 10**10) + 1
+    count = expect_int(student.bit_operations(macs, 7, 9), "bit_operations")
+    check(count == macs * 63, "a float total cannot hold large counts: compute with Python ints")
+
+
+@exercise("s1.bit_operations")
+@guard
+@weight(1)
+def test_bit_operations_refuse_wrong_bits(student: Any, rng: Draws) -> None:
+    """Numbers of bits below 1 or not whole raise ValueError."""
+    macs = rng.integer(10, 1000)
+    for bits in (0, -rng.integer(1, 8), 2.5):
+        expect_value_error(student.bit_operations, macs, bits, 8)
+        expect_value_error(student.bit_operations, macs, 8, bits)
+
+
+def expect_peak(
+    student: Any, expected: int, hint: str, model: nn.Module, shape: tuple[int, ...]
+) -> None:
+    """Check one call of the student's peak_activation_bytes."""
+    peak = expect_int(student.peak_activation_bytes(model, shape), "peak_activation_bytes")
+    check(peak == expected, hint)
+
+
+def convolutions(*channels: int) -> nn.Sequential:
+    """3x3 convolutions that keep the image size, without bias."""
+    pairs = itertools.pairwise(channels)
+    return nn.Sequential(*(nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairs))
+
+
+@exercise("s1.peak_activation_bytes")
+@weight(3)
+def test_peak_of_a_chain(student: Any, rng: Draws) -> None:
+    """In a chain the peak is the largest input plus output of a layer; earlier ones are freed."""
+    hint = "input and output of the running layer; what nobody needs any more is freed"
+    for _ in range(3):
+        channels = [rng.integer(1, 12) for _ in range(5)]
+        sizes = {name: 4 * 36 * c for name, c in zip("xabcd", channels, strict=True)}
+        expected = peak_bytes(sizes, chain("x a b c d"))
+        expect_peak(student, expected, hint, convolutions(*channels), (1, channels[0], 6, 6))
+
+
+@exercise("s1.peak_activation_bytes")
+@weight(2)
+def test_peak_includes_the_model_input(student: Any, rng: Draws) -> None:
+    """The input of the network takes memory like any other tensor; weights are not activations."""
+    c = rng.integer(20, 40)
+    hint = "the network's input is alive while its first layer runs; parameters do not count"
+    expect_peak(student, 4 * 36 * (c + 2), hint, convolutions(c, 2, 3), (1, c, 6, 6))
+
+
+@exercise("s1.peak_activation_bytes")
+@weight(3)
+def test_peak_keeps_what_is_needed_later(student: Any, rng: Draws) -> None:
+    """A tensor that a later operator reads, as in a residual, is alive until then."""
+    hint = "a tensor is freed after its last reader, not after its first"
+    width = rng.integer(2, 5)
+    tokens = 3 * width
+    sizes = {"x": 4 * tokens * width, "out": 4 * tokens * width}
+    sizes |= dict.fromkeys(("product", "scaled", "softmax"), 4 * tokens * tokens)
+    steps = [*chain("x product scaled softmax"), (("softmax", "x"), "out")]
+    shape = (1, tokens, width)
+    expect_peak(student, peak_bytes(sizes, steps), hint, probes.WrittenOutAttention(), shape)
+
+    wide, depth = rng.integer(5, 9), rng.integer(2, 4)
+    body = [f"body{i}" for i in range(depth)]
+    sizes = {"x": 4 * 36 * 2, "out": 4 * 36 * 2, "cat": 8 * 36 * wide}
+    sizes |= dict.fromkeys(("stem", *body), 4 * 36 * wide)
+    steps = [*chain(" ".join(["x", "stem", *body])), (("stem", body[-1]), "cat"), (("cat",), "out")]
+    expected = peak_bytes(sizes, steps)
+    expect_peak(student, expected, hint, probes.LongSkip(2, wide, depth), (1, 2, 6, 6))
+
+
+@exercise("s1.peak_activation_bytes")
+@weight(2)
+def test_peak_of_views_and_in_place_results(student: Any, rng: Draws) -> None:
+    """A view, or a result written in place, takes no memory of its own."""
+    a, wide = rng.integer(2, 5), rng.integer(8, 16)
+    steps = [*chain("x a b")]
+    sizes = {"x": 4 * 36 * a, "a": 4 * 36 * wide, "b": 4 * 36 * a}
+    hint = "an in-place ReLU writes into its input's memory"
+    expect_peak(student, peak_bytes(sizes, steps), hint, probes.InPlace(a, wide), (1, a, 6, 6))
+    hint = "flatten, transpose and chunk are views: compare storages"
+    sizes = {"x": 4 * 36 * a, "a": 8 * 36 * a, "b": 4 * 36 * a}
+    expect_peak(student, peak_bytes(sizes, steps), hint, probes.Views(a), (1, a, 6, 6))
+
+
+@exercise("s1.peak_activation_bytes")
+@weight(1)
+def test_peak_follows_dtype_and_batch(student: Any, rng: Draws) -> None:
+    """Bytes per element come from the dtype, and the whole batch is held."""
+    a, b, batch = rng.integer(2, 9), rng.integer(2, 9), rng.integer(2, 4)
+    hint = "input_shape includes the batch, and an element takes as many bytes as its dtype"
+    shape = (batch, a, 6, 6)
+    expect_peak(student, 4 * batch * 36 * (a + b), hint, convolutions(a, b), shape)
+    expect_peak(student, 8 * batch * 36 * (a + b), hint, convolutions(a, b).double(), shape)

@@ -1,0 +1,490 @@
+"""Graders of training.py: split, mixup, CutMix, learning rates, training."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autograder.graders.s1_intro.references import (
+    accuracy,
+    built,
+    cross_entropy,
+    cut_box,
+    in_order,
+    scrambled_digits,
+    shuffling,
+)
+from autograder.toolkit import (
+    Draws,
+    allclose,
+    check,
+    close,
+    exercise,
+    expect_float,
+    expect_int,
+    expect_list,
+    expect_record,
+    expect_tensor,
+    expect_value_error,
+    guard,
+    limit,
+    weight,
+)
+from shared.models import MLP, DigitsCNN
+from shared.probes import Tap
+from shared.records import History
+
+# ---- split -----------------------------------------------------------------------------------
+
+
+def indices(student: Any, n: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """The student's training and validation indices, each a Python int."""
+    parts = expect_list(student.split(n, fraction, seed), "split", length=2)
+    train, validation = (
+        [expect_int(index, "each index") for index in expect_list(part, "each part")]
+        for part in parts
+    )
+    return train, validation
+
+
+@exercise("s1.split")
+@weight(2)
+def test_split_is_disjoint_and_complete(student: Any, rng: Draws) -> None:
+    """Every index is in exactly one part."""
+    for _ in range(3):
+        n = rng.integer(20, 90)
+        train, validation = indices(student, n, rng.number(0.2, 0.8), rng.seed())
+        check(not set(train) & set(validation), "no sample may be in both parts")
+        check(sorted(train + validation) == list(range(n)), "each of 0..n-1 once, nothing else")
+
+
+@exercise("s1.split")
+@weight(1)
+def test_split_sizes(student: Any, rng: Draws) -> None:
+    """Validation gets round(n * validation_fraction) of the samples; 0 and 1 are allowed."""
+    for percent in (rng.integer(11, 14), rng.integer(56, 59), 0, 100):
+        n = rng.choice([101, 103, 107, 109])
+        _, validation = indices(student, n, percent / 100, rng.seed())
+        hint = "validation: round(n * validation_fraction), the rest is for training"
+        check(len(validation) == round(n * percent / 100), hint)
+
+
+@exercise("s1.split")
+@weight(1)
+def test_split_shuffles(student: Any, rng: Draws) -> None:
+    """Validation is a random sample, not the first or last ones; another seed draws another."""
+    n, seed = rng.integer(200, 300), rng.seed()
+    drawn = [set(indices(student, n, 0.5, seed + i)[1]) for i in range(4)]
+    hint = "shuffle all indices before cutting: data sets are often sorted"
+    for part in drawn:  # about n / 4 of a random half lie in the first half
+        check(n / 8 < sum(index < n / 2 for index in part) < 3 * n / 8, hint)
+    check(len({frozenset(part) for part in drawn}) == 4, "different seeds: different splits")
+
+
+@exercise("s1.split")
+@weight(1)
+def test_split_is_deterministic(student: Any, rng: Draws) -> None:
+    """The same seed gives the same split, also in another process."""
+    n, seed = rng.integer(40, 90), rng.seed()
+    first = indices(student, n, 0.5, seed)
+    hint = "draw from a generator of your own that is seeded with `seed`"
+    check(sorted(first[0]) != list(range(len(first[0]))), "shuffle the indices first")
+    indices(student, n, 0.5, seed + 1)
+    check(indices(student, n, 0.5, seed) == first, hint)
+    check(indices(student.fresh(), n, 0.5, seed) == first, hint)
+
+
+@exercise("s1.split")
+@guard
+@weight(1)
+def test_split_leaves_global_generators_alone(student: Any, rng: Draws) -> None:
+    """The global random generators of torch, numpy and Python are not touched."""
+    before = student.rng_fingerprint()
+    indices(student, rng.integer(40, 90), 0.5, rng.seed())
+    hint = "seeding or using a global generator changes everybody's random numbers"
+    check(student.rng_fingerprint() == before, hint)
+
+
+@exercise("s1.split")
+@guard
+@weight(0.5)
+def test_split_refuses_wrong_fractions(student: Any, rng: Draws) -> None:
+    """A fraction outside 0..1 raises ValueError."""
+    n = rng.integer(40, 90)
+    expect_value_error(student.split, n, 1 + rng.number(0.01, 0.5), 0)
+    expect_value_error(student.split, n, -rng.number(0.01, 0.5), 0)
+
+
+# ---- mixup, cutmix ---------------------------------------------------------------------------
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+def mixing_batch(rng: Draws) -> Batch:
+    """Images (N, C, H, W) with H < W, soft targets (N, classes), and a permutation that moves all.
+
+    The permutation differs from its inverse, so that the direction shows.
+    """
+    n, height, width = rng.integer(5, 8), rng.integer(8, 10), rng.integer(12, 15)
+    images = rng.normal(n, rng.integer(1, 3), height, width)
+    targets = rng.normal(n, rng.integer(3, 6)).softmax(dim=1)
+    order = rng.permutation(n)
+    permutation = torch.empty_like(order)
+    permutation[order] = order.roll(1)  # one cycle of length n > 2
+    return images, targets, permutation
+
+
+def expect_mixed(result: object, images: Tensor, targets: Tensor, hints: tuple[str, str]) -> None:
+    """Check the (images, targets) that mixup or cutmix returned."""
+    got_images, got_targets = expect_list(result, "the result", length=2)
+    got_images = expect_tensor(got_images, "images", images.shape, images.dtype)
+    check(allclose(got_images, images, atol=1e-5), hints[0])
+    got_targets = expect_tensor(got_targets, "targets", targets.shape, targets.dtype)
+    check(allclose(got_targets, targets, atol=1e-5), hints[1])
+
+
+@exercise("s1.mixup")
+@weight(3)
+def test_mixup_mixes_pairs(student: Any, rng: Draws) -> None:
+    """Images and targets are mixed alike: lam of the sample, 1 - lam of its partner."""
+    for _ in range(3):
+        images, targets, order = mixing_batch(rng)
+        lam = rng.number(0.1, 0.45)
+        mixed = torch.stack(
+            [lam * images[i] + (1 - lam) * images[j] for i, j in enumerate(order.tolist())]
+        )
+        soft = torch.stack(
+            [lam * targets[i] + (1 - lam) * targets[j] for i, j in enumerate(order.tolist())]
+        )
+        hints = (
+            "images: lam * images + (1 - lam) * images[permutation]",
+            "targets: the same lam and the same permutation as for the images",
+        )
+        expect_mixed(student.mixup(images, targets, lam, order), mixed, soft, hints)
+
+
+@exercise("s1.mixup")
+@weight(1)
+def test_mixup_at_the_ends(student: Any, rng: Draws) -> None:
+    """lam = 1 keeps the batch, lam = 0 gives the permuted batch."""
+    images, targets, order = mixing_batch(rng)
+    hints = ("lam weighs the sample itself", "lam weighs the sample's own target")
+    expect_mixed(student.mixup(images, targets, 1.0, order), images, targets, hints)
+    other = images[order], targets[order]
+    expect_mixed(student.mixup(images, targets, 0.0, order), *other, hints)
+
+
+def expect_untouched(student: Any, name: str, batch: Batch, *rest: object) -> None:
+    """The arguments of a mixing function, and the global generators, are as before."""
+    live = [student.put(tensor) for tensor in batch]
+    generators = student.rng_fingerprint()
+    getattr(student, name)(live[0], live[1], 0.5, live[2], *rest)
+    for ref, tensor in zip(live, batch, strict=True):
+        check(torch.equal(student.fetch(ref), tensor), "work on a copy: an argument was changed")
+    hint = "the caller draws lam, the permutation and the centre; draw nothing yourself"
+    check(student.rng_fingerprint() == generators, hint)
+
+
+def expect_mixing_errors(student: Any, name: str, batch: Batch, *rest: object) -> None:
+    """A lam outside 0..1 and lengths that do not match raise ValueError."""
+    images, targets, order = batch
+    function = getattr(student, name)
+    for lam in (-0.1, 1.1):
+        expect_value_error(function, images, targets, lam, order, *rest)
+    expect_value_error(function, images, targets[1:], 0.5, order, *rest)
+    expect_value_error(function, images, targets, 0.5, order[:2], *rest)
+
+
+@exercise("s1.mixup")
+@guard
+@weight(0.5)
+def test_mixup_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
+    """Images, targets and permutation are unchanged, and nothing is drawn at random."""
+    expect_untouched(student, "mixup", mixing_batch(rng))
+
+
+@exercise("s1.mixup")
+@guard
+@weight(0.5)
+def test_mixup_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+    """A lam outside 0..1 and lengths that do not match raise ValueError."""
+    expect_mixing_errors(student, "mixup", mixing_batch(rng))
+
+
+def box_shares(rng: Draws, size: tuple[int, int]) -> float:
+    """A lam whose box sides are clear of rounding: not within 0.05 of a whole number."""
+    while True:
+        lam = rng.number(0.4, 0.9)
+        sides = [extent * math.sqrt(1 - lam) for extent in size]
+        if all(0.05 < side % 1 < 0.95 for side in sides):
+            return lam
+
+
+def expect_cutmix(
+    student: Any, batch: Batch, lam: float, center: tuple[int, int], hints: tuple[str, str]
+) -> None:
+    """Check one call of the student's cutmix, pixel by pixel."""
+    images, targets, order = batch
+    size = images.shape[2], images.shape[3]
+    box = cut_box(size, lam, center)
+    kept = 1 - len(box) / (size[0] * size[1])
+    pasted = images.clone()
+    for row, column in box:
+        pasted[:, :, row, column] = images[order][:, :, row, column]
+    soft = kept * targets + (1 - kept) * targets[order]
+    expect_mixed(student.cutmix(images, targets, lam, order, center), pasted, soft, hints)
+
+
+@exercise("s1.cutmix")
+@weight(3)
+def test_cutmix_inside_the_image(student: Any, rng: Draws) -> None:
+    """A box around (row, column) is pasted in, and the targets are mixed by its area."""
+    for _ in range(3):
+        batch = mixing_batch(rng)
+        height, width = batch[0].shape[2:]
+        center = height // 2 + rng.integer(-1, 0), width // 2 + rng.integer(-1, 1)
+        hints = (
+            "box: [c - half, c + half) with half = int(size * sqrt(1 - lam)) // 2 on each axis, "
+            "filled from images[permutation]; center is (row, column)",
+            "targets: the share of pixels that were really kept, and the images' permutation",
+        )
+        expect_cutmix(student, batch, box_shares(rng, (height, width)), center, hints)
+
+
+@exercise("s1.cutmix")
+@weight(3)
+def test_cutmix_clipped_at_the_border(student: Any, rng: Draws) -> None:
+    """A box that reaches over the border is clipped, and lam is computed again from the rest."""
+    for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        batch = mixing_batch(rng)
+        height, width = batch[0].shape[2:]
+        center = (
+            rng.integer(0, 1) if corner[0] == 0 else height - 1,
+            rng.integer(0, 1) if corner[1] == 0 else width - 1,
+        )
+        hints = (
+            "clip the box to the image at all four sides; negative indices count from the end",
+            "compute lam again from the clipped box",
+        )
+        expect_cutmix(student, batch, box_shares(rng, (height, width)), center, hints)
+
+
+@exercise("s1.cutmix")
+@weight(0.5)
+def test_cutmix_without_a_box(student: Any, rng: Draws) -> None:
+    """With lam = 1 the box is empty: images and targets come back as they were."""
+    batch = mixing_batch(rng)
+    hints = ("an empty box changes no pixel", "an empty box keeps the targets")
+    expect_cutmix(student, batch, 1.0, (rng.integer(2, 5), rng.integer(2, 5)), hints)
+
+
+@exercise("s1.cutmix")
+@guard
+@weight(0.5)
+def test_cutmix_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
+    """Images, targets and permutation are unchanged, and nothing is drawn at random."""
+    expect_untouched(student, "cutmix", mixing_batch(rng), (4, 5))
+
+
+@exercise("s1.cutmix")
+@guard
+@weight(0.5)
+def test_cutmix_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+    """A lam outside 0..1 and lengths that do not match raise ValueError."""
+    expect_mixing_errors(student, "cutmix", mixing_batch(rng), (4, 5))
+
+
+# ---- warmup_cosine ---------------------------------------------------------------------------
+
+
+def schedule(rng: Draws) -> tuple[int, int, float, float]:
+    """Warm-up steps, total steps, peak and floor."""
+    warmup = rng.integer(5, 20)
+    return warmup, warmup + rng.integer(20, 100), rng.number(0.05, 2.0), rng.number(0.001, 0.02)
+
+
+def expect_rate(
+    student: Any, hint: str, expected: float, *args: float, floor: float | None = None
+) -> None:
+    """Check one call of the student's warmup_cosine."""
+    options = {} if floor is None else {"floor": floor}
+    rate = expect_float(student.warmup_cosine(*args, **options), "warmup_cosine")
+    check(close(rate, expected, rtol=1e-5, atol=1e-7), hint)
+
+
+@exercise("s1.warmup_cosine")
+@weight(1)
+def test_warmup_is_linear(student: Any, rng: Draws) -> None:
+    """The rate rises linearly from 0 at step 0 to the peak at the end of the warm-up."""
+    warmup, total, peak, floor = schedule(rng)
+    hint = "during warm-up: peak * step / warmup, whatever the floor"
+    for step in (0, 1, rng.integer(2, warmup - 1), warmup):
+        expect_rate(student, hint, peak * step / warmup, step, warmup, total, peak, floor=floor)
+
+
+@exercise("s1.warmup_cosine")
+@weight(2)
+def test_cosine_falls_to_the_floor(student: Any, rng: Draws) -> None:
+    """After the warm-up the rate follows half a cosine from the peak down to the floor."""
+    for _ in range(2):
+        warmup, total, peak, floor = schedule(rng)
+        for step in (warmup, warmup + 1, rng.integer(warmup + 2, total - 2), total - 1):
+            angle = math.pi * (step - warmup) / (total - warmup)
+            hint = "half a cosine of (step - warmup) / (total - warmup), scaled to floor..peak"
+            fall = peak - floor
+            expected = peak - fall * math.sin(angle / 2) ** 2
+            expect_rate(student, hint, expected, step, warmup, total, peak, floor=floor)
+            expected = peak * math.cos(angle / 2) ** 2
+            expect_rate(student, "floor is 0 by default", expected, step, warmup, total, peak)
+
+
+@exercise("s1.warmup_cosine")
+@weight(1)
+def test_rate_stays_at_the_floor(student: Any, rng: Draws) -> None:
+    """From `total` on the rate is the floor: it does not rise again."""
+    warmup, total, peak, floor = schedule(rng)
+    for step in (total, total + 1, total + rng.integer(5, 50)):
+        hint = "hold the floor after the last step: a cosine would rise again"
+        expect_rate(student, hint, floor, step, warmup, total, peak, floor=floor)
+
+
+@exercise("s1.warmup_cosine")
+@weight(0.5)
+def test_rate_without_warmup(student: Any, rng: Draws) -> None:
+    """Without warm-up the first step has the peak rate."""
+    _, total, peak, floor = schedule(rng)
+    expect_rate(student, "do not divide by warmup = 0", peak, 0, 0, total, peak, floor=floor)
+
+
+@exercise("s1.warmup_cosine")
+@guard
+@weight(0.5)
+def test_rate_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+    """A warm-up as long as the training, and a negative step, raise ValueError."""
+    warmup, total, peak, _ = schedule(rng)
+    expect_value_error(student.warmup_cosine, 0, total, total, peak)
+    expect_value_error(student.warmup_cosine, 0, total + rng.integer(1, 9), total, peak)
+    expect_value_error(student.warmup_cosine, -1, warmup, total, peak)
+
+
+# ---- fit -------------------------------------------------------------------------------------
+
+FULL = 0.97  # accuracy on validation that earns everything
+LOW = 0.90  # and the one that earns nothing
+
+
+def fitted(student: Any, model: nn.Module, *args: object) -> tuple[nn.Module, list[list[float]]]:
+    """The network after the student's fit, and the three lists of the history."""
+    live = student.put(model)
+    record = expect_record(student.fit(live, *args), History, "fit")
+    history = [
+        [expect_float(value, "each entry") for value in expect_list(part, "each part")]
+        for part in record
+    ]
+    after = student.fetch(live)
+    check(isinstance(after, nn.Module), "fit trains the network that it is given, in place")
+    return after, history
+
+
+@exercise("s1.fit")
+@weight(5)
+@limit(60)
+def test_fit_reaches_the_accuracy(student: Any, rng: Draws, credit: Any) -> None:
+    """A small convolutional network reaches 97 % on validation digits in 10 epochs."""
+    images, targets = scrambled_digits(rng)
+    train, validation = (images[:1397], targets[:1397]), (images[1397:], targets[1397:])
+    width = rng.integer(15, 17)
+    after, _ = fitted(
+        student,
+        built(lambda: DigitsCNN(width), rng),
+        shuffling(*train, 64, rng),
+        in_order(*validation, 64),
+        10,
+    )
+    reached = accuracy(after, *validation)
+    hint = (
+        "the network has learnt less than it can: is the gradient zeroed each step, the network "
+        "in training mode, the learning rate large enough, and does it fall towards the end?"
+    )
+    credit((reached - LOW) / (FULL - LOW), hint)
+
+
+@exercise("s1.fit")
+@weight(2)
+@limit(30)
+def test_fit_records_each_epoch(student: Any, rng: Draws) -> None:
+    """The history has one entry an epoch, and its validation values are those of the network."""
+    images, targets = scrambled_digits(rng)
+    validation = images[200:310], targets[200:310]
+    epochs = rng.integer(3, 5)
+    after, history = fitted(
+        student,
+        built(lambda: MLP((64, 20, 10)), rng),
+        shuffling(images[:200], targets[:200], 32, rng),
+        in_order(*validation, 32),
+        epochs,
+    )
+    train_loss, val_loss, val_accuracy = history
+    hint = "train_loss, val_loss and val_accuracy: one entry an epoch each"
+    check([len(part) for part in history] == [epochs] * 3, hint)
+    check(min(train_loss) > 0, "train_loss: the mean loss of the epoch")
+    # The network may end with the weights of the last epoch or of the best one.
+    reached = accuracy(after, *validation)
+    one = 1.5 / len(validation[0])
+    hint = "val_accuracy: right predictions / all validation samples, after the epoch, in 0..1"
+    check(any(abs(value - reached) < one for value in val_accuracy), hint)
+    with torch.no_grad():
+        loss = cross_entropy(after(validation[0]), validation[1])
+    hint = "val_loss: cross-entropy averaged over all validation samples, after the epoch"
+    check(any(close(value, loss, rtol=1e-3) for value in val_loss), hint)
+
+
+@exercise("s1.fit")
+@weight(1)
+@limit(30)
+def test_fit_switches_modes(student: Any, rng: Draws) -> None:
+    """Every epoch trains in training mode and validates in eval mode."""
+    images, targets = scrambled_digits(rng)
+    held_out = images[96:160]
+    seen: list[tuple[bool, bool]] = []  # training mode, is it a validation batch
+
+    def note(training: bool, batch: Tensor) -> None:
+        seen.append((training, any(torch.equal(batch[0], image) for image in held_out)))
+
+    model = nn.Sequential(Tap(note), built(lambda: DigitsCNN(4), rng))
+    fitted(
+        student,
+        model,
+        shuffling(images[:96], targets[:96], 32, rng),
+        in_order(held_out, targets[96:160], 32),
+        3,
+    )
+    hint = "call model.train() at the start of every epoch: validation left the eval mode on"
+    check(sum(training for training, _ in seen) >= 9, hint)
+    hint = "call model.eval() before validation, or its samples reach the batch norm statistics"
+    check(not any(training and validating for training, validating in seen), hint)
+    check(any(validating for _, validating in seen), "validate after every epoch")
+
+
+@exercise("s1.fit")
+@guard
+@weight(2)
+@limit(30)
+def test_fit_does_not_train_on_validation(student: Any, rng: Draws) -> None:
+    """Nothing is learnt from the validation loader."""
+    images, targets = scrambled_digits(rng)
+    patterns = rng.integers(0, 1, 20, 1, 8, 8).float()
+    names = torch.arange(10).repeat(2)[rng.permutation(20)]  # cannot be guessed
+    repeated = rng.permutation(200) % 20
+    after, _ = fitted(
+        student,
+        built(lambda: DigitsCNN(16), rng),
+        shuffling(images[:300], targets[:300], 32, rng),
+        in_order(patterns[repeated], names[repeated], 32),
+        6,
+    )
+    hint = "the network knows labels that only the validation loader has"
+    check(accuracy(after, patterns, names) < 0.5, hint)

@@ -1,0 +1,299 @@
+"""Feedback pages and the class page: one file each, no script, nothing loaded from elsewhere.
+
+Three layers keep hostile text inert: it is cleaned in the views, escaped by the templates
+(autoescape is always on), and the page's own content policy forbids scripts and requests.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from autograder.records import ExerciseResult, Outcome, Report
+from autograder.reports.view import (
+    GLYPH,
+    GUARD_NOTE,
+    LINE_LIMIT,
+    MEANING,
+    NAME_LIMIT,
+    Audience,
+    by_student,
+    counted,
+    duration,
+    exercises_of,
+    first_lines,
+    isolation_line,
+    memory,
+    modules_of,
+    moment,
+    number,
+    penalty_line,
+    percent,
+    share,
+    short_name,
+)
+from autograder.text_safety import clean_line
+
+_BINS = 10
+_HEAT_STEPS = 5
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "points": "{:.2f}".format,
+        "percent": percent,
+        "duration": duration,
+        "memory": memory,
+        "css": _css_class,
+    }
+    environment.globals |= {"GLYPH": GLYPH, "MEANING": MEANING, "Outcome": Outcome}
+    environment.globals |= {"counted": counted}
+    return environment
+
+
+def _css_class(outcome: Outcome) -> str:
+    return f"o-{outcome.name.lower()}"
+
+
+# ---- one student -------------------------------------------------------------------------------
+
+
+def student_page(report: Report, audience: Audience) -> str:
+    """The feedback on one submission as a page.
+
+    A student reads the checks that are visible to students, the others only as a count. A
+    teaching assistant ("ta") reads everything: hidden checks, tracebacks and captured output,
+    incidents, cost, isolation and the submission's hash.
+    """
+    modules = modules_of(report, audience)
+    usage = report.usage
+    return (
+        _environment()
+        .get_template("student.html.j2")
+        .render(
+            ta=audience == "ta",
+            report=report,
+            course=clean_line(report.course, NAME_LIMIT),
+            session=clean_line(report.session, NAME_LIMIT),
+            student=clean_line(report.student, NAME_LIMIT),
+            share=share(report.points, report.maximum),
+            raw_share=share(report.raw_points, report.maximum),
+            modules=modules,
+            tally=_tally(report.exercises),
+            penalty=penalty_line(report),
+            submitted=moment(report.lateness.submitted_at or ""),
+            due=moment(report.lateness.due or ""),
+            graded=moment(report.graded_at),
+            problems=first_lines(report.problems),
+            incidents=first_lines(report.incidents),
+            isolation=isolation_line(report.isolation),
+            level=clean_line(report.isolation.level, NAME_LIMIT),
+            mechanisms=first_lines(report.isolation.mechanisms),
+            missing=first_lines(report.isolation.missing),
+            other_seconds=max(usage.seconds - usage.student_seconds, 0.0),
+            sha256=clean_line(report.submission_sha256, NAME_LIMIT),
+            kit=clean_line(report.kit_version, NAME_LIMIT),
+            guard_note=GUARD_NOTE
+            if any(exercise.has_guard for module in modules for exercise in module.exercises)
+            else "",
+        )
+    )
+
+
+def _tally(exercises: Sequence[ExerciseResult]) -> list[tuple[Outcome, int]]:
+    counts = Counter(exercise.outcome for exercise in exercises)
+    return [(outcome, counts[outcome]) for outcome in Outcome if counts[outcome]]
+
+
+# ---- a class -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One exercise of one student; `heat` is 0..5, full points 5, no points 0."""
+
+    outcome: Outcome
+    points: float
+    heat: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    page: str
+    ta_page: str
+    report: Report
+    cells: tuple[_Cell | None, ...]
+    level: str
+    incidents: tuple[str, ...]
+    problems: tuple[str, ...]
+    student_seconds: float
+    other_seconds: float
+
+
+@dataclass(frozen=True)
+class _ExerciseStatistics:
+    short: str
+    title: str
+    module: str
+    maximum: float
+    extra_credit: bool
+    mean: float
+    share: float
+    counts: tuple[tuple[Outcome, int], ...]
+    results: int
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """One bin of the histogram, in units of the drawing."""
+
+    x: float
+    y: float
+    height: float
+    count: int
+
+
+def class_page(reports: Sequence[Report], course_title: str, session_title: str) -> str:
+    """The results of a class as a page for the teaching assistant.
+
+    Students come in the order of their names (s2 before s10); each links to `<slug>.ta.html`,
+    the teaching assistant's page, and `<slug>.html`, the student's.
+    """
+    ordered = by_student(reports)
+    columns = exercises_of(ordered)
+    rows = [_row(report, [each.id for each in columns]) for report in ordered]
+    return (
+        _environment()
+        .get_template("class.html.j2")
+        .render(
+            course=clean_line(course_title, NAME_LIMIT),
+            session=clean_line(session_title, NAME_LIMIT),
+            rows=rows,
+            exercises=[_exercise_statistics(each, ordered) for each in columns],
+            modules=_module_spans(columns),
+            seen=[outcome for outcome in Outcome if _occurs(outcome, ordered)],
+            totals=_totals(ordered),
+            bars=_histogram([share(each.points, each.maximum) for each in ordered]),
+            again=[row for row in rows if row.report.has_tool_error],
+            with_incidents=[row for row in rows if row.incidents],
+            with_problems=[row for row in rows if row.problems],
+            weaker=[row for row in rows if row.level != "strict"],
+            seconds=sum(each.usage.seconds for each in ordered),
+            student_seconds=sum(each.usage.student_seconds for each in ordered),
+        )
+    )
+
+
+def _row(report: Report, ids: Sequence[str]) -> _Row:
+    results = {exercise.id: exercise for exercise in report.exercises}
+    slug = quote(clean_line(report.slug, NAME_LIMIT), safe="")
+    usage = report.usage
+    return _Row(
+        name=clean_line(report.student, NAME_LIMIT),
+        page=f"./{slug}.html",
+        ta_page=f"./{slug}.ta.html",
+        report=report,
+        cells=tuple(_cell(results.get(each)) for each in ids),
+        level=clean_line(report.isolation.level, NAME_LIMIT),
+        incidents=first_lines(report.incidents),
+        problems=first_lines(report.problems),
+        student_seconds=usage.student_seconds,
+        other_seconds=max(usage.seconds - usage.student_seconds, 0.0),
+    )
+
+
+def _cell(result: ExerciseResult | None) -> _Cell | None:
+    if result is None:
+        return None
+    part = share(result.points, result.maximum)
+    # Only full points reach the last step, and any points at all leave step 0.
+    heat = _HEAT_STEPS if part >= 1 else math.ceil(part * (_HEAT_STEPS - 1))
+    return _Cell(result.outcome, result.points, heat)
+
+
+def _exercise_statistics(column: ExerciseResult, reports: Sequence[Report]) -> _ExerciseStatistics:
+    results = [each for report in reports for each in report.exercises if each.id == column.id]
+    mean = statistics.fmean(each.points for each in results)
+    return _ExerciseStatistics(
+        short=short_name(column.id),
+        title=clean_line(column.title or column.id, LINE_LIMIT),
+        module=clean_line(column.module, NAME_LIMIT),
+        maximum=column.maximum,
+        extra_credit=column.extra_credit,
+        mean=mean,
+        share=share(mean, column.maximum),
+        counts=tuple(_tally(results)),
+        results=len(results),
+    )
+
+
+def _module_spans(columns: Sequence[ExerciseResult]) -> list[tuple[str, int]]:
+    spans: list[tuple[str, int]] = []
+    for column in columns:
+        name = clean_line(column.module, NAME_LIMIT)
+        if spans and spans[-1][0] == name:
+            spans[-1] = (name, spans[-1][1] + 1)
+        else:
+            spans.append((name, 1))
+    return spans
+
+
+def _occurs(outcome: Outcome, reports: Sequence[Report]) -> bool:
+    return any(each.outcome is outcome for report in reports for each in report.exercises)
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """Points after late penalties over a class; all 0 for an empty one."""
+
+    count: int
+    maximum: float
+    mean: float
+    median: float
+    lower: float
+    upper: float
+    late: int
+
+
+def _totals(reports: Sequence[Report]) -> _Totals:
+    points = [report.points for report in reports] or [0.0]
+    lower, _, upper = statistics.quantiles(points * 2 if len(points) == 1 else points, n=4)
+    return _Totals(
+        count=len(reports),
+        maximum=max((report.maximum for report in reports), default=0.0),
+        mean=statistics.fmean(points),
+        median=statistics.median(points),
+        lower=lower,
+        upper=upper,
+        late=sum(report.lateness.penalty > 0 for report in reports),
+    )
+
+
+def _histogram(shares: Sequence[float]) -> list[_Bar]:
+    """Counts of shares in 0..1 in ten bins; 1.0 belongs to the last."""
+    counts = Counter(min(int(each * _BINS), _BINS - 1) for each in shares)
+    most = max(counts.values(), default=1)
+    width, height = 32.0, 100.0
+    bars = []
+    for index in range(_BINS):
+        tall = round(height * counts[index] / most, 1)
+        bars.append(_Bar(20 + index * width, 20 + height - tall, tall, counts[index]))
+    return bars

@@ -1,0 +1,220 @@
+"""Feedback as plain text, and the tables that the command line prints with rich."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from autograder.records import ExerciseResult, Outcome, Report
+from autograder.reports.view import (
+    GLYPH,
+    GUARD_NOTE,
+    LINE_LIMIT,
+    NAME_LIMIT,
+    Audience,
+    CheckView,
+    ExerciseView,
+    ModuleView,
+    by_student,
+    counted,
+    duration,
+    exercises_of,
+    isolation_line,
+    memory,
+    modules_of,
+    moment,
+    number,
+    penalty_line,
+    percent,
+)
+from autograder.text_safety import clean, clean_line
+
+_WIDTH = 80
+_WIDE = 120  # columns from which a table has room for cost and isolation
+
+# rich styles; the word or the glyph is always printed as well
+STYLE = {
+    Outcome.PASSED: "green",
+    Outcome.PARTIAL: "yellow",
+    Outcome.FAILED: "red",
+    Outcome.BLANK: "dim",
+    Outcome.CRASHED: "magenta",
+    Outcome.TIMED_OUT: "magenta",
+    Outcome.OUT_OF_MEMORY: "magenta",
+    Outcome.REFUSED: "bold red",
+    Outcome.BLOCKED: "cyan",
+    Outcome.TOOL_ERROR: "bold blue",
+}
+
+
+# ---- plain text --------------------------------------------------------------------------------
+
+
+def student_text(report: Report) -> str:
+    """The student's feedback as plain text of 80 columns: no escape sequences, no markup.
+
+    A hint keeps its line breaks, every line of it indented, so that it cannot pass for a line
+    of the report itself.
+    """
+    modules = modules_of(report, "student")
+    lines = [*_head(report), ""]
+    for module in modules:
+        lines += [*_module(module), ""]
+    if any(exercise.has_guard for module in modules for exercise in module.exercises):
+        lines += [*_wrapped(GUARD_NOTE), ""]
+    lines += _wrapped(isolation_line(report.isolation))
+    return "\n".join(lines) + "\n"
+
+
+def _head(report: Report) -> list[str]:
+    course = f"{clean_line(report.course, NAME_LIMIT)}: {clean_line(report.session, NAME_LIMIT)}"
+    lines = [*_wrapped(course), *_wrapped(clean_line(report.student, NAME_LIMIT)), ""]
+    lines.append(f"{number(report.points)} of {number(report.maximum)} points")
+    lines += _wrapped(penalty_line(report))
+    if report.lateness.submitted_at:
+        due = f", due {moment(report.lateness.due)}" if report.lateness.due else ""
+        lines += _wrapped(f"Submitted {moment(report.lateness.submitted_at)}{due}")
+    if report.has_tool_error:
+        lines += _wrapped("A fault of the grader touched this result; it will be graded again.")
+    for problem in report.problems:
+        lines += _wrapped(clean_line(problem, LINE_LIMIT), "Note: ", "      ")
+    return lines
+
+
+def _module(module: ModuleView) -> list[str]:
+    lines = [_spread(module.name, _of(module.points, module.maximum)), "-" * _WIDTH]
+    for exercise in module.exercises:
+        lines += _exercise(exercise)
+    return lines
+
+
+def _exercise(exercise: ExerciseView) -> list[str]:
+    extra = " (extra credit)" if exercise.extra_credit else ""
+    lines = [
+        _spread(
+            f"{exercise.outcome:<15}{exercise.title}{extra}",
+            _of(exercise.points, exercise.maximum),
+        )
+    ]
+    if exercise.outcome in (Outcome.PASSED, Outcome.BLANK):
+        return lines
+    for check in exercise.checks:
+        lines += _check(check)
+    if exercise.hidden:
+        lines += _wrapped(str(exercise.hidden), "    ", "    ")
+    return lines
+
+
+def _check(check: CheckView) -> list[str]:
+    share = f" {percent(check.credit)}" if check.outcome is Outcome.PARTIAL else ""
+    mark = " (guard)" if check.counted and check.guard else ""
+    mark = mark if check.counted else " (guard, not counted yet)"
+    lines = _wrapped(f"{check.outcome}{share}: {check.title}{mark}", "    ", "      ")
+    for line in [] if check.repeated else check.hint.splitlines():
+        lines += _wrapped(line, "      | ", "      | ")
+    return lines
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest)
+
+
+def _spread(left: str, right: str) -> str:
+    """`left` cut so that `right` ends at the last column, at least two blanks between them."""
+    room = max(_WIDTH - len(right) - 2, 1)
+    return f"{clean(left, room):<{room}}  {right}"
+
+
+def _of(points: float, maximum: float) -> str:
+    return f"{number(points)} of {number(maximum)}"
+
+
+# ---- tables for rich -----------------------------------------------------------------------------
+
+
+def exercise_table(report: Report, audience: Audience = "student") -> Table:
+    """One row an exercise: outcome, points, and the first hint among the checks that lost points."""
+    table = Table(box=None, pad_edge=False, show_footer=True, header_style="bold")
+    table.add_column("Exercise", Text("Total", "bold"), min_width=18, overflow="fold")
+    table.add_column("Outcome", no_wrap=True)
+    points = Text(_of(report.points, report.maximum), "bold")
+    table.add_column("Points", points, justify="right", no_wrap=True)
+    table.add_column("Hint", Text(penalty_line(report)), ratio=1, overflow="fold")
+    for module in modules_of(report, audience):
+        for exercise in module.exercises:
+            table.add_row(
+                Text(exercise.title),
+                Text(f"{GLYPH[exercise.outcome]} {exercise.outcome}", STYLE[exercise.outcome]),
+                _of(exercise.points, exercise.maximum),
+                Text(_first_hint(exercise)),
+            )
+    return table
+
+
+def _first_hint(exercise: ExerciseView) -> str:
+    if exercise.outcome in (Outcome.PASSED, Outcome.BLANK):
+        return ""
+    for check in exercise.checks:
+        if check.outcome is not Outcome.PASSED:
+            return clean_line(check.hint or check.title, LINE_LIMIT)
+    return str(exercise.hidden)
+
+
+def class_table(reports: Sequence[Report], width: int = _WIDTH) -> Table:
+    """One row a student: points, a strip with one glyph an exercise, what needs a look.
+
+    From 120 columns (`width` of the console) on, isolation, seconds and memory are shown too.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Student", min_width=12, max_width=32, overflow="ellipsis", no_wrap=True)
+    table.add_column("Points", justify="right", no_wrap=True)
+    table.add_column("Late", justify="right", no_wrap=True)
+    table.add_column("Exercises", no_wrap=True, overflow="fold")
+    if width >= _WIDE:
+        table.add_column("Isolation", no_wrap=True)
+        table.add_column("Student code", justify="right", no_wrap=True)
+        table.add_column("Grader", justify="right", no_wrap=True)
+        table.add_column("Memory", justify="right", no_wrap=True)
+    table.add_column("To look at", ratio=1, overflow="fold")
+    ids = [exercise.id for exercise in exercises_of(reports)]
+    for report in by_student(reports):
+        cost = _cost(report) if width >= _WIDE else []
+        table.add_row(
+            Text(clean_line(report.student, NAME_LIMIT)),
+            number(report.points),
+            f"−{percent(report.lateness.penalty)}" if report.lateness.penalty > 0 else "",
+            _strip(report.exercises, ids),
+            *cost,
+            Text(_to_look_at(report)),
+        )
+    return table
+
+
+def _cost(report: Report) -> list[Text]:
+    usage = report.usage
+    other = max(usage.seconds - usage.student_seconds, 0.0)
+    return [
+        Text(clean_line(report.isolation.level, 16)),
+        Text(duration(usage.student_seconds)),
+        Text(duration(other)),
+        Text(memory(usage.peak_memory_bytes)),
+    ]
+
+
+def _strip(exercises: Iterable[ExerciseResult], ids: Sequence[str]) -> Text:
+    outcomes = {exercise.id: exercise.outcome for exercise in exercises}
+    strip = Text()
+    for each in ids:
+        outcome = outcomes.get(each)
+        strip.append(GLYPH[outcome] if outcome else " ", STYLE[outcome] if outcome else "")
+    return strip
+
+
+def _to_look_at(report: Report) -> str:
+    notes = [*(["grade again"] if report.has_tool_error else []), *report.incidents]
+    if report.problems:
+        notes.append(counted(len(report.problems), "problem"))
+    return clean_line("; ".join(notes), LINE_LIMIT)

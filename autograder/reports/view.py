@@ -1,0 +1,324 @@
+"""What the written reports have in common: who may see what, words, numbers, order.
+
+The views hold text that is already cleaned, so a writer only escapes for its own format. A
+student's view never holds `detail`, an incident, or anything of one hidden test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from autograder.records import (
+    ExerciseResult,
+    Isolation,
+    Lateness,
+    Outcome,
+    Report,
+    TestResult,
+    Visibility,
+)
+from autograder.text_safety import clean, clean_line
+
+Audience = Literal["student", "ta"]
+
+NAME_LIMIT = 120
+LINE_LIMIT = 400
+HINT_LIMIT = 2_000
+DETAIL_LIMIT = 20_000
+_LINES = 20
+
+# One column wide, in the fonts of terminals and phones alike, and none of them an emoji.
+GLYPH = {
+    Outcome.PASSED: "✓",
+    Outcome.PARTIAL: "◐",
+    Outcome.FAILED: "✗",
+    Outcome.BLANK: "○",
+    Outcome.CRASHED: "!",
+    Outcome.TIMED_OUT: "◷",
+    Outcome.OUT_OF_MEMORY: "▣",
+    Outcome.REFUSED: "⊘",
+    Outcome.BLOCKED: "◇",
+    Outcome.TOOL_ERROR: "?",
+}
+
+MEANING = {
+    Outcome.PASSED: "everything that was checked holds",
+    Outcome.PARTIAL: "some of it holds, part of the points",
+    Outcome.FAILED: "a checked property does not hold",
+    Outcome.BLANK: "not filled in yet",
+    Outcome.CRASHED: "the code raised an exception or its process ended",
+    Outcome.TIMED_OUT: "the time limit passed",
+    Outcome.OUT_OF_MEMORY: "the memory limit passed",
+    Outcome.REFUSED: "the code touched what it may not touch",
+    Outcome.BLOCKED: "needs another exercise that is still blank",
+    Outcome.TOOL_ERROR: "a fault of the grader; will be graded again",
+}
+
+GUARD_NOTE = (
+    "A guard check also holds for a wrong answer (bad arguments raise, inputs stay unchanged), "
+    "so it counts only once a value check of the same exercise passes."
+)
+
+_WHEN_SHOWN = {
+    Visibility.VISIBLE: "",
+    Visibility.HIDDEN: "hidden",
+    Visibility.AFTER_DUE_DATE: "hidden until the due date",
+    Visibility.AFTER_PUBLISHED: "hidden until published",
+}
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """One test as it is shown.
+
+    `counted` is False for a passed guard that earns nothing yet, `repeated` is True if the check
+    before has the same outcome and hint (one crash ends many checks).
+    """
+
+    name: str
+    title: str
+    outcome: Outcome
+    credit: float
+    hint: str
+    repeated: bool
+    guard: bool
+    counted: bool
+    hidden: str
+    weight: float
+    seconds: float
+    detail: str
+
+
+@dataclass(frozen=True)
+class HiddenChecks:
+    """All that is said of the checks that are not listed; falsy if there are none."""
+
+    total: int
+    passed: int
+    partial: int
+    further: bool
+
+    def __bool__(self) -> bool:
+        return self.total > 0
+
+    def __str__(self) -> str:
+        what = "further hidden check" if self.further else "hidden check"
+        also = f", {self.partial} partial" if self.partial else ""
+        return f"{counted(self.total, what)}: {self.passed} passed{also}"
+
+
+@dataclass(frozen=True)
+class ExerciseView:
+    """One exercise as it is shown."""
+
+    id: str
+    title: str
+    outcome: Outcome
+    points: float
+    maximum: float
+    extra_credit: bool
+    checks: tuple[CheckView, ...]
+    hidden: HiddenChecks
+
+    @property
+    def share(self) -> float:
+        """Points earned as a share in 0..1 of the maximum."""
+        return share(self.points, self.maximum)
+
+    @property
+    def has_guard(self) -> bool:
+        """Whether a listed check is a guard."""
+        return any(check.guard for check in self.checks)
+
+
+@dataclass(frozen=True)
+class ModuleView:
+    """The exercises of one file, in the order of the report."""
+
+    name: str
+    exercises: tuple[ExerciseView, ...]
+
+    @property
+    def points(self) -> float:
+        """Points earned in this module."""
+        return round(sum(exercise.points for exercise in self.exercises), 2)
+
+    @property
+    def maximum(self) -> float:
+        """Points to be had in this module without extra credit."""
+        return round(sum(e.maximum for e in self.exercises if not e.extra_credit), 2)
+
+
+def modules_of(report: Report, audience: Audience) -> tuple[ModuleView, ...]:
+    """The exercises of `report` by module, as `audience` may see them."""
+    groups: dict[str, list[ExerciseView]] = {}
+    for exercise in report.exercises:
+        groups.setdefault(exercise.module, []).append(_exercise_view(exercise, audience))
+    return tuple(
+        ModuleView(clean_line(name, NAME_LIMIT), tuple(members)) for name, members in groups.items()
+    )
+
+
+def _exercise_view(exercise: ExerciseResult, audience: Audience) -> ExerciseView:
+    hidden = [test for test in exercise.tests if not is_shown(test, audience)]
+    shown = [test for test in exercise.tests if is_shown(test, audience)]
+    earned = any(test.credit > 0 for test in exercise.tests if not test.guard)
+    return ExerciseView(
+        id=clean_line(exercise.id, NAME_LIMIT),
+        title=clean_line(exercise.title or exercise.id, LINE_LIMIT),
+        outcome=exercise.outcome,
+        points=exercise.points,
+        maximum=exercise.maximum,
+        extra_credit=exercise.extra_credit,
+        checks=tuple(
+            _check_view(test, before, earned, audience)
+            for before, test in zip([None, *shown], shown)
+        ),
+        hidden=HiddenChecks(
+            total=len(hidden),
+            passed=sum(test.outcome is Outcome.PASSED for test in hidden),
+            partial=sum(test.outcome is Outcome.PARTIAL for test in hidden),
+            further=bool(shown),
+        ),
+    )
+
+
+def _check_view(
+    test: TestResult, before: TestResult | None, earned: bool, audience: Audience
+) -> CheckView:
+    same = before and (before.outcome, before.message) == (test.outcome, test.message)
+    return CheckView(
+        name=clean_line(test.name, LINE_LIMIT),
+        title=clean_line(test.title or test.name, LINE_LIMIT),
+        outcome=test.outcome,
+        credit=test.credit,
+        hint=clean(test.message, HINT_LIMIT).strip(),
+        repeated=bool(same),
+        guard=test.guard,
+        counted=earned or not (test.guard and test.outcome is Outcome.PASSED),
+        hidden=_WHEN_SHOWN[test.visibility],
+        weight=test.weight,
+        seconds=test.seconds,
+        detail=clean(test.detail, DETAIL_LIMIT).strip("\n") if audience == "ta" else "",
+    )
+
+
+def is_shown(test: TestResult, audience: Audience) -> bool:
+    """Whether `audience` sees this test by itself, or only in a count."""
+    return audience == "ta" or test.visibility is Visibility.VISIBLE
+
+
+def first_lines(lines: Sequence[str]) -> tuple[str, ...]:
+    """Problems, incidents and the like: each on one line, after the first 20 only their count."""
+    shown = [clean_line(line, LINE_LIMIT) for line in lines[:_LINES]]
+    if len(lines) > _LINES:
+        shown.append(f"and {len(lines) - _LINES} more")
+    return tuple(shown)
+
+
+# ---- numbers and words -----------------------------------------------------------------------
+
+
+def share(part: float, whole: float) -> float:
+    """`part / whole` limited to 0..1; 0 if there is no whole."""
+    return min(max(part / whole, 0.0), 1.0) if whole > 0 else 0.0
+
+
+def number(value: float, digits: int = 2) -> str:
+    """`value` with at most `digits` decimals and no trailing zeros: 6.0 is "6", 2.50 is "2.5"."""
+    text = f"{value:.{digits}f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def percent(part: float) -> str:
+    """A share in 0..1 as "12.5 %"."""
+    return f"{number(100 * part, 1)} %"
+
+
+def counted(count: int, noun: str) -> str:
+    """`"1 check"`, `"2 checks"`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "0.4 s", "12 s" or "3 min 05 s"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def memory(count: int) -> str:
+    """Bytes as "812 MB" or "1.4 GB" (powers of ten)."""
+    return f"{count / 1e9:.1f} GB" if count >= 999.5e6 else f"{count / 1e6:.0f} MB"
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 time as "2026-03-02 10:11 +01:00"; any other text cleaned."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return clean_line(text, NAME_LIMIT)
+    zone = parsed.strftime("%z")
+    zone = {"": "", "+0000": " UTC"}.get(zone, f" {zone[:3]}:{zone[3:5]}")
+    return parsed.strftime("%Y-%m-%d %H:%M") + zone
+
+
+def penalty_line(report: Report) -> str:
+    """What lateness cost, in one sentence; empty for work that cost nothing."""
+    late: Lateness = report.lateness
+    if late.penalty <= 0 and late.days_late <= 0:
+        return ""
+    days = number(late.days_late, 1)
+    handed_in = f"Handed in {days} {'day' if days == '1' else 'days'} late"
+    if late.penalty <= 0:
+        return f"{handed_in}, no penalty."
+    before, after = number(report.raw_points), number(report.points)
+    return f"{handed_in}: {before} − {percent(late.penalty)} = {after} points."
+
+
+def isolation_line(isolation: Isolation) -> str:
+    """How the student's code was confined, in one sentence."""
+    known = {
+        "strict": "in a process of its own with strict isolation",
+        "partial": "in a process of its own with partial isolation",
+        "process": "in a process of its own with resource limits only",
+    }
+    return f"Your code ran {known.get(isolation.level, 'with unknown isolation')}."
+
+
+# ---- order -------------------------------------------------------------------------------------
+
+
+def by_student(reports: Iterable[Report]) -> list[Report]:
+    """The reports by student, with numbers in names by value: s2 before s10."""
+    return sorted(reports, key=lambda report: (_natural(report.student), report.slug))
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    # Digits as (length, digits) compare by value without ever making an int of a huge text.
+    parts = re.split(r"([0-9]+)", text[:NAME_LIMIT].casefold())
+    return [
+        (len(part.lstrip("0")), part.lstrip("0")) if i % 2 else (0, part)
+        for i, part in enumerate(parts)
+    ]
+
+
+def exercises_of(reports: Iterable[Report]) -> list[ExerciseResult]:
+    """One result for each exercise id that occurs, in order of first appearance."""
+    first: dict[str, ExerciseResult] = {}
+    for report in reports:
+        for exercise in report.exercises:
+            first.setdefault(exercise.id, exercise)
+    return list(first.values())
+
+
+def short_name(exercise_id: str) -> str:
+    """An exercise id without its session: "s1.sparsity" is "sparsity"."""
+    return clean_line(exercise_id.partition(".")[2] or exercise_id, NAME_LIMIT)
