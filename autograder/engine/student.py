@@ -310,6 +310,8 @@ def student_error(header: dict[str, Any]) -> StudentFailure:
         return Refused("your code broke the grader's channel: an error of an unknown form")
     kind, text, where, trace = (str(value)[: 4 * MAX_TEXT] for value in fields.values())
     value_error = header.get("value_error") is True
+    if kind == "MissingName":
+        return StudentFailure(text[:MAX_TEXT])
     error = StudentError(kind[:100], text[:MAX_TEXT], where[:200], value_error, trace)
     if kind == "MemoryError":
         error.outcome = Outcome.OUT_OF_MEMORY

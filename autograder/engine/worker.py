@@ -32,6 +32,10 @@ VALUE_ERROR = ValueError  # bound before student code could rename it
 TRACEBACK_LINES = 40
 
 
+class MissingName(Exception):
+    """The student's module has no such function; the text is a sentence."""
+
+
 class JudgeError(Exception):
     """A callback of the judge failed; the text is all that crosses."""
 
@@ -136,7 +140,11 @@ class Worker:
 
     def _target(self, header: dict[str, Any]) -> Any:
         if "handle" not in header:
-            return getattr(self._module, header["name"])
+            try:
+                return getattr(self._module, header["name"])
+            except AttributeError:
+                text = f"{self._module.__name__}.py has no function {header['name']}"
+                raise MissingName(text) from None
         target = self._objects[header["handle"]]
         return getattr(target, header["name"]) if header.get("name") else target
 

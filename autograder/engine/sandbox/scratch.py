@@ -56,7 +56,7 @@ def measure(scratch: Path, max_bytes: int, max_entries: int) -> Usage:
         free = shutil.disk_usage(scratch).free
         if not _WITH_DESCRIPTORS:
             return _measure_by_path(scratch, max_bytes, max_entries, free)
-        top = os.open(scratch, _FOLDER)
+        top = _enter_top(scratch)
     except OSError as error:
         raise _failure("look into", scratch, error) from error
     count = _Count(max_bytes, max_entries)
@@ -99,6 +99,14 @@ class _Count:
         self.exceeded |= self.bytes > self._limits[0] or self.entries > self._limits[1]
 
 
+def _enter_top(scratch: Path) -> int:
+    parent = os.open(scratch.parent, _FOLDER)
+    try:
+        return _enter(scratch.name, parent, os.lstat(scratch))
+    finally:
+        os.close(parent)
+
+
 def _enter(name: str, parent: int, found: os.stat_result) -> int:
     if found.st_mode & stat.S_IRWXU != stat.S_IRWXU:
         _open_up(name, parent)
@@ -117,9 +125,8 @@ def remove(scratch: Path) -> None:
         if not _WITH_DESCRIPTORS:
             shutil.rmtree(scratch)
             return
-        top = os.open(scratch, _FOLDER)
+        top = _enter_top(scratch)
         try:
-            os.fchmod(top, 0o700)
             while names := list(_names(top)):
                 for name in names:
                     _discard(name, top, top)
@@ -139,8 +146,7 @@ def _discard(name: str, parent: int, top: int) -> None:
         _open_up(name, parent)  # to move a folder is to write to it
         os.rename(name, secrets.token_hex(16), src_dir_fd=parent, dst_dir_fd=top)
     else:
-        _open_up(name, top)
-        folder = os.open(name, _FOLDER, dir_fd=top)
+        folder = _enter(name, top, found)
         try:
             for inner in list(_names(folder)):
                 _discard(inner, folder, top)
