@@ -1,4 +1,4 @@
-"""What several tests need: a small course, submissions from text, grading through the real engine."""
+"""What several tests need: a small course, submissions from text, the real engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEST_SECRET = b"a secret for tests"
 
 
 def small_course(exercises: Iterable[str], **limits: float) -> Course:
-    """A course with one session s1, one module `work.py` and these exercises, points in equal parts."""
+    """A course with one module `work.py` and these exercises, all worth the same."""
     names = list(exercises)
     points = [round(100 / len(names), 4)] * (len(names) - 1)
     points.append(100 - sum(points))

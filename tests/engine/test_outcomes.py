@@ -1,5 +1,6 @@
 """Every outcome of the enumeration, through the real engine: zygote, workers and judge."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,6 @@ BLANK = "\n".join(
 
 def wrong(code: str) -> str:
     """The right module with some of its functions replaced."""
-    import textwrap
-
     return textwrap.dedent(RIGHT) + "\n" + textwrap.dedent(code)
 
 
@@ -207,7 +206,9 @@ def test_the_same_seed_gives_the_same_draws_and_students_differ(tmp_path: Path) 
         ("import nothing_like_this", "nothing_like_this"),
         ("def test_x(student): pass", "is not in course.yaml"),
         (
-            "from autograder.toolkit import exercise\n@exercise('s1.typo')\ndef test_x(student): pass",
+            "from autograder.toolkit import exercise\n"
+            "@exercise('s1.typo')\n"
+            "def test_x(student): pass",
             "'s1.typo' is not in course.yaml",
         ),
         ("", "no test for s1.add"),

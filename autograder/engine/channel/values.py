@@ -31,6 +31,7 @@ MAX_DEPTH = 64
 MAX_NODES = 500_000
 MAX_DIMENSIONS = 16
 MAX_STRING = 4 << 20
+MAX_EXTENT = 1 << 48
 
 DTYPES: dict[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype
@@ -302,6 +303,8 @@ class Decoder:
     def _shape(self, node: dict[str, Any], itemsize: int, data: bytearray) -> tuple[int, ...]:
         shape = self.items(node, "shape")
         if len(shape) > MAX_DIMENSIONS or any(type(n) is not int or n < 0 for n in shape):
+            raise FrameError("a tensor has an impossible shape")
+        if math.prod(n for n in shape if n) > MAX_EXTENT:  # of an empty tensor, whose bytes fit
             raise FrameError("a tensor has an impossible shape")
         if math.prod(shape) * itemsize != len(data):
             raise FrameError("a tensor's shape does not fit its bytes")

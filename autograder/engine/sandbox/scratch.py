@@ -1,7 +1,8 @@
 """The private folder of one worker: made, watched from outside, and removed afterwards.
 
 Its contents were written by student code. Nothing here follows a symbolic link, opens a file, or
-descends by a path that could be exchanged under it; every step is relative to an open folder.
+descends by a path that could be exchanged under it; every step is relative to an open folder
+(except on Windows, which cannot do that).
 """
 
 from __future__ import annotations
@@ -92,9 +93,10 @@ class _Count:
 
     def add(self, found: os.stat_result) -> None:
         self.entries += 1
-        if found.st_nlink == 1 or stat.S_ISDIR(found.st_mode) or found.st_ino not in self._linked:
+        if found.st_ino not in self._linked:
             blocks: int | None = getattr(found, "st_blocks", None)
             self.bytes += found.st_size if blocks is None else blocks * _BLOCK
+        if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
             self._linked.add(found.st_ino)
         self.exceeded |= self.bytes > self._limits[0] or self.entries > self._limits[1]
 
