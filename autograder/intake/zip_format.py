@@ -113,8 +113,6 @@ def _read_directory(directory: memoryview, count: int, inventory: Inventory) -> 
         name_start = position + _CENTRAL.size
         raw_name = bytes(directory[name_start : name_start + name_length])
         position = name_start + name_length + extra_length + comment_length
-        if position > len(directory):
-            raise SubmissionError("the archive's directory is damaged")
         name = _decode_name(raw_name, flags)
         is_folder = name.endswith("/")
         _check_kind(name, flags, method, disk, attributes >> 16)
@@ -125,7 +123,7 @@ def _read_directory(directory: memoryview, count: int, inventory: Inventory) -> 
         path = inventory.admit(name, is_folder)
         yield _Entry(raw_name, name, path, is_folder, method, crc, packed, size, offset)
     if position != len(directory):
-        raise UnsafeArchive("the archive's directory lists more than its end record says")
+        raise UnsafeArchive("the archive's directory is not as long as its end record says")
 
 
 def _decode_name(raw: bytes, flags: int) -> str:

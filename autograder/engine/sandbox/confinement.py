@@ -256,7 +256,7 @@ def _give_up_rights(rights: _Rights, held: int, scratch: Path) -> _Fact:
     if sys.platform == "linux":
         if rights.user is not None:
             os.chown(scratch, *rights.user, follow_symlinks=False)
-        if held >> privileges.CAP_SETPCAP & 1:
+        if may_execute and held >> privileges.CAP_SETPCAP & 1:
             privileges.drop_bounding_set()
         if rights.user is not None:
             privileges.become(rights.user, rights.kept)

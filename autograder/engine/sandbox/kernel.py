@@ -14,7 +14,8 @@ from autograder.engine.sandbox.syscalls import AARCH64, X86_64
 _TABLES: Mapping[str, Mapping[str, int]] = {"x86_64": X86_64, "aarch64": AARCH64}
 
 
-_FUNCTIONS = {"capget": 2, "capset": 2, "unshare": 1}
+Argument = int | bytes | None
+"""A number, or the address of bytes that the kernel reads."""
 
 
 @functools.cache
@@ -32,12 +33,13 @@ def numbers(name: str) -> Mapping[str, int]:
 @functools.cache
 def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.argtypes = [ctypes.c_long] * 6
-    libc.syscall.restype = ctypes.c_long
-    libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
-    libc.prctl.restype = ctypes.c_int
-    for name, count in _FUNCTIONS.items():  # in the zygote: it searches every loaded library
-        getattr(libc, name).argtypes = [ctypes.c_long] * count
+    # Looked up once, in the zygote: it searches every loaded library. A void pointer takes
+    # numbers and bytes alike; ctypes buffers would make a new type at each call.
+    for name, count in (("syscall", 5), ("prctl", 4), ("capget", 2), ("capset", 2), ("unshare", 1)):
+        leading = {"syscall": [ctypes.c_long], "prctl": [ctypes.c_int]}.get(name, [])
+        function = getattr(libc, name)
+        function.argtypes = [*leading, *[ctypes.c_void_p] * count]
+        function.restype = ctypes.c_long if name == "syscall" else ctypes.c_int
     return libc
 
 
@@ -48,33 +50,40 @@ def _checked(result: int, what: str) -> int:
     return result
 
 
-def call(name: str, *arguments: int) -> int:
-    """Make the system call `name` with at most five integers; raises OSError.
+def call(name: str, *arguments: Argument) -> int:
+    """Make the system call `name` with at most five arguments; raises OSError.
 
-    Needs a supported `machine()`. Pointers are passed as addresses, see `address`.
+    Needs a supported `machine()`.
     """
     host = machine()
     if host is None:
         raise OSError(f"{name}: no system call numbers for this machine")
-    padding = (0,) * (5 - len(arguments))
+    padding = (None,) * (5 - len(arguments))
     return _checked(_libc().syscall(_TABLES[host][name], *arguments, *padding), name)
 
 
-def prctl(option: int, second: int = 0, third: int = 0, fourth: int = 0, fifth: int = 0) -> int:
+def prctl(option: int, second: int = 0, third: int = 0) -> int:
     """`prctl(2)`; raises OSError."""
-    return _checked(_libc().prctl(option, second, third, fourth, fifth), "prctl")
+    return _checked(_libc().prctl(option, second, third, 0, 0), "prctl")
 
 
-def library_call(name: str, *arguments: int) -> int:
-    """The C library's `capget`, `capset` or `unshare` on integers and addresses; raises OSError."""
-    return _checked(getattr(_libc(), name)(*arguments), name)
+def unshare(flags: int) -> None:
+    """`unshare(2)`; raises OSError."""
+    _checked(_libc().unshare(flags), "unshare")
 
 
-def address(buffer: ctypes.Array[ctypes.c_char]) -> int:
-    """Address of `buffer`, which the caller keeps alive during the call."""
-    return ctypes.addressof(buffer)
+def capget(header: bytes, size: int) -> bytes:
+    """The `size` bytes that `capget(2)` answers to `header`; raises OSError."""
+    answer = ctypes.create_string_buffer(size)
+    _checked(_libc().capget(header, ctypes.addressof(answer)), "capget")
+    return answer.raw
 
 
-def buffer(content: bytes) -> ctypes.Array[ctypes.c_char]:
-    """A C buffer with exactly `content`."""
-    return ctypes.create_string_buffer(content, len(content))
+def capset(header: bytes, data: bytes) -> None:
+    """`capset(2)`; raises OSError."""
+    _checked(_libc().capset(header, data), "capset")
+
+
+def address(content: bytes) -> int:
+    """Where `content` lies in memory; the caller keeps it alive."""
+    return ctypes.cast(ctypes.c_char_p(content), ctypes.c_void_p).value or 0

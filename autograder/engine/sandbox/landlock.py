@@ -87,12 +87,11 @@ def restrict(version: int, grants: Iterable[Grant]) -> None:
     """Confine this process (one thread, no_new_privs) to `grants` for good; raises OSError."""
     scope = handled(version)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    attributes = kernel.buffer(struct.pack("=QQQ", *scope))
-    ruleset = kernel.call("landlock_create_ruleset", kernel.address(attributes), size, 0)
+    ruleset = kernel.call("landlock_create_ruleset", struct.pack("=QQQ", *scope), size, 0)
     try:
         for descriptor, rights in grants:
-            rule = kernel.buffer(struct.pack("=Qi", rights & scope.files, descriptor))
-            kernel.call("landlock_add_rule", ruleset, 1, kernel.address(rule), 0)
+            rule = struct.pack("=Qi", rights & scope.files, descriptor)
+            kernel.call("landlock_add_rule", ruleset, 1, rule, 0)
         # From ABI 7 denials are logged; a student must not be able to fill the machine's log.
         kernel.call("landlock_restrict_self", ruleset, 1 if version >= 7 else 0)
     finally:

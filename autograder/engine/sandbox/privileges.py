@@ -18,7 +18,7 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 1, 4, 8
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
-_CAPABILITY_VERSION_3 = 0x20080522
+_CAPABILITY_HEADER = struct.pack("=Ii", 0x20080522, 0)  # version 3, this process
 _SIGKILL = 9
 _MOST_DESCRIPTORS = 1 << 16  # the limit in force may be lower than what is open
 
@@ -58,19 +58,14 @@ def _mapped_ids() -> list[tuple[int, int]]:
 
 def capabilities() -> int:
     """Effective capabilities of this process as a bit set (Linux)."""
-    header = kernel.buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0))
-    data = kernel.buffer(bytes(24))
-    kernel.library_call("capget", kernel.address(header), kernel.address(data))
-    low, high = struct.unpack("=I8xI8x", data.raw)
+    low, high = struct.unpack("=I8xI8x", kernel.capget(_CAPABILITY_HEADER, 24))
     return int(low | high << 32)
 
 
 def keep_capabilities(wanted: int) -> None:
     """Reduce the effective and permitted sets to `wanted`, the inheritable one to none."""
     low, high = wanted & 0xFFFFFFFF, wanted >> 32
-    header = kernel.buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0))
-    data = kernel.buffer(struct.pack("=6I", low, low, 0, high, high, 0))
-    kernel.library_call("capset", kernel.address(header), kernel.address(data))
+    kernel.capset(_CAPABILITY_HEADER, struct.pack("=6I", low, low, 0, high, high, 0))
 
 
 def drop_bounding_set() -> None:
@@ -116,9 +111,9 @@ def die_with_parent() -> None:
 def leave_network() -> None:
     """Move to a network namespace of its own, with no interface that is up; raises OSError."""
     try:
-        kernel.library_call("unshare", _CLONE_NEWNET)
+        kernel.unshare(_CLONE_NEWNET)
     except OSError:
-        kernel.library_call("unshare", _CLONE_NEWUSER | _CLONE_NEWNET)
+        kernel.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
 
 def new_session() -> None:

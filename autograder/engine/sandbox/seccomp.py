@@ -303,7 +303,7 @@ def available() -> str:
         return "no filter for this machine; Linux on x86-64 or aarch64 has one"
     try:
         # SECCOMP_GET_ACTION_AVAIL
-        kernel.call("seccomp", 2, 0, kernel.address(kernel.buffer(struct.pack("=I", KILL))))
+        kernel.call("seccomp", 2, 0, struct.pack("=I", KILL))
     except OSError as error:
         return f"the kernel takes no filter ({error.strerror})"
     return ""
@@ -311,6 +311,6 @@ def available() -> str:
 
 def install(program: Program, pid: int) -> None:
     """Put the filter on this process, which has one thread and no_new_privs; raises OSError."""
-    code = kernel.buffer(program.for_process(pid))
-    header = kernel.buffer(struct.pack("=HxxxxxxQ", len(code) // 8, kernel.address(code)))
-    kernel.call("seccomp", 1, 0, kernel.address(header))  # SECCOMP_SET_MODE_FILTER
+    code = program.for_process(pid)
+    header = struct.pack("=HxxxxxxQ", len(code) // 8, kernel.address(code))
+    kernel.call("seccomp", 1, 0, header)  # SECCOMP_SET_MODE_FILTER

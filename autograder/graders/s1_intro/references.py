@@ -132,24 +132,26 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 class Stopwatch:
-    """A device as a timing loop sees it: work is queued by `run` and waited for by `wait`.
+    """A host with a device, as a timing loop sees them.
 
-    `clock` is the time on the host. With `queued` false, `run` itself takes the time. The first
-    calls of `run` are the slow cold ones; all durations are multiples of 1/64, so that no
-    rounding depends on the order of additions.
+    Call number i of `run` takes `durations[i]`: on the host, or, with `queued`, on the device,
+    which works asynchronously until somebody calls `wait`. After each second reading of `clock`
+    somebody else queues `stray` work. Durations that are multiples of 1/64 are added exactly.
     """
 
-    def __init__(self, durations: Sequence[float], queued: bool, start: float = 4096.0) -> None:
+    def __init__(
+        self, durations: Sequence[float], queued: bool = False, stray: float = 0.0
+    ) -> None:
         self.durations = durations
         self.queued = queued
-        self.now = start
-        self.pending = 0.0
+        self.stray = stray
+        self.now = 4096.0
+        self.pending = stray
         self.runs = 0
         self.reads = 0
-        self.waits = 0
 
     def run(self) -> None:
-        """One call of the function under measurement."""
+        """Work, as the function under measurement does."""
         duration = self.durations[min(self.runs, len(self.durations) - 1)]
         self.runs += 1
         if self.queued:
@@ -158,14 +160,15 @@ class Stopwatch:
             self.now += duration
 
     def wait(self) -> None:
-        """Synchronise: the queued work is done."""
-        self.waits += 1
+        """Synchronise: return when the device has finished."""
         self.now += self.pending
         self.pending = 0.0
 
     def clock(self) -> float:
-        """The time now."""
+        """Tell the time."""
         self.reads += 1
+        if self.reads % 2 == 0:
+            self.pending += self.stray
         return self.now
 
 

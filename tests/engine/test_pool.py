@@ -1,0 +1,145 @@
+"""Judges and zygotes that die: no submission is lost, none is graded twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from autograder.engine import pool
+from autograder.engine.spec import JudgeSpec
+from autograder.errors import EngineError
+from autograder.records import Report
+from tests.support import TEST_SECRET, grade, small_course, submission
+
+pytestmark = pytest.mark.skipif(not pool.can_fork(), reason="judges are processes on Linux only")
+
+FAIR = "from autograder.toolkit import check, exercise\n"
+CALL = "    check(student.add(1, 2) == 3, 'add them')\n"
+RIGHT = {"work.py": "def add(a, b): return a + b\n"}
+
+
+def graders(folder: Path, before: str) -> Path:
+    """One grader that first does something to the judge's own process."""
+    body = f"{FAIR}@exercise('s1.add')\ndef test_add(student):\n    '''Adds.'''\n{before}{CALL}"
+    (folder / "test_add.py").write_text(body)
+    return folder
+
+
+def test_a_judge_that_dies_once_is_replaced(tmp_path: Path) -> None:
+    mark = tmp_path / "died"
+    before = (
+        "    import os, pathlib, signal\n"
+        f"    mark = pathlib.Path({str(mark)!r})\n"
+        "    if not mark.exists():\n"
+        "        mark.touch()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    students = [submission(name, RIGHT) for name in ("ada", "bob", "cleo")]
+    reports = grade(small_course(["add"]), students, graders(tmp_path, before))
+    assert {name: report.points for name, report in reports.items()} == {
+        "ada": 100,
+        "bob": 100,
+        "cleo": 100,
+    }
+
+
+def test_a_submission_that_kills_every_judge_is_reported_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
+    before = (
+        "    import os, signal\n"
+        "    if student.name() == 'bob':\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    named = {
+        name: {"work.py": RIGHT["work.py"] + f"def name(): return {name!r}\n"}
+        for name in ("ada", "bob", "cleo")
+    }
+    students = [submission(name, files) for name, files in named.items()]
+    reports = grade(small_course(["add"]), students, graders(tmp_path, before))
+    assert (reports["ada"].points, reports["cleo"].points) == (100, 100)
+    assert reports["bob"].has_tool_error
+    assert reports["bob"].maximum == 100
+
+
+def test_a_zygote_that_is_killed_is_restarted(tmp_path: Path) -> None:
+    mark = tmp_path / "died"
+    before = (
+        "    import os, pathlib, signal\n"
+        f"    mark = pathlib.Path({str(mark)!r})\n"
+        "    if not mark.exists():\n"
+        "        mark.touch()\n"
+        "        os.kill(os.getppid(), signal.SIGKILL)\n"
+    )
+    students = [submission(name, RIGHT) for name in ("ada", "bob")]
+    reports = grade(small_course(["add"]), students, graders(tmp_path, before))
+    assert [report.points for report in reports.values()] == [100, 100]
+
+
+def test_an_engine_that_keeps_failing_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(EngineError, match="did not start"):
+        grade(small_course(["add"]), [submission("ada", RIGHT)], Path(__file__).parent)
+
+
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    def children() -> set[str]:
+        own = f"/proc/{os.getpid()}/task/{os.getpid()}/children"
+        return set(Path(own).read_text().split())
+
+    before = children()
+    grade(small_course(["add"]), [submission("ada", RIGHT)], graders(tmp_path, ""))
+    assert children() == before
+
+
+def test_two_judges_share_the_work(tmp_path: Path) -> None:
+    before = "    import os\n    assert student.add(1, 1) == 2, str(os.getpid())\n"
+    wrong = {"work.py": "def add(a, b):\n    import time\n    time.sleep(0.2)\n    return 0\n"}
+    students = [submission(f"s{i}", wrong) for i in range(6)]
+    reports = grade(small_course(["add"]), students, graders(tmp_path, before), jobs=2)
+    judges = {report.exercises[0].tests[0].message for report in reports.values()}
+    assert (len(reports), len(judges)) == (6, 2)
+
+
+def test_required_isolation_that_is_missing_stops_the_batch(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"'strict' is required.*switched off"):
+        grade(
+            small_course(["add"]),
+            [submission("ada", RIGHT)],
+            graders(tmp_path, ""),
+            require_isolation="strict",
+            without=("landlock",),
+        )
+
+
+def test_less_isolation_is_reported(tmp_path: Path) -> None:
+    without = ("landlock", "seccomp", "network", "user")
+    students = [submission("ada", RIGHT)]
+    reports = grade(small_course(["add"]), students, graders(tmp_path, ""), without=without)
+    assert reports["ada"].points == 100
+    assert reports["ada"].isolation.level != "strict"
+    assert any("switched off" in line for line in reports["ada"].isolation.missing)
+
+
+def test_interrupting_keeps_what_is_done(tmp_path: Path) -> None:
+    course = small_course(["add"])
+    spec = JudgeSpec(
+        course_id=course.id,
+        session=course.sessions[0],
+        limits=course.limits,
+        tests=(str(graders(tmp_path, "")),),
+        secret=TEST_SECRET,
+    )
+    done: list[Report] = []
+
+    def deliver(report: Report) -> None:
+        done.append(report)
+        if len(done) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.grade(spec, [submission(f"s{i}", RIGHT) for i in range(50)], deliver, lambda *_: None)
+    assert 2 <= len(done) < 50
