@@ -116,7 +116,7 @@ def submit(
     root, rules = _course(course)
     part = rules.session(session)
     place = folder if folder is not None else root / "assignments" / part.folder
-    packed = pack(part, place, output, student or getpass.getuser())
+    packed = pack(part, place, output, getpass.getuser() if student is None else student)
     for warning in packed.warnings:
         err.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     out.print(f"Wrote {packed.path}. Hand in this file.", highlight=False, soft_wrap=True)
@@ -302,7 +302,7 @@ def _bar(total: int, verb: str) -> Iterator[_Advance]:
         TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         yield _Advance(progress, total)
 
 

@@ -78,9 +78,9 @@ class _Stream:
 
 @dataclass(frozen=True)
 class _Header:
-    """One header block."""
+    """One header block. A name cut short by its field need not be UTF-8, so it is kept raw."""
 
-    name: str
+    raw_name: bytes
     kind: bytes
     size: int
 
@@ -103,7 +103,8 @@ def read_tar(
                 raise UnsafeArchive(f"a member has two names, {quoted(long_name)} is one")
             long_name = long_name if found is None else found
             continue
-        name, long_name = long_name if long_name is not None else header.name, None
+        name = _text(header.raw_name) if long_name is None else long_name
+        long_name = None
         member = _read_member(stream, name, header, inventory, wanted)
         if member is not None:
             members.append(member)
@@ -149,9 +150,10 @@ def _check_end(stream: _Stream) -> None:
 def _parse(block: bytes) -> _Header:
     if _octal(block[148:156]) != sum(block[:148]) + 8 * ord(" ") + sum(block[156:]):
         raise SubmissionError(_DAMAGED)
-    name = _field_text(block[:100])
-    prefix = _field_text(block[345:500]) if block[257:263] == b"ustar\0" else ""
-    return _Header(f"{prefix}/{name}" if prefix else name, block[156:157], _octal(block[124:136]))
+    name = _field(block[:100])
+    prefix = _field(block[345:500]) if block[257:263] == b"ustar\0" else b""
+    raw_name = prefix + b"/" + name if prefix else name
+    return _Header(raw_name, block[156:157], _octal(block[124:136]))
 
 
 def _octal(field: bytes) -> int:
@@ -162,9 +164,9 @@ def _octal(field: bytes) -> int:
     return int(digits, 8)
 
 
-def _field_text(field: bytes) -> str:
-    """Text of a fixed field, which ends at its first NUL if it has one."""
-    return _text(field.split(b"\0", 1)[0])
+def _field(field: bytes) -> bytes:
+    """A fixed field up to its first NUL, if it has one."""
+    return field.split(b"\0", 1)[0]
 
 
 def _text(value: bytes) -> str:

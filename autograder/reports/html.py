@@ -174,8 +174,8 @@ class _Bar:
 def class_page(reports: Sequence[Report], course_title: str, session_title: str) -> str:
     """The results of a class as a page for the teaching assistant.
 
-    Students come in the order of their names (s2 before s10); each links to `<slug>.ta.html`,
-    the teaching assistant's page, and `<slug>.html`, the student's.
+    Students come in the order of their names (s2 before s10); each links to
+    `staff/<slug>.html`, the teaching assistant's page, and `feedback/<slug>.html`, the student's.
     """
     ordered = by_student(reports)
     columns = exercises_of(ordered)
@@ -208,8 +208,8 @@ def _row(report: Report, ids: Sequence[str]) -> _Row:
     usage = report.usage
     return _Row(
         name=clean_line(report.student, NAME_LIMIT),
-        page=f"./{slug}.html",
-        ta_page=f"./{slug}.ta.html",
+        page=f"feedback/{slug}.html",
+        ta_page=f"staff/{slug}.html",
         report=report,
         cells=tuple(_cell(results.get(each)) for each in ids),
         level=clean_line(report.isolation.level, NAME_LIMIT),

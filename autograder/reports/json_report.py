@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable
 from enum import Enum
 from functools import cache
-from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from autograder.errors import AutograderError
 from autograder.records import SCHEMA_VERSION, Report
@@ -112,6 +112,10 @@ def _read(kind: Any, value: Any, place: str) -> Any:
         return tuple(_read(item, each, f"{place}[{i}]") for i, each in enumerate(value))
     if get_origin(kind) in (Union, types.UnionType):  # only `str | None` occurs
         return None if value is None else _read(get_args(kind)[0], value, place)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            _wrong(place, f"one of {', '.join(get_args(kind))}", value)
+        return value
     if issubclass(kind, Enum):
         return _member(kind, value, place)
     return _PLAIN[kind](value, place)

@@ -25,6 +25,7 @@ _CHANGE_USER = 1 << privileges.CAP_CHOWN | 1 << privileges.CAP_SETUID | 1 << pri
 class Prepared:
     """What the zygote found out and opened; a forked worker inherits it.
 
+    `own` are the paths by which a worker reads about itself, to be opened by the worker.
     `missing` gives the reason for each of `MECHANISMS` that is known not to work here. `closed` is
     a path of the interpreter that only its owner can read.
     """
@@ -33,6 +34,7 @@ class Prepared:
     capabilities: int
     abi: int
     grants: tuple[landlock.Grant, ...]
+    own: tuple[Path, ...]
     program: seccomp.Program | None
     threads: int | None
     closed: Path | None
@@ -69,6 +71,7 @@ def prepare(
             capabilities=privileges.capabilities() if sys.platform == "linux" else 0,
             abi=abi,
             grants=_open_grants(code, tuple(hidden)) if abi else (),
+            own=paths.own_process() if abi else (),
             program=None if "seccomp" in missing else _assemble(abi),
             threads=None if is_root() else limits.user_threads(),
             closed=paths.closed_to_others(code) if is_root() else None,
@@ -198,7 +201,7 @@ def _all_grants(
         return ()
     return (
         *prepared.grants,
-        *(landlock.grant(path, landlock.READ) for path in (*paths.own_process(), *read)),
+        *(landlock.grant(path, landlock.READ) for path in (*prepared.own, *read)),
         landlock.grant(scratch, landlock.SCRATCH),
     )
 
@@ -256,7 +259,7 @@ def _give_up_rights(rights: _Rights, held: int, scratch: Path) -> _Fact:
     if sys.platform == "linux":
         if rights.user is not None:
             os.chown(scratch, *rights.user, follow_symlinks=False)
-        if may_execute and held >> privileges.CAP_SETPCAP & 1:
+        if held >> privileges.CAP_SETPCAP & 1:
             privileges.drop_bounding_set()
         if rights.user is not None:
             privileges.become(rights.user, rights.kept)
@@ -269,7 +272,8 @@ def _settle(scratch: Path) -> _Fact:
     os.umask(0o077)
     os.chdir(scratch)
     settings = limits.environment(scratch)
-    os.environ.clear()
+    for name in os.environ.keys() - settings.keys():
+        del os.environ[name]
     os.environ.update(settings)
     tempfile.tempdir = None  # it may hold the zygote's
     return _Fact("private working directory and environment")

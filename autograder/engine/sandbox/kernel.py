@@ -35,11 +35,11 @@ def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)
     # Looked up once, in the zygote: it searches every loaded library. A void pointer takes
     # numbers and bytes alike; ctypes buffers would make a new type at each call.
-    for name, count in (("syscall", 5), ("prctl", 4), ("capget", 2), ("capset", 2), ("unshare", 1)):
-        leading = {"syscall": [ctypes.c_long], "prctl": [ctypes.c_int]}.get(name, [])
-        function = getattr(libc, name)
-        function.argtypes = [*leading, *[ctypes.c_void_p] * count]
-        function.restype = ctypes.c_long if name == "syscall" else ctypes.c_int
+    word, integer, number = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
+    libc.syscall.argtypes, libc.syscall.restype = [number, *[word] * 5], number
+    libc.prctl.argtypes = [integer, *[word] * 4]
+    libc.capget.argtypes = libc.capset.argtypes = [word, word]
+    libc.unshare.argtypes = [integer]
     return libc
 
 

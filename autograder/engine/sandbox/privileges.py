@@ -24,7 +24,7 @@ _MOST_DESCRIPTORS = 1 << 16  # the limit in force may be lower than what is open
 
 # Ranges that systemd's list of user ids leaves unassigned; the second one for containers that map
 # only the first 65,536 ids.
-_ID_RANGES = ((1_900_000_000, 1_000_000), (60_578, 606))
+_ID_RANGES = ((1_900_000_000, 1 << 23), (60_578, 606))
 
 
 class User(NamedTuple):
@@ -37,7 +37,8 @@ class User(NamedTuple):
 def worker_user(slot: int) -> User:
     """The user of the worker number `slot` (0 or more), from ids that no account uses.
 
-    Two workers alive at the same time must have different slots.
+    Two workers alive at the same time must have different slots; the worker's process id is a
+    good one, as the range is wider than that of process ids.
     """
     mapped = _mapped_ids()
     for base, count in _ID_RANGES:

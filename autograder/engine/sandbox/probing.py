@@ -26,7 +26,7 @@ def probe() -> tuple[Mechanism, ...]:
         reason = reasons.get(name, "")
         return Mechanism(name, not reason, reason or detail, protects)
 
-    user_reason = _user_reason(reasons)
+    user_works, user_detail = _user(reasons)
     return (
         mechanism(
             "landlock",
@@ -40,8 +40,8 @@ def probe() -> tuple[Mechanism, ...]:
         ),
         Mechanism(
             "user",
-            not user_reason,
-            user_reason or "each worker has a user of its own",
+            user_works,
+            user_detail,
             "files and processes of the person who grades, where that is root",
         ),
         mechanism(
@@ -57,14 +57,14 @@ def probe() -> tuple[Mechanism, ...]:
     )
 
 
-def _user_reason(reasons: dict[str, str]) -> str:
-    """Why workers keep the user of the person who grades; empty if they get one of their own."""
+def _user(reasons: dict[str, str]) -> tuple[bool, str]:
+    """Whether workers are not root, and how or why not."""
     if sys.platform != "linux":
-        return reasons["user"]
+        return False, reasons["user"]
     if not is_root():
-        return "only root can give workers other users; an ordinary user is fine"
+        return True, "workers run as you, who are not root"
     closed = paths.closed_to_others(paths.interpreter())
     can_search = privileges.capabilities() >> privileges.CAP_DAC_READ_SEARCH & 1
     if closed is not None and ("landlock" in reasons or not can_search):
-        return f"{closed} is closed to other users; install Python where they can read it"
-    return ""
+        return False, f"{closed} is closed to other users; install Python where they can read it"
+    return True, "each worker has a user of its own"
