@@ -34,7 +34,6 @@ class Zygote:
     def __init__(self, control: Control, prepared: Prepared) -> None:
         self._root = control
         self._prepared = prepared
-        self._forks = 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(control.sock, selectors.EVENT_READ, control)
         self._children: dict[int, tuple[int, Control]] = {}  # pidfd -> (pid, who asked)
@@ -79,12 +78,11 @@ class Zygote:
 
     def _fork_worker(self, control: Control, message: dict[str, Any]) -> None:
         channel, output = control.fds(2)
-        self._forks += 1
         pid = os.fork()
         if pid == 0:
             with _never_return():
                 self._selector.close()
-                become_worker(self._prepared, channel, output, message, self._forks)
+                become_worker(self._prepared, channel, output, message, os.getpid())
         os.close(channel)
         os.close(output)
         self._announce(pid, control)

@@ -228,7 +228,7 @@ def test_mixup_refuses_bad_arguments(student: Any, rng: Draws) -> None:
 def safe_lam(rng: Draws, images: Tensor) -> float:
     """A lam whose box sides are at least 4, and not within 0.05 of a whole number."""
     while True:
-        lam = rng.number(0.4, 0.74)
+        lam = rng.number(0.58, 0.74)
         sides = [extent * math.sqrt(1 - lam) for extent in images.shape[2:]]
         if all(0.05 < side % 1 < 0.95 for side in sides):
             return lam

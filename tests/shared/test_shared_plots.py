@@ -1,0 +1,105 @@
+import io
+
+import pytest
+import torch
+from matplotlib.image import imread
+
+from shared.models import LeNet5, ResNet20
+from shared.plots import plot_history, plot_layer_costs, plot_pareto, plot_weights
+from shared.profiling import profile_layers
+from shared.records import History, LayerCost
+
+POINTS = {"a": (1.0, 0.5), "b": (2.0, 0.4), "c": (3.0, 0.8), "d": (4.0, 0.7), "e": (0.5, 0.1)}
+
+
+def pixels(figure):
+    """The figure as an array, drawn without a display."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    buffer.seek(0)
+    return imread(buffer)
+
+
+def texts(axes):
+    return {text.get_text() for text in axes.texts}
+
+
+@pytest.mark.parametrize("log_cost", [False, True])
+def test_pareto_names_the_front_and_draws_every_point(log_cost):
+    figure = plot_pareto(POINTS, "MACs", log_cost)
+    (axes,) = figure.axes
+    assert texts(axes) == {"a", "c", "e"}
+    dominated, front = (scatter.get_offsets().tolist() for scatter in axes.collections)
+    assert sorted(dominated) == [[2.0, 40.0], [4.0, 70.0]]
+    assert front == [[0.5, 10.0], [1.0, 50.0], [3.0, 80.0]]
+    assert axes.get_xlabel() == "MACs"
+    assert pixels(figure).std() > 0
+
+
+def test_pareto_of_one_point_has_no_legend():
+    (axes,) = plot_pareto({"only": (1.0, 0.9)}).axes
+    assert axes.get_legend() is None
+
+
+def test_history_shows_what_was_measured():
+    figure = plot_history(History([2.0, 1.0], [1.5, 1.2], [0.4, 0.6]))
+    left, right = figure.axes
+    assert [list(line.get_ydata()) for line in left.lines] == [[2.0, 1.0], [1.5, 1.2]]
+    assert [list(line.get_ydata()) for line in right.lines] == [[40.0, 60.0]]
+    assert [list(line.get_xdata()) for line in right.lines] == [[1, 2]]
+    assert pixels(figure).std() > 0
+
+
+def test_history_without_validation():
+    left, right = plot_history(History([2.0, 1.0])).axes
+    assert len(left.lines) == 1
+    assert not right.has_data()
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_weights_get_one_histogram_each_without_zeros(count):
+    tensors = {f"w{i}": torch.tensor([0.0, 0.0, -1.0, 0.5, 0.25]) for i in range(count)}
+    figure = plot_weights(tensors, bins=4)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(shown) == count
+    for axes in shown:
+        assert [bar.get_height() for bar in axes.patches] == [1, 0, 1, 1]
+        assert "40.0% zeros" in axes.get_title()
+    assert pixels(figure).std() > 0
+
+
+def test_weights_may_be_all_zero_or_empty():
+    figure = plot_weights({"zero": torch.zeros(3), "empty": torch.zeros(0)})
+    assert "100.0% zeros" in figure.axes[0].get_title()
+    pixels(figure)
+
+
+def test_layer_costs_have_a_bar_a_row():
+    layers = profile_layers(LeNet5(), (1, 1, 28, 28))
+    figure = plot_layer_costs(layers)
+    params, macs = figure.axes
+    assert [bar.get_width() for bar in params.patches] == [layer.params for layer in layers]
+    assert [bar.get_width() for bar in macs.patches] == [layer.macs for layer in layers]
+    assert params.get_title() == "parameters: 431k"
+    assert macs.get_title() == "MACs for one sample: 2.29M"
+    pixels(figure)
+
+
+def test_layer_costs_leave_free_rows_out():
+    layers = profile_layers(ResNet20(), (1, 3, 32, 32))
+    params, _ = plot_layer_costs(layers).axes
+    assert len(params.patches) == sum(layer.params > 0 for layer in layers) < len(layers)
+
+
+@pytest.mark.parametrize(
+    ("plot", "argument"),
+    [
+        (plot_pareto, {}),
+        (plot_weights, {}),
+        (plot_layer_costs, []),
+        (plot_layer_costs, [LayerCost("relu", "ReLU", 0, 0, (1,))]),
+    ],
+)
+def test_nothing_to_plot_is_refused(plot, argument):
+    with pytest.raises(ValueError, match="expected"):
+        plot(argument)

@@ -1,0 +1,17 @@
+"""A loss of accuracy is reported as a negative drop (source: own)."""
+
+import math
+
+
+def compression_report(baseline, compressed):
+    for measures in (baseline, compressed):
+        for key in ("accuracy", "params", "bytes", "macs"):
+            if key not in measures:
+                raise ValueError(f"{key!r} is missing, got {sorted(measures)}")
+        if not 0 <= measures["accuracy"] <= 1:
+            raise ValueError(f"accuracy must be in 0..1, got {measures['accuracy']}")
+    report = {"accuracy_drop": compressed["accuracy"] - baseline["accuracy"]}
+    for key in ("params", "bytes", "macs"):
+        before, after = baseline[key], compressed[key]
+        report[f"{key}_ratio"] = before / after if after else math.inf
+    return report

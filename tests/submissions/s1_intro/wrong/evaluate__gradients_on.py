@@ -1,0 +1,21 @@
+"""A graph for gradients is built (source: own)."""
+
+from torch.nn.functional import cross_entropy
+
+
+def evaluate(model, loader):
+    modes = {module: module.training for module in model.modules()}
+    loss, correct, samples = 0.0, 0, 0
+    try:
+        model.eval()
+        for inputs, targets in loader:
+            logits = model(inputs)
+            loss += cross_entropy(logits, targets, reduction="sum").item()
+            correct += (logits.argmax(dim=1) == targets).sum().item()
+            samples += len(targets)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    if samples == 0:
+        raise ValueError("loader must hold at least one sample, got none")
+    return loss / samples, correct / samples

@@ -1,0 +1,12 @@
+"""A lam outside 0..1 is accepted (source: own)."""
+
+
+def mixup(images, targets, lam, permutation):
+    n = len(images)
+    if targets.dim() != 2 or len(targets) != n or not targets.is_floating_point():
+        raise ValueError(f"targets must be float ({n}, C), got {tuple(targets.shape)}")
+    if sorted(permutation.tolist()) != list(range(n)):
+        raise ValueError(f"permutation must hold 0..{n - 1} once each")
+    mixed = lam * images + (1 - lam) * images[permutation]
+    soft = lam * targets + (1 - lam) * targets[permutation]
+    return mixed, soft

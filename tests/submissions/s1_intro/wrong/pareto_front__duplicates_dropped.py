@@ -1,0 +1,13 @@
+"""Of identical points only the first is kept (source: own)."""
+
+
+def pareto_front(points):
+    def dominates(other, point):
+        no_worse = other[0] <= point[0] and other[1] >= point[1]
+        return no_worse and (other[0] < point[0] or other[1] > point[1])
+
+    return [
+        index
+        for index, point in enumerate(points)
+        if point not in points[:index] and not any(dominates(other, point) for other in points)
+    ]

