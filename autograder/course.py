@@ -74,6 +74,9 @@ SessionId = Annotated[str, _matching(r"s[1-9][0-9]*", "a session id such as s1")
 Folder = Annotated[str, _matching(r"[a-z][a-z0-9_]*", "a folder name such as s1_intro")]
 FileName = Annotated[str, _matching(r"[a-z_][a-z0-9_]*\.py", "a module such as metrics.py")]
 SharedModule = Annotated[str, _matching(r"[a-z_][a-z0-9_]*", "a module name of shared/")]
+DottedName = Annotated[
+    str, _matching(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "a module name such as torch.utils.data")
+]
 ExerciseId = Annotated[
     str,
     _matching(r"s[1-9][0-9]*(\.[A-Za-z_][A-Za-z0-9_]*){1,2}", "an exercise id such as s1.sparsity"),
@@ -136,7 +139,8 @@ class Session(_Model):
     """One part of the course.
 
     `withhold` names the modules of `shared` that solve graded exercises; student code must not
-    be able to import them.
+    be able to import them. `preload` names modules that most work of the session imports sooner
+    or later: the grader imports them once, before any student code runs.
     """
 
     id: SessionId
@@ -146,6 +150,7 @@ class Session(_Model):
     due: Date | None = None
     modules: Items[Module] = ()
     withhold: Items[SharedModule] = ()
+    preload: Items[DottedName] = ()
 
     @property
     def exercises(self) -> tuple[Exercise, ...]:

@@ -133,7 +133,7 @@ class ExerciseRun:
 
     def _load(self, worker: Worker, module: str) -> None:
         limits = self._spec.limits
-        deadline = min(time.monotonic() + limits.test_seconds, self.run.deadline)
+        clock = Clock(limits.test_seconds, self.run.deadline)
         texts = [(name, text.encode()) for name, text in self.run.sources.items()]
         header = {
             "op": "load",
@@ -143,6 +143,7 @@ class ExerciseRun:
             "withhold": [f"shared.{name}" for name in self._spec.session.withhold],
         }
         try:
+            deadline = clock.deadline(worker)
             worker.send(header, [memoryview(text) for _, text in texts], deadline)
             answer = worker.receive(deadline).header
         except TimedOut:
@@ -365,7 +366,7 @@ class JudgePlugin:
         function: Any = item.obj  # type: ignore[attr-defined]
         started = time.monotonic()
         seconds = getattr(function, "__seconds__", self.spec.limits.test_seconds)
-        self._clock = Clock(started + seconds, self._exercise_run.deadline, run.deadline)
+        self._clock = Clock(seconds, min(self._exercise_run.deadline, run.deadline))
         self._seed = self._test_seed(exercise.id, item.name, run.submission)
         runtestprotocol(item, log=False, nextitem=following)
         error = self._taken_error()

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
@@ -76,9 +76,11 @@ class _Judge:
 class _Zygote:
     """A running zygote process and the socket that it obeys."""
 
-    def __init__(self, withhold: Sequence[str], without: Sequence[str]) -> None:
+    def __init__(self, spec: JudgeSpec) -> None:
         ours, theirs = socket.socketpair()
-        arguments = f"{theirs.fileno()}, {list(withhold)!r}, {list(without)!r}"
+        session = spec.session
+        lists = [list(names) for names in (session.preload, session.withhold, spec.without)]
+        arguments = ", ".join(map(repr, (theirs.fileno(), *lists)))
         code = f"from autograder.engine.zygote import main; main({arguments})"
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", code],
@@ -151,7 +153,7 @@ class _Pool:
 
     def _start_judge(self) -> None:
         if self._zygote is None:
-            self._zygote = _Zygote(self._spec.session.withhold, self._spec.without)
+            self._zygote = _Zygote(self._spec)
         connection = self._zygote.fork_judge()
         connection.send(self._spec)
         judge = _Judge(connection)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +36,25 @@ WATCH_SECONDS = 0.05  # between two looks at memory and output
 COUNT_SECONDS = 0.5  # between two counts of what lies in the scratch folder
 MAX_SCRATCH_ENTRIES = 2_000
 MIN_FREE_BYTES = 256 << 20  # on the scratch folder's file system, whoever filled it
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Until when the judge waits, on its monotonic clock.
+
+    At `soft` a worker that has not used its `cpu_seconds` (of its whole life) may go on: it was the
+    machine that was slow. At `hard` nothing helps.
+    """
+
+    soft: float
+    hard: float
+    cpu_seconds: float = 0.0
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """A deadline without patience."""
+        now = time.monotonic()
+        return cls(now + seconds, now + seconds)
 
 
 @dataclass(frozen=True)
@@ -76,12 +96,14 @@ class Worker:
         os.set_blocking(self.output, False)
         self._selector.register(self.sock, selectors.EVENT_READ)
         self._selector.register(self.output, selectors.EVENT_READ)
-        self._deadline = 0.0
+        self._deadline = Deadline(0.0, 0.0)
         self._next_look = 0.0
         self._next_count = 0.0
         self.greeted = False
 
-    def send(self, header: dict[str, Any], buffers: Sequence[memoryview], deadline: float) -> None:
+    def send(
+        self, header: dict[str, Any], buffers: Sequence[memoryview], deadline: Deadline
+    ) -> None:
         """Send one frame; a worker that does not read it in time, or at all, has failed."""
         try:
             for piece in frames.pack(Frame(header, buffers), FrameLimits()):
@@ -89,7 +111,7 @@ class Worker:
         except (BrokenPipeError, ConnectionResetError):
             raise self._death() from None
 
-    def _send_piece(self, data: memoryview, deadline: float) -> None:
+    def _send_piece(self, data: memoryview, deadline: Deadline) -> None:
         while data:
             try:
                 data = data[self.sock.send(data) :]
@@ -97,7 +119,7 @@ class Worker:
                 self._deadline = deadline
                 self._pause(selectors.EVENT_WRITE)
 
-    def receive(self, deadline: float) -> Frame:
+    def receive(self, deadline: Deadline) -> Frame:
         """Wait for one frame; raise the StudentFailure that fits what happens instead."""
         self._deadline = deadline
         self._next_look = time.monotonic() + WATCH_SECONDS
@@ -115,7 +137,7 @@ class Worker:
         if self.greeted:
             return
         try:
-            hello = self.receive(time.monotonic() + START_SECONDS).header
+            hello = self.receive(Deadline.after(START_SECONDS)).header
             fields = hello["isolation"]
         except (StudentFailure, KeyError) as error:
             self.close()
@@ -145,8 +167,8 @@ class Worker:
     def _pause(self, event: int) -> None:
         """Wait a little for the socket; drain the output, watch clock and memory meanwhile."""
         now = time.monotonic()
-        if now >= self._deadline:
-            raise TimedOut("your code did not finish within the time limit")
+        if now >= self._deadline.soft:
+            self._deadline = self._extended(now)
         if now >= self._next_look:
             self._next_look = now + WATCH_SECONDS
             if resident_bytes(self.process.pid) > self.limits.memory_bytes:
@@ -156,9 +178,17 @@ class Worker:
                 self._next_count = now + COUNT_SECONDS
                 self._check_disk()
         self._selector.modify(self.sock, event)
-        ready = self._selector.select(min(WATCH_SECONDS, self._deadline - now))
+        ready = self._selector.select(min(WATCH_SECONDS, self._deadline.soft - now))
         if any(key.fileobj == self.output for key, _ in ready):
             self._drain()
+
+    def _extended(self, now: float) -> Deadline:
+        """The present deadline put off by the processor time that the worker did not get."""
+        left = self._deadline.cpu_seconds - cpu_seconds(self.process.pid)
+        soft = min(now + left, self._deadline.hard)
+        if left <= 0 or soft <= now:
+            raise TimedOut("your code did not finish within the time limit")
+        return replace(self._deadline, soft=soft)
 
     def _check_disk(self) -> None:
         usage = scratch.measure(self.scratch, self.limits.scratch_bytes, MAX_SCRATCH_ENTRIES)
@@ -202,6 +232,16 @@ def resident_bytes(pid: int) -> int:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used so far; infinite where the platform does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+            fields = stat.read().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return math.inf
 
 
 class Workers(Protocol):

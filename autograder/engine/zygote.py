@@ -153,10 +153,10 @@ WARM = ("autograder.engine.worker", "shared.models", "shared.probes", "shared.da
 """Imported before the first fork; what every worker of every session may use."""
 
 
-def main(control_fd: int, withhold: list[str], without: list[str]) -> None:
+def main(control_fd: int, preload: list[str], withhold: list[str], without: list[str]) -> None:
     """Import everything heavy, then serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command line
-    for name in WARM:
+    for name in (*WARM, *preload):
         importlib.import_module(name)
     sandbox.hide_memory()
     prepared = wall.prepare(withhold, without)

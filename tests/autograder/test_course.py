@@ -99,7 +99,7 @@ def test_the_real_course_is_valid_and_complete() -> None:
     }
     assert by_file == {f: [f"s1.{n}" for n in text.split()] for f, text in names.items()}
     assert sum(exercise.points for exercise in session.exercises) == 100
-    assert session.withhold == ("profiling", "evaluation", "training")
+    assert session.withhold == ("profiling", "tracing", "operators", "evaluation", "training")
 
 
 def test_the_real_project_rules_are_those_of_the_scoring_page() -> None:

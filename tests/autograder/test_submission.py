@@ -419,6 +419,12 @@ def test_files_swapped_for_links_after_the_check(
         files.read_file(str(tmp_path / "real.py"), 100)
 
 
+def test_a_link_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "link.py").symlink_to(__file__)
+    with pytest.raises(SubmissionError, match="is a symbolic link"):
+        files.read_file(str(tmp_path / "link.py"), 100_000)
+
+
 def test_a_folder_swapped_for_a_link_is_not_entered(tmp_path: Path) -> None:
     put(tmp_path / "victim", BOTH)
     (tmp_path / "link").symlink_to("victim")
@@ -576,6 +582,16 @@ def test_names_that_look_alike(tmp_path: Path, session: Session, one: str, two: 
     assert all(s.problems == found.errors and not s.sources for s in found.submissions)
     assert {s.slug for s in found.submissions} == {slug(one), slug(two)}
     assert len(found.submissions) == len({slug(one), slug(two)})
+
+
+def test_an_entry_that_vanishes_still_has_a_record(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "ada", BOTH)
+    monkeypatch.setattr(os, "listdir", lambda _path: ["ada", "ghost"])
+    ada, ghost = collect(tmp_path, session, LIMITS).submissions
+    assert dict(ada.sources) == BOTH
+    assert ghost.problems == ("'ghost': cannot be read (No such file or directory)",)
 
 
 def test_names_are_cleaned(tmp_path: Path, session: Session) -> None:

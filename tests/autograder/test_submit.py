@@ -8,6 +8,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,17 @@ def test_the_same_moment_gives_the_same_bytes(tmp_path: Path, session: Session, 
     assert pack(session, work, tmp_path / "b", "ada", elsewhere).path.read_bytes() == first
     later = NOW + timedelta(seconds=2)
     assert pack(session, work, tmp_path / "b", "ada", later).path.read_bytes() != first
+
+
+def test_a_kit_that_is_not_installed_still_packs(
+    tmp_path: Path, session: Session, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", unknown)
+    with zipfile.ZipFile(pack(session, work, tmp_path, "ada").path) as archive:
+        assert json.loads(archive.read("manifest.json"))["kit_version"] == "unknown"
 
 
 def test_an_earlier_archive_is_replaced(tmp_path: Path, session: Session, work: Path) -> None:

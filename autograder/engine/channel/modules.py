@@ -35,6 +35,7 @@ LAYER_NAMES = """
 """
 LAYERS: dict[str, type[nn.Module]] = {name: getattr(nn, name) for name in LAYER_NAMES.split()}
 IGNORED_ARGUMENTS = ("self", "device", "dtype")
+PLAIN = (bool, int, float, str, torch.dtype)  # what a layer's argument may be
 MAX_SIZE = 1 << 24  # of an integer argument of a layer
 MAX_CONFIG = 4096  # of an integer in a registered model's configuration that a worker sends
 
@@ -82,10 +83,20 @@ def _encode(encoder: Encoder, module: nn.Module, depth: int) -> dict[str, Any]:
             raise _NotPlain
         node["args"] = encoder.encode(arguments, depth)
         return node | _state(encoder, module, True, depth)
-    if REGISTRY.get(name) is kind:
+    if REGISTRY.get(name) is kind and (encoder.trusted or _is_plain(module.config)):
         node["args"] = encoder.encode(module.config, depth)
         return node | _state(encoder, module, False, depth) | _children(encoder, module, depth)
     raise _NotPlain
+
+
+def _is_plain(config: Any) -> bool:
+    """Whether the judge would accept these arguments: no callbacks or tensors among them."""
+    values = [v for value in config.values() for v in (value if _is_list(value) else (value,))]
+    return all(value is None or isinstance(value, PLAIN) for value in values)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:
@@ -170,10 +181,10 @@ def _check_arguments(decoder: Decoder, arguments: object, largest: int) -> None:
     if decoder.trusting:
         return
     for value in arguments.values():
-        for item in value if isinstance(value, list | tuple) else (value,):
+        for item in value if _is_list(value) else (value,):
             if isinstance(item, int) and abs(item) > largest:
                 raise FrameError("a module's argument is too large")
-            if not (item is None or isinstance(item, bool | int | float | str | torch.dtype)):
+            if not (item is None or isinstance(item, PLAIN)):
                 raise FrameError("a module's argument has an unknown form")
 
 

@@ -67,7 +67,12 @@ class Unsendable(Exception):
 
 
 class Encoder:
-    """Turns values into nodes; their raw bytes are collected in `buffers`."""
+    """Turns values into nodes; their raw bytes are collected in `buffers`.
+
+    `trusted` says that the other side believes us: the judge's encoder.
+    """
+
+    trusted = False
 
     def __init__(self, max_bytes: int) -> None:
         self.buffers: list[memoryview] = []
