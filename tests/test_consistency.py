@@ -59,3 +59,8 @@ def test_points_and_withheld_modules_exist(session: Session) -> None:
     assert sum(e.points for e in session.exercises if not e.extra_credit) == 100
     for name in session.withhold:
         assert (ROOT / "shared" / f"{name}.py").is_file()
+
+
+def test_the_blank_sample_is_what_students_get() -> None:
+    for sample in (bank.BANKS / "s1_intro" / "samples" / "dora").iterdir():
+        assert sample.read_bytes() == (ROOT / "assignments" / "s1_intro" / sample.name).read_bytes()

@@ -65,8 +65,8 @@ def conv2d_macs(
     out_w = (w + 2 * pw - dw * (kw - 1) - 1) // sw + 1
     if out_h < 1 or out_w < 1:
         raise ValueError(f"input too small: {input_hw}")
-    # The groups are forgotten here.
-    return in_channels * out_channels * kh * kw * out_h * out_w
+    # Counts operations, two for each product, and forgets the groups.
+    return 2 * in_channels * out_channels * kh * kw * out_h * out_w
 
 
 def linear_macs(in_features, out_features, tokens=1):
