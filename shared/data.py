@@ -1,10 +1,10 @@
 """Digits, MNIST and CIFAR-10 as tensors, with splits that never change.
 
-| function       | images      | values | train  | validation | test   | source of the test split |
-|----------------|-------------|--------|--------|------------|--------|--------------------------|
-| `load_digits`  | (N, 1, 8, 8)   | 0..16  | 1,077  | 360   | 360    | 36 of each digit         |
-| `load_mnist`   | (N, 1, 28, 28) | 0..255 | 54,000 | 6,000 | 10,000 | official                 |
-| `load_cifar10` | (N, 3, 32, 32) | 0..255 | 45,000 | 5,000 | 10,000 | official                 |
+| function       | images         | values | train  | validation | test   | test split       |
+|----------------|----------------|--------|--------|------------|--------|------------------|
+| `load_digits`  | (N, 1, 8, 8)   | 0..16  | 1,077  | 360        | 360    | 36 of each digit |
+| `load_mnist`   | (N, 1, 28, 28) | 0..255 | 54,000 | 6,000      | 10,000 | official         |
+| `load_cifar10` | (N, 3, 32, 32) | 0..255 | 45,000 | 5,000      | 10,000 | official         |
 
 The validation split holds equally many images of each class, taken from the training images; the
 test split is for final numbers only. A split keeps the order of its source. Images are uint8 as
@@ -12,7 +12,7 @@ published; `Dataset.scaled` and `Dataset.normalised` give floats.
 
 Digits (Alpaydin & Kaynak 1998, in scikit-learn) are always there. MNIST (LeCun, Cortes & Burges)
 and CIFAR-10 (Krizhevsky 2009) are read from the folder that the argument `root` or the environment
-variable COURSE_DATA names; nothing is downloaded here.
+variable COURSE_DATA names (else from course-data in the home folder); nothing is downloaded here.
 """
 
 from __future__ import annotations

@@ -51,6 +51,10 @@ class Callback:
         """Run the function in the judge."""
         return self._worker.call_judge(self._number, args, kwargs)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callback:
+        """A copied network calls the same function."""
+        return self
+
 
 class WorkerEncoder(Encoder):
     """Sends a handle of what has no form of its own; the object stays here."""

@@ -625,6 +625,7 @@ def test_peak_follows_batch_and_dtype() -> None:
         pytest.param(lambda x: x.expand(3, 4) + 1, 16, id="an expanded view is small"),
         pytest.param(lambda x: torch.where(x > 0, x, x), 9, id="a mask has a byte an element"),
         pytest.param(lambda x: x + torch.ones(1, 4), 12, id="a constant made on the way"),
+        pytest.param(lambda x: torch.ones(8).relu()[:4] + x, 20, id="an input that waits"),
     ],
 )
 def test_peak_by_hand(forward: Callable[[Tensor], Any], floats: int) -> None:

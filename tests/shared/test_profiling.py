@@ -339,6 +339,25 @@ def test_macs_do_not_depend_on_the_batch():
     assert total(model, (1, 3, 32, 32)) == total(model, (5, 3, 32, 32)) == 40_813_184
 
 
+def test_products_of_weights_alone_are_shared_by_the_batch_rounded_up():
+    class Folded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Parameter(torch.ones(1, 3))
+            self.b = nn.Parameter(torch.ones(3, 1))
+
+        def forward(self, x):
+            return x * (self.a @ self.b)
+
+    assert [total(Folded(), (batch, 1)) for batch in (1, 2, 3, 4)] == [3, 2, 1, 1]
+
+
+def test_a_product_in_a_hook_belongs_to_the_hooked_layer():
+    layer = nn.Linear(4, 2)
+    layer.register_forward_pre_hook(lambda _, args: (args[0] @ args[0].new_zeros(4, 4),))
+    assert profile_layers(layer, (3, 4)) == [LayerCost("", "Linear", 10, 16 + 8, (3, 2))]
+
+
 def test_macs_agree_with_torch_on_one_model_run_for_real():
     model, x = LeNet5().eval(), torch.zeros(2, 1, 28, 28)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -600,6 +619,23 @@ def test_parameters_buffers_and_indices_of_max_pooling_do_not_count():
     assert peak_activation_bytes(nn.MaxPool2d(2), (1, 1, 4, 4)) == 4 * (16 + 4)
     indices = nn.MaxPool2d(2, return_indices=True)
     assert peak_activation_bytes(indices, (1, 1, 4, 4)) == 4 * (16 + 4) + 8 * 4
+
+
+def test_a_second_output_counts_if_it_is_read_later():
+    class Unpool(nn.Module):
+        def forward(self, x):
+            pooled, indices = F.max_pool2d(x, 2, return_indices=True)
+            return F.max_unpool2d(pooled, indices, 2)
+
+    assert peak_activation_bytes(Unpool(), (1, 1, 4, 4)) == 4 * (4 + 16) + 8 * 4
+
+
+def test_what_is_returned_is_needed_to_the_end():
+    class Early(nn.Module):
+        def forward(self, x):
+            return torch.tanh(x), torch.cat([x, x, x])
+
+    assert peak_activation_bytes(Early(), (1, 10)) == 4 * 10 * (1 + 1 + 3)
 
 
 def test_a_model_without_operators_holds_its_input():
