@@ -182,7 +182,7 @@ def check(
         course_id=course.id,
         session=session,
         limits=course.limits,
-        tests=(str(tests),),
+        tests=(str(tests.resolve()),),
         secret=b"public tests use no secret",
         only=only,
         data_root=os.environ.get("COURSE_DATA", ""),

@@ -451,7 +451,7 @@ def run(
     """Grade `submissions` one after the other; raise EngineError when we cannot go on."""
     plugin = JudgePlugin(spec, workers, submissions, deliver, progress)
     before = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="judge-") as empty:
+    with tempfile.TemporaryDirectory(prefix="judge-", dir=spec.scratch) as empty:
         os.chdir(empty)
         Path("pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -497,7 +497,7 @@ def main(connection_fd: int, control: Control) -> None:
         while (submission := connection.recv()) is not None:
             yield submission
 
-    workers = ZygoteWorkers(control, spec.worker_limits)
+    workers = ZygoteWorkers(control, spec.worker_limits, Path(spec.scratch))
     status = 0
     try:
         run(

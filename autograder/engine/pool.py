@@ -11,14 +11,17 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autograder.engine.control import Control, clean_environment
 from autograder.engine.points import exercise_result
+from autograder.engine.sandbox import scratch
 from autograder.engine.spec import JudgeSpec, Progress
 from autograder.errors import EngineError
 from autograder.records import Outcome, Report, TestResult
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 2  # for one submission, when its judge dies
 MAX_FAILURES = 3  # engine failures in a row, without a report in between
 START_SECONDS = 120.0
+END_SECONDS = 5.0
 
 Deliver = Callable[[Report], None]
 
@@ -51,10 +55,15 @@ def grade(
     `spawn` runs the judge in this process over newly started workers, as on platforms without
     fork. EngineError if the engine cannot be started or keeps failing.
     """
-    if spawn or not can_fork():
-        _grade_here(spec, submissions, deliver, progress)
-    else:
-        _Pool(spec, submissions, deliver, progress, jobs).run()
+    base = scratch.make_base(Path(tempfile.gettempdir()))
+    spec = replace(spec, scratch=str(base))
+    try:
+        if spawn or not can_fork():
+            _grade_here(spec, submissions, deliver, progress)
+        else:
+            _Pool(spec, submissions, deliver, progress, jobs).run()
+    finally:
+        scratch.remove(base)
 
 
 def _grade_here(
@@ -63,7 +72,9 @@ def _grade_here(
     from autograder.engine.judge import run
     from autograder.engine.workers import SpawnedWorkers
 
-    workers = SpawnedWorkers(spec.worker_limits, spec.session.withhold, spec.without)
+    workers = SpawnedWorkers(
+        spec.worker_limits, Path(spec.scratch), spec.session.withhold, spec.without
+    )
     run(spec, workers, iter(submissions), deliver, progress)
 
 
@@ -206,6 +217,10 @@ class _Pool:
         for judge in self._judges.values():
             with contextlib.suppress(OSError):
                 judge.connection.send(None)
+        for judge in self._judges.values():
+            with contextlib.suppress(OSError, EOFError):
+                while judge.connection.poll(END_SECONDS):  # until it has put its workers away
+                    judge.connection.recv()
             judge.connection.close()
         if self._zygote is not None:
             self._zygote.close()

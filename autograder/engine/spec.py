@@ -23,7 +23,8 @@ class JudgeSpec:
 
     `tests` are folders or files with graders, `secret` keys the random draws, `only` names the
     exercises to grade (empty: all), `data_root` is COURSE_DATA for graders that use real data,
-    `without` switches sandbox mechanisms off (for tests).
+    `without` switches sandbox mechanisms off (for tests). `scratch` is the folder for everything
+    temporary; the pool makes and removes it.
     """
 
     course_id: str
@@ -35,6 +36,7 @@ class JudgeSpec:
     data_root: str = ""
     require_isolation: Level = "process"
     without: tuple[str, ...] = ()
+    scratch: str = ""
 
     @property
     def exercises(self) -> tuple[Exercise, ...]:

@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -276,11 +275,11 @@ class ForkedProcess:
 class ZygoteWorkers:
     """Workers forked by the zygote, one of them always ahead of need."""
 
-    def __init__(self, control: Control, limits: WorkerLimits) -> None:
+    def __init__(self, control: Control, limits: WorkerLimits, base: Path) -> None:
         self._control = control
         self._limits = limits
         self._control.sock.settimeout(EXIT_SECONDS)
-        self._base = scratch.make_base(Path(tempfile.gettempdir()))
+        self._base = base
         self._ended: dict[int, Ended] = {}
         self._spare: Worker | None = None
 
@@ -293,11 +292,10 @@ class ZygoteWorkers:
         return worker
 
     def close(self) -> None:
-        """Kill the spare worker and remove the scratch folders."""
+        """Kill the spare worker."""
         if self._spare is not None:
             self._spare.close()
             self._spare = None
-        scratch.remove(self._base)
 
     def _fork(self) -> Worker:
         ours, theirs = socket.socketpair()
@@ -357,12 +355,16 @@ class SpawnedWorkers:
     """Workers started one by one: slower by the import of torch, otherwise the same."""
 
     def __init__(
-        self, limits: WorkerLimits, withhold: Sequence[str], without: Sequence[str] = ()
+        self,
+        limits: WorkerLimits,
+        base: Path,
+        withhold: Sequence[str],
+        without: Sequence[str] = (),
     ) -> None:
         self._limits = limits
         self._withhold = list(withhold)
         self._without = list(without)
-        self._base = scratch.make_base(Path(tempfile.gettempdir()))
+        self._base = base
 
     def take(self) -> Worker:
         """Start an interpreter and wait until it has said hello."""
@@ -401,5 +403,4 @@ class SpawnedWorkers:
         return worker
 
     def close(self) -> None:
-        """Remove the scratch folders."""
-        scratch.remove(self._base)
+        """Nothing waits."""

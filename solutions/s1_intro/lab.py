@@ -175,7 +175,10 @@ print(f"{peak_activation_bytes(slim, input_shape) / 1000:.1f} kB instead of {pea
 # %%
 WIDTHS, SEEDS = (4, 8, 16), (0, 1, 2)
 networks, histories = {}, {}
-for width in WIDTHS:
+
+
+def train_width(width):
+    """Train one network a seed, and keep networks and histories."""
     for seed in SEEDS:
         torch.manual_seed(seed)
         network = DigitsCNN(width, channels=input_shape[1])
@@ -184,6 +187,12 @@ for width in WIDTHS:
     accuracies = [f"{histories[width, seed].val_accuracy[-1]:.1%}" for seed in SEEDS]
     print(f"width {width:2}: validation accuracy {', '.join(accuracies)}")
 
+
+train_width(4)
+train_width(8)
+
+# %%
+train_width(16)
 plot_history(histories[16, 0])
 
 # %%

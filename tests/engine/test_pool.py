@@ -85,14 +85,23 @@ def test_an_engine_that_keeps_failing_says_why(monkeypatch: pytest.MonkeyPatch) 
         grade(small_course(["add"]), [submission("ada", RIGHT)], Path(__file__).parent)
 
 
-def test_nothing_is_left_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spawn", [False, True])
+def test_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spawn: bool
+) -> None:
     def children() -> set[str]:
         own = f"/proc/{os.getpid()}/task/{os.getpid()}/children"
         return set(Path(own).read_text().split())
 
+    temporary = tmp_path / "temporary"
+    temporary.mkdir(mode=0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
     before = children()
-    grade(small_course(["add"]), [submission("ada", RIGHT)], graders(tmp_path, ""))
+    tests = graders(tmp_path, "")
+    grade(small_course(["add"]), [submission("ada", RIGHT)], tests, spawn=spawn)
     assert children() == before
+    assert list(temporary.iterdir()) == []
 
 
 def test_two_judges_share_the_work(tmp_path: Path) -> None:

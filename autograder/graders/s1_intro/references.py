@@ -6,6 +6,7 @@ brute force is.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -187,20 +188,25 @@ def cut_box(size: tuple[int, int], lam: float, center: tuple[int, int]) -> set[t
     }
 
 
+@functools.cache
+def digits() -> tuple[Tensor, Tensor]:
+    """All embedded digits, images float32 in 0..1 and labels."""
+    data = load_digits().scaled()
+    parts = (data.train, data.validation, data.test)
+    return torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
+
+
 def scrambled_digits(rng: Draws) -> tuple[Tensor, Tensor]:
-    """The embedded digits in 0..1, shuffled; pixels turned or mirrored and labels renamed by `rng`.
+    """The embedded digits, shuffled, all images turned or mirrored alike, and classes renamed.
 
     A network that was trained before on the public data set is no use on them.
     """
-    data = load_digits().scaled()
-    parts = (data.train, data.validation, data.test)
-    order = rng.permutation(sum(len(part) for part in parts))
-    images = torch.cat([part.images for part in parts])[order]
-    labels = torch.cat([part.labels for part in parts])[order]
-    images = torch.rot90(images, rng.integer(0, 3), (2, 3))
+    images, labels = digits()
+    order = rng.permutation(len(labels))
+    turned = torch.rot90(images[order], rng.integer(0, 3), (2, 3))
     if rng.integer(0, 1):
-        images = images.flip(3)
-    return images.contiguous(), rng.permutation(10)[labels]
+        turned = turned.flip(3)
+    return turned.contiguous(), rng.permutation(10)[labels[order]]
 
 
 def built(kind: Callable[[], M], rng: Draws) -> M:
