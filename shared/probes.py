@@ -482,6 +482,25 @@ class Auxiliary(nn.Module):
 
 
 @register
+class Hooked(nn.Module):
+    """A Linear with a forward hook of its owner's, which doubles what the layer returns."""
+
+    def __init__(self, features: int = 5) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, features)
+        self.linear.register_forward_hook(_double)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, features) to the same shape."""
+        out: Tensor = self.linear(x)
+        return out
+
+
+def _double(_module: nn.Module, _args: object, output: Tensor) -> Tensor:
+    return 2 * output
+
+
+@register
 class Raises(nn.Module):
     """Calls its first layer, then raises RuntimeError(message); `frozen` is in eval mode."""
 

@@ -22,10 +22,10 @@ class WorkerLimits:
 
     memory_bytes: int
     cpu_seconds: int
-    file_bytes: int = 64 << 20
+    file_bytes: int = 32 << 20
     scratch_bytes: int = 256 << 20
     reply_bytes: int = 256 << 20
-    open_files: int = 256
+    open_files: int = 128
     output_bytes: int = 64 << 10
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from autograder.intake.submission import Submission
 
 MAX_ATTEMPTS = 2  # for one submission, when its judge dies
-MAX_FAILURES = 3  # engine failures in a row, without a report in between
+MAX_GIVEN_UP = 3  # submissions before the first one that could be graded: the engine is broken
 START_SECONDS = 120.0
 END_SECONDS = 5.0
 
@@ -149,7 +149,8 @@ class _Pool:
         self._attempts: dict[str, int] = {}
         self._judges: dict[Connection, _Judge] = {}
         self._zygote: _Zygote | None = None
-        self._failures = 0
+        self._graded = 0
+        self._given_up = 0
 
     def run(self) -> None:
         """Work until the queue is empty."""
@@ -186,7 +187,7 @@ class _Pool:
         if kind == "progress":
             self._progress(*content)
         elif kind == "report":
-            self._failures = 0
+            self._graded += 1
             self._deliver(content[0])
             with contextlib.suppress(OSError):  # its death is noticed at the next turn
                 self._hand_out(judge)
@@ -197,7 +198,6 @@ class _Pool:
 
     def _lose(self, judge: _Judge, reason: str) -> None:
         """A judge failed: put its submission back, or give it up, and start anew."""
-        self._failures += 1
         del self._judges[judge.connection]
         judge.connection.close()
         submission = judge.submission
@@ -206,8 +206,9 @@ class _Pool:
             if attempt < MAX_ATTEMPTS:
                 self._queue.appendleft((submission, attempt + 1))
             else:
+                self._given_up += 1
                 self._deliver(tool_error_report(self._spec, submission, reason))
-        if self._failures > MAX_FAILURES:
+        if not self._graded and self._given_up >= MAX_GIVEN_UP:
             raise EngineError(reason)
         if not self._judges and self._zygote is not None:  # it may be the zygote that is ill
             self._zygote.close()

@@ -30,6 +30,7 @@ from autograder.engine.workers import Deadline, Worker, cpu_seconds
 from autograder.records import Outcome
 
 MAX_CALLBACKS = 100_000  # in one call
+MAX_RECEIVED = 512 << 20  # bytes of all frames of one call
 MAX_TEXT = 2000
 
 
@@ -215,8 +216,12 @@ class Student:
             self._clock.waited += time.monotonic() - started
 
     def _answer(self, worker: Worker, number: int, deadline: Deadline) -> Any:
+        received = 0
         for _ in range(MAX_CALLBACKS):
             frame = worker.receive(deadline)
+            received += frame.size
+            if received > MAX_RECEIVED:  # a grader may keep what its callbacks are given
+                raise Refused("your code sent the grader's functions too much")
             header = frame.header
             try:
                 if header.get("id") != number:

@@ -121,7 +121,7 @@ class Worker:
     def receive(self, deadline: Deadline) -> Frame:
         """Wait for one frame; raise the StudentFailure that fits what happens instead."""
         self._deadline = deadline
-        self._next_look = time.monotonic() + WATCH_SECONDS
+        self._watch()  # a worker that always has something to say is never waited for
         try:
             return frames.receive(
                 self.sock, self._frames, lambda: self._pause(selectors.EVENT_READ)
@@ -165,6 +165,14 @@ class Worker:
 
     def _pause(self, event: int) -> None:
         """Wait a little for the socket; drain the output, watch clock and memory meanwhile."""
+        now = self._watch()
+        self._selector.modify(self.sock, event)
+        ready = self._selector.select(max(0.0, min(WATCH_SECONDS, self._deadline.soft - now)))
+        if any(key.fileobj == self.output for key, _ in ready):
+            self._drain()
+
+    def _watch(self) -> float:
+        """Look at the clock and now and then at memory and disk; returns the time."""
         now = time.monotonic()
         if now >= self._deadline.soft:
             self._deadline = self._extended(now)
@@ -176,10 +184,7 @@ class Worker:
             if now >= self._next_count:
                 self._next_count = now + COUNT_SECONDS
                 self._check_disk()
-        self._selector.modify(self.sock, event)
-        ready = self._selector.select(min(WATCH_SECONDS, self._deadline.soft - now))
-        if any(key.fileobj == self.output for key, _ in ready):
-            self._drain()
+        return now
 
     def _extended(self, now: float) -> Deadline:
         """The present deadline put off by the processor time that the worker did not get."""
@@ -190,8 +195,10 @@ class Worker:
         return replace(self._deadline, soft=soft)
 
     def _check_disk(self) -> None:
-        usage = scratch.measure(self.scratch, self.limits.scratch_bytes, MAX_SCRATCH_ENTRIES)
-        if usage.exceeded or usage.free_bytes < MIN_FREE_BYTES:
+        limit = self.limits.scratch_bytes
+        usage = scratch.measure(self.scratch, limit, MAX_SCRATCH_ENTRIES)
+        full = usage.free_bytes < MIN_FREE_BYTES and written_bytes(self.process.pid) > limit
+        if usage.exceeded or full:
             raise Refused("your code filled its scratch folder")
 
     def _drain(self) -> None:
@@ -216,7 +223,7 @@ class Worker:
         code = os.waitstatus_to_exitcode(status) if status >= 0 else status
         if code == 0:
             return Died("your code ended the process that ran it")
-        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        name = _signal_name(-code) if code < 0 else f"exit code {code}"
         if name == "SIGSYS":
             return Refused("your code used a system call that is not allowed")
         if name == "SIGXCPU":
@@ -231,6 +238,22 @@ def resident_bytes(pid: int) -> int:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def written_bytes(pid: int) -> float:
+    """Bytes that a process has written to disks, deleted files included; infinite if unknown."""
+    try:
+        text = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
+        return float(text.partition("\nwrite_bytes:")[2].split()[0])
+    except (OSError, IndexError, ValueError):
+        return math.inf
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has none
+        return f"signal {number}"
 
 
 def cpu_seconds(pid: int) -> float:

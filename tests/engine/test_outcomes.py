@@ -73,6 +73,16 @@ SUBMISSIONS = {
     "no function": {"work.py": "def add(a, b): return a + b\n"},
     "noisy": {"work.py": wrong("def half(n):\n    print('x' * 10_000_000)\n    return 'no'")},
     "object": {"work.py": wrong("def half(n): return object()")},
+    "signal 40": {"work.py": wrong("import os\ndef half(n): os.kill(os.getpid(), 40)")},
+    "never silent": {
+        "work.py": wrong(
+            "def count_calls(f):\n"
+            "    header = {'op': 'callback', 'id': f._worker._current, 'callback': f._number,\n"
+            "              'args': [[0], {'$': 'dict', 'v': []}]}\n"
+            "    while True:\n"
+            "        f._worker._send(header, [])\n"
+        )
+    },
     "withheld": {"work.py": wrong("def half(n):\n    import shared.profiling\n    return n / 2")},
     "graders": {"work.py": wrong("def half(n):\n    import autograder.graders\n    return n / 2")},
 }
@@ -111,6 +121,7 @@ def test_blank_is_blank_everywhere(reports: dict[str, Report]) -> None:
         ("exiting", Outcome.CRASHED, 0.0),
         ("sys.exit", Outcome.CRASHED, 0.0),
         ("segfault", Outcome.CRASHED, 0.0),
+        ("signal 40", Outcome.CRASHED, 0.0),
         ("endless", Outcome.TIMED_OUT, 0.0),
         ("hungry", Outcome.OUT_OF_MEMORY, 0.0),
         ("object", Outcome.FAILED, 0.0),
@@ -159,6 +170,12 @@ def test_a_guard_counts_only_beside_a_value_check(reports: dict[str, Report]) ->
 
 def test_a_callbacks_own_words_reach_the_student(reports: dict[str, Report]) -> None:
     assert "no more" in exercise(reports["too many calls"], "count_calls").tests[0].message
+
+
+def test_a_worker_that_never_stops_talking_is_stopped(reports: dict[str, Report]) -> None:
+    result = exercise(reports["never silent"], "count_calls")
+    assert result.outcome in (Outcome.TIMED_OUT, Outcome.REFUSED)
+    assert result.points == 0
 
 
 def test_output_is_capped_and_kept_for_the_assistant(reports: dict[str, Report]) -> None:

@@ -51,17 +51,17 @@ def test_a_submission_that_kills_every_judge_is_reported_and_the_others_go_on(
 ) -> None:
     before = (
         "    import os, signal\n"
-        "    if student.name() == 'bob':\n"
+        "    if student.name() in ('bob', 'bella', 'boris'):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     named = {
         name: {"work.py": RIGHT["work.py"] + f"def name(): return {name!r}\n"}
-        for name in ("ada", "bob", "cleo")
+        for name in ("ada", "bob", "bella", "boris", "cleo")
     }
     students = [submission(name, files) for name, files in named.items()]
     reports = grade(small_course(["add"]), students, graders(tmp_path, before))
     assert (reports["ada"].points, reports["cleo"].points) == (100, 100)
-    assert reports["bob"].has_tool_error
+    assert all(reports[name].has_tool_error for name in ("bob", "bella", "boris"))
     assert reports["bob"].maximum == 100
 
 

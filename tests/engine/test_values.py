@@ -247,17 +247,18 @@ def test_a_record_with_anything_inside_is_only_data() -> None:
     assert Decoder([bytearray(b"abc")]).decode(node).params == b"abc"
 
 
-def test_a_huge_model_announced_by_a_worker_is_refused_before_it_is_built() -> None:
+@pytest.mark.parametrize("sizes", [[10**9, 10**9], [1] * 400_000])
+def test_a_huge_model_announced_by_a_worker_is_refused_before_it_is_built(sizes: Any) -> None:
     node = {
         "$": "module",
         "id": 0,
         "kind": "MLP",
-        "args": {"$": "dict", "v": [["widths", [10**9, 10**9]]]},
+        "args": {"$": "dict", "v": [["sizes", sizes]]},
         "parameters": [],
         "buffers": [],
         "children": [],
     }
-    with pytest.raises(FrameError):
+    with pytest.raises(FrameError, match="argument is too"):
         Decoder([]).decode(node)
 
 

@@ -44,10 +44,14 @@ class FrameLimits:
 
 @dataclass(frozen=True)
 class Frame:
-    """One message: `header` without its buffer list, `buffers` as writable byte strings."""
+    """One message: `header` without its buffer list, `buffers` as writable byte strings.
+
+    `size` is what a received one took on the wire, in bytes.
+    """
 
     header: dict[str, Any]
     buffers: Sequence[bytearray | memoryview]
+    size: int = 0
 
 
 def pack(frame: Frame, limits: FrameLimits) -> list[bytes | bytearray | memoryview]:
@@ -87,7 +91,8 @@ def receive(sock: socket.socket, limits: FrameLimits, wait: Wait | None = None) 
         raise FrameError("a message lists its buffers wrongly")
     if sum(sizes) != body_bytes:
         raise FrameError("the buffers of a message do not add up to its length")
-    return Frame(header, [_read(sock, size, wait) for size in sizes])
+    buffers = [_read(sock, size, wait) for size in sizes]
+    return Frame(header, buffers, PREFIX.size + header_bytes + body_bytes)
 
 
 def parse_header(text: bytes) -> dict[str, Any]:

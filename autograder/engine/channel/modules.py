@@ -37,6 +37,7 @@ LAYERS: dict[str, type[nn.Module]] = {name: getattr(nn, name) for name in LAYER_
 IGNORED_ARGUMENTS = ("self", "device", "dtype")
 PLAIN = (bool, int, float, str, torch.dtype)  # what a layer's argument may be
 MAX_SIZE = 1 << 24  # of an integer argument of a layer
+MAX_LIST = 64  # entries of such an argument
 MAX_CONFIG = 4096  # of an integer in a registered model's configuration that a worker sends
 
 
@@ -181,6 +182,8 @@ def _check_arguments(decoder: Decoder, arguments: object, largest: int) -> None:
     if decoder.trusting:
         return
     for value in arguments.values():
+        if _is_list(value) and len(value) > MAX_LIST:
+            raise FrameError("a module's argument is too long")
         for item in value if _is_list(value) else (value,):
             if isinstance(item, int) and abs(item) > largest:
                 raise FrameError("a module's argument is too large")

@@ -17,6 +17,7 @@ from autograder.graders.s1_intro.references import (
 )
 from autograder.toolkit import (
     Draws,
+    StudentError,
     check,
     close,
     exercise,
@@ -192,6 +193,24 @@ def test_evaluate_restores_modes(student: Any, rng: Draws) -> None:
     student.evaluate(model, loader)
     hint = "note the mode of each submodule, not only the root's, and restore it in `finally`"
     check(student.modes(model) == before, hint)
+
+
+@exercise("s1.evaluate")
+@guard
+@weight(0.5)
+def test_evaluate_restores_modes_after_an_error(student: Any, rng: Draws) -> None:
+    """If forward raises, its exception comes through and the modes are restored as well."""
+    network = probes.Raises(rng.integer(3, 9)).train()
+    network.frozen.eval()
+    before = {name: module.training for name, module in network.named_modules()}
+    model = student.put(network)
+    features = network.first.in_features
+    try:
+        student.evaluate(model, in_order(rng.normal(4, features), rng.integers(0, 2, 4), batch=4))
+    except StudentError as error:
+        if error.kind == "NotImplementedError":
+            raise
+    check(student.modes(model) == before, "restore the modes in `finally`")
 
 
 @exercise("s1.evaluate")

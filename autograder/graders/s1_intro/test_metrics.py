@@ -427,6 +427,7 @@ def test_conv_macs_refuse_impossible_convolutions(student: Any, rng: Draws) -> N
     expect_value_error(student.conv2d_macs, 6, 5, 3, n, groups=2)
     expect_value_error(student.conv2d_macs, 5, 6, 3, n, groups=3)
     expect_value_error(student.conv2d_macs, 4, 4, n + 1, n)
+    expect_value_error(student.conv2d_macs, 4, 4, n + 1, n, stride=rng.integer(2, 4))
     expect_value_error(student.conv2d_macs, 4, 4, 3, (n, 2))
 
 
@@ -624,6 +625,9 @@ def test_profile_removes_its_hooks(student: Any, rng: Draws) -> None:
     model = student.put(probes.Reused(n))
     student.profile_layers(model, (2, n))
     check(student.hook_count(model) == 0, hint)
+    model = student.put(probes.Hooked(n))
+    student.profile_layers(model, (2, n))
+    check(student.hook_count(model) == 1, "hooks that the owner had set stay: remove only yours")
     model = student.put(probes.Raises(n))
     profile_of_failure(student, model, n)
     check(student.hook_count(model) == 0, hint)
@@ -651,7 +655,9 @@ def test_profile_leaves_the_network_alone(student: Any, rng: Draws) -> None:
         normalised_network(rng), probes.GradTap(lambda on, _: recording.append(on))
     )
     model = student.put(network.train())
+    generators = student.rng_fingerprint()
     student.profile_layers(model, (4, 3, 8, 8))
+    check(student.rng_fingerprint() == generators, "zeros as input draw no random numbers")
     after = student.state(model)
     unchanged = all(torch.equal(after[name], old) for name, old in network.state_dict().items())
     check(unchanged, "running statistics changed: measure in eval mode")
@@ -778,3 +784,19 @@ def test_peak_follows_dtype_and_batch(student: Any, rng: Draws) -> None:
     shape = (batch, a, 6, 6)
     expect_peak(student, 4 * batch * 36 * (a + b), hint, convolutions(a, b), shape)
     expect_peak(student, 8 * batch * 36 * (a + b), hint, convolutions(a, b).double(), shape)
+
+
+@exercise("s1.peak_activation_bytes")
+@guard
+@weight(1)
+def test_peak_leaves_modes_and_hooks_alone(student: Any, rng: Draws) -> None:
+    """Every submodule is in its earlier train or eval mode, and no hook stays behind."""
+    channels = rng.integer(3, 5)
+    network = probes.MixedModes(channels).train()
+    network.frozen.eval()
+    before = {name: module.training for name, module in network.named_modules()}
+    model = student.put(network)
+    student.peak_activation_bytes(model, (2, channels, 6, 6))
+    hint = "note the mode of each submodule, not only the root's, and restore it in `finally`"
+    check(student.modes(model) == before, hint)
+    check(student.hook_count(model) == 0, "remove every hook in `finally`")

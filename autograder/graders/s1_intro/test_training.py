@@ -219,6 +219,18 @@ def test_mixup_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
 
 
 @exercise("s1.mixup")
+@weight(0.5)
+def test_mixup_keeps_the_dtype(student: Any, rng: Draws) -> None:
+    """Images in float64 stay float64."""
+    images, targets, order = mixing_batch(rng)
+    lam = rng.number(0.2, 0.8)
+    got, _ = student.mixup(images.double(), targets, lam, order)
+    wanted = lam * images.double() + (1 - lam) * images.double()[order]
+    got = expect_tensor(got, "images", images.shape, torch.float64)
+    check(allclose(got, wanted), "keep the dtype of the images")
+
+
+@exercise("s1.mixup")
 @guard
 @weight(0.5)
 def test_mixup_refuses_bad_arguments(student: Any, rng: Draws) -> None:
