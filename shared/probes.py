@@ -483,12 +483,12 @@ class Auxiliary(nn.Module):
 
 @register
 class Hooked(nn.Module):
-    """A Linear with a forward hook of its owner's, which doubles what the layer returns."""
+    """A Linear in a network with a forward hook of its owner's, which doubles the output."""
 
     def __init__(self, features: int = 5) -> None:
         super().__init__()
         self.linear = nn.Linear(features, features)
-        self.linear.register_forward_hook(_double)
+        self.register_forward_hook(_double)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, features) to the same shape."""
