@@ -1,0 +1,149 @@
+"""Hostile archives, made here so that no such file lies in the tree.
+
+Each entry of ARCHIVES is a file suffix and a function from the source of `work.py` to the bytes
+of the archive: the right answers are inside, so an archive that is read all the same earns points.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+
+_TIME = (2026, 1, 1, 0, 0, 0)
+
+
+def _zip(members: list[tuple[str, bytes, int]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip of (name, content, Unix mode)."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, data, mode in members:
+            info = zipfile.ZipInfo("x", _TIME)
+            info.filename = name  # as it is: the constructor would repair some names
+            info.external_attr = mode << 16
+            info.compress_type = method
+            archive.writestr(info, data)
+    return out.getvalue()
+
+
+def _plain_zip(*members: tuple[str, bytes]) -> bytes:
+    return _zip([(name, data, 0o100644) for name, data in members])
+
+
+def _tar(source: bytes, kind: bytes, name: str = "evil", target: str = "/etc/passwd") -> bytes:
+    """A tar with the source and one special member."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("work.py")
+        info.size = len(source)
+        archive.addfile(info, io.BytesIO(source))
+        special = tarfile.TarInfo(name)
+        special.type = kind
+        special.linkname = target
+        archive.addfile(special)
+    return out.getvalue()
+
+
+def _duplicates(source: bytes) -> bytes:
+    """Two members called work.py; a harmless name of the same length is rewritten."""
+    data = _plain_zip(("work.py", b"x = 1\n"), ("twin.py", source))
+    return data.replace(b"twin.py", b"work.py")
+
+
+def _encrypted(source: bytes) -> bytes:
+    """The encryption flag set in both headers."""
+    data = bytearray(_plain_zip(("work.py", source)))
+    data[6] |= 1
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+def _overlapping(source: bytes) -> bytes:
+    """Two directory entries for one local member (the way of the better zip bombs)."""
+    data = _plain_zip(("work.py", source))
+    start, end = data.rindex(b"PK\x01\x02"), data.rindex(b"PK\x05\x06")
+    entry = data[start:end]
+    twice = entry + entry.replace(b"work.py", b"more.py")
+    record = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 2, 2, len(twice), start, 0)
+    return data[:start] + twice + record
+
+
+def _two_endings(source: bytes) -> bytes:
+    """A second archive inside the first one's comment: two readers see two contents."""
+    inner = _plain_zip(("work.py", source))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("other.py", _TIME), b"")
+        archive.comment = inner
+    return out.getvalue()
+
+
+def _lying_size(source: bytes) -> bytes:
+    """The headers announce one byte."""
+    data = bytearray(_plain_zip(("work.py", source)))
+    struct.pack_into("<L", data, 22, 1)
+    struct.pack_into("<L", data, data.rindex(b"PK\x01\x02") + 24, 1)
+    return bytes(data)
+
+
+def _gzip_bomb(source: bytes) -> bytes:
+    """A tar.gz whose second member unpacks to a gigabyte of zeros, written without making it."""
+    engine = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS + 16)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("work.py")
+        info.size = len(source)
+        archive.addfile(info, io.BytesIO(source))
+    head = out.getvalue()[: 512 + len(source) + -len(source) % 512]
+    bomb = tarfile.TarInfo("bomb")
+    bomb.size = 1 << 30
+    pieces = [engine.compress(head + bomb.tobuf())]
+    zeros = bytes(1 << 20)
+    pieces += [engine.compress(zeros) for _ in range(1 << 10)]
+    return b"".join([*pieces, engine.compress(bytes(1024)), engine.flush()])
+
+
+ARCHIVES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "parent_member": (".zip", lambda s: _plain_zip(("work.py", s), ("../../escaped.py", s))),
+    "absolute_member": (".zip", lambda s: _plain_zip(("work.py", s), ("/tmp/escaped.py", s))),
+    "backslash_member": (".zip", lambda s: _plain_zip(("work.py", s), ("..\\escaped.py", s))),
+    "drive_member": (".zip", lambda s: _plain_zip(("work.py", s), ("C:/escaped.py", s))),
+    "zip_symlink": (
+        ".zip",
+        lambda s: _zip([("work.py", s, 0o100644), ("evil", b"/etc/passwd", 0o120777)]),
+    ),
+    "work_is_symlink": (".zip", lambda _: _zip([("work.py", b"../../answers.py", 0o120777)])),
+    "tar_symlink": (".tar", lambda s: _tar(s, tarfile.SYMTYPE)),
+    "tar_hard_link": (".tar", lambda s: _tar(s, tarfile.LNKTYPE)),
+    "tar_device": (".tar", lambda s: _tar(s, tarfile.CHRTYPE)),
+    "tar_pipe": (".tar", lambda s: _tar(s, tarfile.FIFOTYPE)),
+    "tar_parent_member": (".tar", lambda s: _tar(s, tarfile.REGTYPE, "../escaped.py")),
+    "duplicates": (".zip", _duplicates),
+    "case_colliding": (".zip", lambda s: _plain_zip(("work.py", s), ("WORK.PY", b"x = 1\n"))),
+    "unicode_colliding": (
+        ".zip",
+        lambda s: _plain_zip(("work.py", s), ("caf\u00e9.py", b""), ("cafe\u0301.py", b"")),
+    ),
+    "file_and_folder": (".zip", lambda s: _plain_zip(("work.py", s), ("work.py/x.py", b""))),
+    "ratio_bomb": (".zip", lambda s: _plain_zip(("work.py", s), ("bomb", bytes(19_000_000)))),
+    "gzip_bomb": (".tar.gz", _gzip_bomb),
+    "count_bomb": (
+        ".zip",
+        lambda s: _plain_zip(("work.py", s), *((f"{n}.txt", b"") for n in range(10_000))),
+    ),
+    "depth_bomb": (".zip", lambda s: _plain_zip(("work.py", s), ("d/" * 200 + "x.py", b""))),
+    "encrypted": (".zip", _encrypted),
+    "overlapping": (".zip", _overlapping),
+    "two_endings": (".zip", _two_endings),
+    "lying_size": (".zip", _lying_size),
+    "lzma_member": (
+        ".zip",
+        lambda s: _zip([("work.py", s, 0o100644)], zipfile.ZIP_LZMA),
+    ),
+    "empty": (".zip", lambda _: b"PK\x05\x06" + bytes(18)),
+    "truncated": (".zip", lambda s: _plain_zip(("work.py", s))[:-40]),
+    "no_archive": (".zip", lambda s: s),
+}

@@ -1,0 +1,3 @@
+def search(function, budget):
+    while True:
+        ask(0, 1)

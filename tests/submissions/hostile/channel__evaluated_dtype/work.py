@@ -1,0 +1,2 @@
+def normalise(x):
+    answer({"$": "array", "dtype": "(b,", "shape": [4], "b": 0}, bytes(4))

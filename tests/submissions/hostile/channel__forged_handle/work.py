@@ -1,0 +1,2 @@
+def normalise(x):
+    answer({"$": "handle", "v": "__class__", "type": "Tensor"})

@@ -1,0 +1,1 @@
+send(message("hello", isolation={"level": "strict", "mechanisms": [], "missing": []}))

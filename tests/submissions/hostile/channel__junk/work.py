@@ -1,0 +1,3 @@
+def normalise(x):
+    send(b"\0junk" * 100)
+    return x

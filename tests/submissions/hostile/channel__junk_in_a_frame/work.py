@@ -1,0 +1,3 @@
+def normalise(x):
+    send(pack(b"{not json"))
+    time.sleep(60)

@@ -1,0 +1,2 @@
+def normalise(x):
+    answer([0] * 1_000_000)

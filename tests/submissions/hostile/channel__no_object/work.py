@@ -1,0 +1,3 @@
+def normalise(x):
+    send(pack(b"[]"))
+    time.sleep(60)

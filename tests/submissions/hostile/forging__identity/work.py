@@ -1,0 +1,1 @@
+STUDENT = __author__ = "0 innocent"

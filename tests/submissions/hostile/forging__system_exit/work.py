@@ -1,0 +1,5 @@
+import sys
+
+
+def normalise(x):
+    sys.exit(0)

@@ -1,0 +1,6 @@
+import json
+
+import numpy
+import torch
+
+import shared.models

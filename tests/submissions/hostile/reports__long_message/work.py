@@ -1,0 +1,2 @@
+def normalise(x):
+    raise RuntimeError("long " * 2_000_000)

@@ -1,0 +1,5 @@
+import os
+
+
+def normalise(x):
+    os.abort()

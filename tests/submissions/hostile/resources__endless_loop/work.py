@@ -1,0 +1,3 @@
+def normalise(x):
+    while True:
+        pass

