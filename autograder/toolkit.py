@@ -191,7 +191,10 @@ def close(a: float, b: float, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
 
 def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-6) -> bool:
     """Whether two tensors have one shape and agree elementwise; NaN never agrees."""
-    return a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=rtol, atol=atol)
+    if a.shape != b.shape or a.is_complex() != b.is_complex():
+        return False
+    dtype = torch.complex128 if a.is_complex() else torch.float64
+    return torch.allclose(a.to(dtype), b.to(dtype), rtol=rtol, atol=atol)
 
 
 def expect_int(value: object, name: str) -> int:

@@ -109,17 +109,22 @@ class ExerciseRun:
             raise Died(f"{module}.py is missing or cannot be read")
         if self._lost >= MAX_LOST_WORKERS and self._last_failure is not None:
             raise self._last_failure
-        worker = self._pool.take()
-        self._workers.append(worker)
-        self._check_isolation(worker.isolation)
-        self.run.workers += 1
-        self.run.isolation = self.run.isolation or worker.isolation
+        worker = self.clean_worker()
         try:
             self._load(worker, module)
         except StudentFailure as failure:
             self.run.broken[module] = failure
             worker.close()
             raise
+        return worker
+
+    def clean_worker(self) -> Worker:
+        """A fresh worker without the student's code."""
+        worker = self._pool.take()
+        self._workers.append(worker)
+        self._check_isolation(worker.isolation)
+        self.run.workers += 1
+        self.run.isolation = self.run.isolation or worker.isolation
         return worker
 
     def _check_isolation(self, isolation: Isolation) -> None:
@@ -225,8 +230,7 @@ class JudgePlugin:
     @pytest.fixture
     def student(self) -> Student:
         """The student's functions."""
-        run = self._exercise_run
-        return Student(run.main_worker, run.new_worker, self._clock)
+        return Student(self._exercise_run, self._clock)
 
     @pytest.fixture
     def rng(self) -> Draws:

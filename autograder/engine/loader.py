@@ -13,6 +13,7 @@ import importlib.util
 import linecache
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import CodeType, ModuleType
 
 OURS = ("autograder", "solutions", "assignments")
@@ -38,7 +39,8 @@ class SourceLoader(importlib.abc.InspectLoader):
         return self.source_to_code(self.text, f"{self.name}.py")
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module's code in its namespace."""
+        """Run the module's code in its namespace; `__file__` lies in the scratch folder."""
+        module.__file__ = str(Path.cwd() / f"{self.name}.py")
         exec(self.get_code(self.name), module.__dict__)
 
 

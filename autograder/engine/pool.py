@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -33,6 +35,8 @@ MAX_ATTEMPTS = 2  # for one submission, when its judge dies
 MAX_GIVEN_UP = 3  # submissions before the first one that could be graded: the engine is broken
 START_SECONDS = 120.0
 END_SECONDS = 5.0
+WATCH_SECONDS = 5.0  # between two looks at judges that may be stuck
+STUCK_FACTOR = 1.5  # times `submission_seconds`: the judge's own clock has failed
 
 Deliver = Callable[[Report], None]
 
@@ -81,7 +85,9 @@ def _grade_here(
 @dataclass
 class _Judge:
     connection: Connection
+    pidfd: int
     submission: Submission | None = None
+    since: float = 0.0
 
 
 class _Zygote:
@@ -104,7 +110,7 @@ class _Zygote:
         ours.settimeout(START_SECONDS)
         self._control = Control(ours)
 
-    def fork_judge(self) -> Connection:
+    def fork_judge(self) -> _Judge:
         """Fork a judge and return the connection to it."""
         ours, theirs = socket.socketpair()
         zygote_end, judge_end = socket.socketpair()
@@ -117,9 +123,8 @@ class _Zygote:
             except (OSError, EOFError) as error:
                 ours.close()
                 raise EngineError(f"the zygote did not start ({error!r})") from None
-        for pidfd in self._control.fds(1):
-            os.close(pidfd)
-        return Connection(ours.detach())
+        (pidfd,) = self._control.fds(1)
+        return _Judge(Connection(ours.detach()), pidfd)
 
     def close(self) -> None:
         """End the zygote; its children die with it."""
@@ -158,18 +163,18 @@ class _Pool:
             while self._queue or any(judge.submission for judge in self._judges.values()):
                 while self._queue and len(self._judges) < self._jobs:
                     self._start_judge()
-                for connection in wait(list(self._judges)):
+                for connection in wait(list(self._judges), WATCH_SECONDS):
                     self._serve(self._judges[connection])  # type: ignore[index]
+                self._kill_stuck()
         finally:
             self._close()
 
     def _start_judge(self) -> None:
         if self._zygote is None:
             self._zygote = _Zygote(self._spec)
-        connection = self._zygote.fork_judge()
-        connection.send(self._spec)
-        judge = _Judge(connection)
-        self._judges[connection] = judge
+        judge = self._zygote.fork_judge()
+        judge.connection.send(self._spec)
+        self._judges[judge.connection] = judge
         self._hand_out(judge)
 
     def _hand_out(self, judge: _Judge) -> None:
@@ -177,7 +182,16 @@ class _Pool:
         if self._queue:
             judge.submission, attempt = self._queue.popleft()
             self._attempts[judge.submission.slug] = attempt
+            judge.since = time.monotonic()
             judge.connection.send(judge.submission)
+
+    def _kill_stuck(self) -> None:
+        """End judges that are far beyond the limit of a submission; `_serve` sees them die."""
+        latest = time.monotonic() - STUCK_FACTOR * self._spec.limits.submission_seconds
+        for judge in self._judges.values():
+            if judge.submission is not None and judge.since < latest - START_SECONDS:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(judge.pidfd, signal.SIGKILL)
 
     def _serve(self, judge: _Judge) -> None:
         try:
@@ -200,6 +214,7 @@ class _Pool:
         """A judge failed: put its submission back, or give it up, and start anew."""
         del self._judges[judge.connection]
         judge.connection.close()
+        os.close(judge.pidfd)
         submission = judge.submission
         if submission is not None:
             attempt = self._attempts[submission.slug]
@@ -223,6 +238,7 @@ class _Pool:
                 while judge.connection.poll(END_SECONDS):  # until it has put its workers away
                     judge.connection.recv()
             judge.connection.close()
+            os.close(judge.pidfd)
         if self._zygote is not None:
             self._zygote.close()
 

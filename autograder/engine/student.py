@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
@@ -97,18 +97,31 @@ class Clock:
         return Deadline(soft, hard, before + self.seconds)
 
 
+class WorkerSource(Protocol):
+    """Where the workers of one exercise come from."""
+
+    def main_worker(self) -> Worker:
+        """The worker that the exercise's tests share."""
+
+    def new_worker(self) -> Worker:
+        """A fresh worker with the student's code."""
+
+    def clean_worker(self) -> Worker:
+        """A fresh worker without the student's code."""
+
+
 class Student:
     """The student's module in one worker; created anew for every test, the worker is not."""
 
     def __init__(
-        self, start: Callable[[], Worker], start_new: Callable[[], Worker], clock: Clock
+        self, workers: WorkerSource, clock: Clock, start: Callable[[], Worker] | None = None
     ) -> None:
-        self._start = start
-        self._start_new = start_new
+        self._workers = workers
+        self._start = start if start is not None else workers.main_worker
         self._clock = clock
         self._worker: Worker | None = None
         self._refs = 0
-        self._callbacks: list[Callable[..., Any]] = []  # an object that was put may call them later
+        self._callbacks: dict[int, Callable[..., Any]] = {}  # what the worker may call now
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
@@ -180,7 +193,14 @@ class Student:
 
     def fresh(self) -> Student:
         """The same code in a new worker, which knows nothing of what happened in this one."""
-        return Student(self._start_new, self._start_new, self._clock)
+        return Student(self._workers, self._clock, self._workers.new_worker)
+
+    def clean(self) -> Student:
+        """A worker without the student's code: where a network that came back is run.
+
+        Never run one in the judge: it may take any time and memory.
+        """
+        return Student(self._workers, self._clock, self._workers.clean_worker)
 
     # ---- requests ----------------------------------------------------------------------------
 
@@ -198,6 +218,7 @@ class Student:
             self._clock.extend(time.monotonic() - started)
         worker = self._worker
         encoder = JudgeEncoder(self._callbacks)
+        before = set(self._callbacks)
         if args is not None:
             header["args"] = encoder.encode([list(args), dict(kwargs or {})])
         for name, value in values.items():
@@ -214,6 +235,8 @@ class Student:
             raise
         finally:
             self._clock.waited += time.monotonic() - started
+            if args is not None:  # what a call was given, it may use until it ends
+                self._callbacks = {n: f for n, f in self._callbacks.items() if n in before}
 
     def _answer(self, worker: Worker, number: int, deadline: Deadline) -> Any:
         received = 0
@@ -244,7 +267,7 @@ class JudgeEncoder(Encoder):
 
     trusted = True
 
-    def __init__(self, callbacks: list[Callable[..., Any]]) -> None:
+    def __init__(self, callbacks: dict[int, Callable[..., Any]]) -> None:
         super().__init__(FrameLimits().body_bytes)
         self.callbacks = callbacks
 
@@ -268,8 +291,9 @@ class JudgeEncoder(Encoder):
         if callable(value) and value in FUNCTION_NAMES:
             return {"$": "function", "v": FUNCTION_NAMES[value]}
         if callable(value) and not isinstance(value, nn.Module | type):
-            self.callbacks.append(value)
-            return {"$": "callback", "v": len(self.callbacks) - 1}
+            number = secrets.randbits(48)
+            self.callbacks[number] = value
+            return {"$": "callback", "v": number}
         raise TypeError(f"a {type(value).__name__} cannot be sent to a worker")
 
 
@@ -284,12 +308,12 @@ def _loader_parts(loader: DataLoader[Any]) -> list[Any]:
 
 
 def _run_callback(
-    frame: Frame, callbacks: list[Callable[..., Any]]
+    frame: Frame, callbacks: dict[int, Callable[..., Any]]
 ) -> tuple[dict[str, Any], Sequence[memoryview]]:
     """Run one function of the judge; its exceptions cross as a plain text."""
     index = frame.header.get("callback")
-    if type(index) is not int or not 0 <= index < len(callbacks):
-        raise FrameError("a call of a function that was never passed")
+    if type(index) is not int or index not in callbacks:
+        raise FrameError("a call of a function that it may not call now")
     arguments = _decoder(frame).decode(frame.header.get("args"))
     if not (
         isinstance(arguments, list)

@@ -13,6 +13,7 @@ import random
 import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -78,6 +79,7 @@ class Worker:
         self._objects: dict[str, Any] = {}
         self._module: Any = None
         self._current = 0
+        self._turn = threading.Lock()
         self._operations: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
             "load": self._load,
             "call": self._call,
@@ -104,12 +106,13 @@ class Worker:
             self._answer(frame)
 
     def call_judge(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a function of the judge and return its value."""
+        """Run a function of the judge and return its value; threads take turns."""
         encoder = self._encoder()
         arguments = encoder.encode([list(args), kwargs])
         header = {"op": "callback", "id": self._current, "callback": number, "args": arguments}
-        self._send(header, encoder.buffers)
-        frame = frames.receive(self._sock, self._limits)
+        with self._turn:
+            self._send(header, encoder.buffers)
+            frame = frames.receive(self._sock, self._limits)
         if frame.header["op"] == "error":
             raise JudgeError(frame.header["text"])
         return self._decoder(frame).decode(frame.header["value"])

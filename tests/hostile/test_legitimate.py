@@ -16,10 +16,7 @@ pytestmark = [
 ]
 
 SOURCES = support.legitimate()
-OPEN: dict[str, str] = {
-    "callbacks_from_threads": "callbacks of several threads share one channel without a lock",
-    "file_beside_the_module": "the loader gives a student's module no __file__",
-}
+OPEN: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,16 @@ arguments nor state, do not cross.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from autograder.engine.channel.frames import FrameError
@@ -37,6 +41,7 @@ LAYERS: dict[str, type[nn.Module]] = {name: getattr(nn, name) for name in LAYER_
 IGNORED_ARGUMENTS = ("self", "device", "dtype")
 PLAIN = (bool, int, float, str, torch.dtype)  # what a layer's argument may be
 MAX_SIZE = 1 << 24  # of an integer argument of a layer
+MAX_MODULES = 5_000  # that one constructor may make
 MAX_LIST = 64  # entries of such an argument
 MAX_CONFIG = 4096  # of an integer in a registered model's configuration that a worker sends
 
@@ -168,9 +173,29 @@ class _WithoutInitialisation(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+class _TooManyModules(Exception):
+    """A constructor goes on and on."""
+
+
+@contextlib.contextmanager
+def _at_most(count: int) -> Iterator[None]:
+    """Stop a constructor that registers more than `count` modules."""
+    left = itertools.repeat(None, count)
+
+    def registered(_module: nn.Module, _name: str, _child: nn.Module | None) -> None:
+        if next(left, left) is left:
+            raise _TooManyModules
+
+    handle = register_module_module_registration_hook(registered)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def _build(kind: type[nn.Module], arguments: dict[str, Any], device: str = "meta") -> nn.Module:
     try:
-        with torch.device(device), _WithoutInitialisation():
+        with torch.device(device), _WithoutInitialisation(), _at_most(MAX_MODULES):
             return kind(**arguments)
     except Exception as error:
         raise FrameError(f"a {kind.__name__} with impossible arguments") from error
@@ -192,6 +217,7 @@ def _check_arguments(decoder: Decoder, arguments: object, largest: int) -> None:
 
 
 def _add_children(decoder: Decoder, module: nn.Module, node: dict[str, Any], depth: int) -> None:
+    expected = set(module._modules)  # of a container: any
     module._modules.clear()
     for item in decoder.items(node, "children"):
         if not (isinstance(item, list) and len(item) == 2 and isinstance(item[0], str)):
@@ -203,6 +229,8 @@ def _add_children(decoder: Decoder, module: nn.Module, node: dict[str, Any], dep
             module.add_module(item[0], child)
         except (KeyError, TypeError):
             raise FrameError("a module's child has an impossible name") from None
+    if expected and set(module._modules) != expected:
+        raise FrameError("a module's children do not fit its class")
 
 
 def _load(decoder: Decoder, module: nn.Module, node: dict[str, Any], depth: int) -> None:

@@ -32,6 +32,7 @@ MAX_NODES = 500_000
 MAX_DIMENSIONS = 16
 MAX_STRING = 4 << 20
 MAX_EXTENT = 1 << 48
+MAX_TUPLE_KEYS = 1_000
 
 DTYPES: dict[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype
@@ -50,7 +51,8 @@ DTYPES: dict[str, torch.dtype] = {
     )
 }
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
-ARRAY_KINDS = "biufc"
+ARRAY_NAMES = "? b B <i2 <u2 <i4 <u4 <i8 <u8 <f2 <f4 <f8 <c8 <c16"
+ARRAY_DTYPES = {np.dtype(name).str: np.dtype(name) for name in ARRAY_NAMES.split()}
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     f"torch.nn.functional.{name}": getattr(nn.functional, name)
@@ -171,11 +173,11 @@ class Encoder:
         return node
 
     def _array(self, value: np.ndarray[Any, Any], depth: int) -> Node:
-        if value.dtype.kind not in ARRAY_KINDS:
+        little = value.dtype.newbyteorder("<")
+        if little.str not in ARRAY_DTYPES:
             return self.opaque(value, depth)
         if value.nbytes > self._budget:
             raise Unsendable(f"an array of {value.size} elements, too large to be sent")
-        little = value.dtype.newbyteorder("<")
         plain = np.ascontiguousarray(np.asarray(value), dtype=little)
         data = self.buffer(_raw(plain.reshape(-1).view(np.uint8)))
         return {"$": "array", "dtype": little.str, "shape": list(value.shape), "b": data}
@@ -237,6 +239,7 @@ class Decoder:
         self.trusting = trusting
         self._special = special or {}
         self._nodes = 0
+        self._tuple_keys = 0
 
     def decode(self, node: Node, depth: int = 0) -> Any:
         """Return the value of `node`."""
@@ -299,11 +302,23 @@ class Decoder:
             if not isinstance(item, list) or len(item) != 2:
                 raise FrameError("a dict has an unknown form")
             key = self.decode(item[0], depth)
-            try:
-                result[key] = self.decode(item[1], depth)
-            except TypeError:
-                raise FrameError("a dict has a key that cannot be hashed") from None
+            self._check_key(key)
+            result[key] = self.decode(item[1], depth)
         return result
+
+    def _check_key(self, key: object) -> None:
+        """Refuse keys that cannot be hashed, and those whose hashes can be made to collide."""
+        if isinstance(key, tuple):
+            self._tuple_keys += 1
+            if self._tuple_keys > MAX_TUPLE_KEYS:
+                raise FrameError("a dict has too many keys that are tuples")
+            for part in key:
+                self._check_key(part)
+        elif isinstance(key, int):  # bool included; Python's hash of an int is its rest by 2**61-1
+            if key.bit_length() > 60:
+                raise FrameError("a dict has an integer key of more than 60 bits")
+        elif not (key is None or isinstance(key, str | float)):
+            raise FrameError("a dict has a key of an unknown form")
 
     def _shape(self, node: dict[str, Any], itemsize: int, data: bytearray) -> tuple[int, ...]:
         shape = self.items(node, "shape")
@@ -332,13 +347,9 @@ class Decoder:
         return tensor
 
     def _array(self, node: dict[str, Any], _depth: int) -> np.ndarray[Any, Any]:
-        name = self.text(node, "dtype")
-        if len(name) > 4 or name[1:2] not in tuple(ARRAY_KINDS):
+        dtype = ARRAY_DTYPES.get(self.text(node, "dtype"))
+        if dtype is None:
             raise FrameError("an array has an unknown dtype")
-        try:
-            dtype = np.dtype(name)
-        except TypeError:
-            raise FrameError("an array has an unknown dtype") from None
         data = self.take(node)
         shape = self._shape(node, dtype.itemsize, data)
         if dtype.kind == "b":

@@ -218,12 +218,12 @@ def _choose_rights(prepared: Prepared, user: User | None) -> _Rights:
     if held & _CHANGE_USER != _CHANGE_USER:
         return _remain_root("root may not change the user here")
     if prepared.closed is None:
-        text = f"user {user.uid} of its own, no capabilities"
+        text = "a user of its own, no capabilities"
         return _Rights(user, 0, _Fact(text, confines=True))
     closed = f"{prepared.closed} is closed to other users"
     if "landlock" in prepared.missing or not held & search:
         return _remain_root(closed)
-    text = f"user {user.uid} of its own; may search folders, as {closed}, within Landlock's rules"
+    text = f"a user of its own; may search folders, as {closed}, within Landlock's rules"
     return _Rights(user, search, _Fact(text, confines=True))
 
 
