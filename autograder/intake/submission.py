@@ -24,6 +24,7 @@ from autograder.intake.folder import read_folder
 from autograder.intake.identity import quoted
 from autograder.intake.manifest import MANIFEST_NAME, verify_manifest
 from autograder.intake.members import Member, UnsafeArchive, is_hidden
+from autograder.intake.mentions import mentions
 from autograder.intake.source import normalise
 from autograder.intake.suspicion import suspicion
 
@@ -217,6 +218,7 @@ def _assess(
         problems += _manifest_problems(here, session)
     odd = [*others, *(m for m in here.values() if m.flaw and m.name in used)]
     incidents = [line for m in odd if (line := suspicion(m, place or ""))]
+    incidents += [line for name, data in sources for line in mentions(name, data.decode("utf-8"))]
     ignored = [identity.display_name(m.path) for m in others]
     return _record(raw, contents, sources, problems, incidents, ignored, submitted_at)
 

@@ -44,7 +44,9 @@ values = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.lists(inner, max_size=4).map(tuple),
-        st.dictionaries(st.one_of(st.text(max_size=4), st.integers()), inner, max_size=4),
+        st.dictionaries(
+            st.one_of(st.text(max_size=4), st.integers(-(2**59), 2**59)), inner, max_size=4
+        ),
     ),
     max_leaves=20,
 )
@@ -260,6 +262,27 @@ def test_a_huge_model_announced_by_a_worker_is_refused_before_it_is_built(sizes:
     }
     with pytest.raises(FrameError, match="argument is too"):
         Decoder([]).decode(node)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [n * (2**61 - 1) for n in range(3)],
+        [{"$": "tuple", "v": [n]} for n in range(2_000)],
+        [{"$": "tuple", "v": [[]]}],
+    ],
+    ids=["integers of one hash", "tuples", "lists in tuples"],
+)
+def test_keys_that_can_be_made_to_collide_are_refused(keys: list[Any]) -> None:
+    with pytest.raises(FrameError, match="key"):
+        Decoder([]).decode({"$": "dict", "v": [[key, 0] for key in keys]})
+
+
+def test_a_model_of_countless_layers_is_refused() -> None:
+    node = Encoder(MAX_BYTES).encode(shared.models.ResNet20())
+    endless = [["blocks", [3000, 3000]], ["widths", [1, 1]]]
+    with pytest.raises(FrameError):
+        Decoder([]).decode({**node, "kind": "ResNet", "args": {"$": "dict", "v": endless}})
 
 
 def test_lone_surrogates_are_cleaned_at_the_border() -> None:
