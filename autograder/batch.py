@@ -81,11 +81,13 @@ class ResultsFolder:
         """All reports; an unreadable one is an error that names its file."""
         return [read_report(path) for path in sorted(self.reports.glob("*.json"))]
 
-    def keep(self, report: Report) -> None:
+    def keep(self, report: Report, course_title: str, session_title: str) -> None:
         """Write the record of one submission and the pages that show it."""
+        titles = (course_title, session_title)
         write(self.path / "feedback" / f"{report.slug}.txt", student_text(report))
-        write(self.path / "feedback" / f"{report.slug}.html", student_page(report, "student"))
-        write(self.path / "staff" / f"{report.slug}.html", student_page(report, "ta"))
+        page = student_page(report, "student", *titles)
+        write(self.path / "feedback" / f"{report.slug}.html", page)
+        write(self.path / "staff" / f"{report.slug}.html", student_page(report, "ta", *titles))
         write(self.reports / f"{report.slug}.json", to_json(report))
 
     def summarise(self, reports: Iterable[Report], course: Course, session: Session) -> None:
@@ -136,7 +138,7 @@ def grade(
 
     def deliver(report: Report) -> None:
         report = with_lateness(report, course, session, times[report.slug])
-        results.keep(report)
+        results.keep(report, course.title, session.title)
         reports[report.slug] = report
         done(report)
 

@@ -24,7 +24,7 @@ from autograder.engine.spec import LEVELS, Level
 from autograder.errors import AutograderError, ExitCode
 from autograder.intake import collect, read_submission
 from autograder.records import Outcome, Report
-from autograder.reports.text import class_table, exercise_table
+from autograder.reports.text import check_table, class_table
 from autograder.submit import pack
 from autograder.text_safety import clean_line
 
@@ -89,7 +89,7 @@ def check(
         report = batch.check(
             rules, part, submission, tests, wanted, lambda _, name: advance(name), spawn
         )
-    out.print(exercise_table(report))
+    out.print(check_table(report))
     _print_problems(report)
     passed = sum(e.outcome is Outcome.PASSED for e in report.exercises)
     total = len(report.exercises)
@@ -189,7 +189,7 @@ def report(
     part = rules.session(reports[0].session)
     reports = [batch.with_lateness(r, rules, part, r.lateness.submitted_at) for r in reports]
     for each in reports:
-        folder.keep(each)
+        folder.keep(each, rules.title, part.title)
     folder.summarise(reports, rules, part)
     out.print(class_table(reports, out.width))
     out.print(

@@ -75,8 +75,10 @@ def _css_class(outcome: Outcome) -> str:
 # ---- one student -------------------------------------------------------------------------------
 
 
-def student_page(report: Report, audience: Audience) -> str:
-    """The feedback on one submission as a page.
+def student_page(
+    report: Report, audience: Audience, course_title: str = "", session_title: str = ""
+) -> str:
+    """The feedback on one submission as a page; without titles it shows the ids.
 
     A student reads the checks that are visible to students, the others only as a count. A
     teaching assistant ("ta") reads everything: hidden checks, tracebacks and captured output,
@@ -90,8 +92,8 @@ def student_page(report: Report, audience: Audience) -> str:
         .render(
             ta=audience == "ta",
             report=report,
-            course=clean_line(report.course, NAME_LIMIT),
-            session=clean_line(report.session, NAME_LIMIT),
+            course=clean_line(course_title or report.course, NAME_LIMIT),
+            session=clean_line(session_title or report.session, NAME_LIMIT),
             student=clean_line(report.student, NAME_LIMIT),
             share=share(report.points, report.maximum),
             raw_share=share(report.raw_points, report.maximum),

@@ -14,7 +14,6 @@ from autograder.reports.view import (
     GUARD_NOTE,
     LINE_LIMIT,
     NAME_LIMIT,
-    Audience,
     CheckView,
     ExerciseView,
     ModuleView,
@@ -29,6 +28,7 @@ from autograder.reports.view import (
     number,
     penalty_line,
     percent,
+    short_name,
 )
 from autograder.text_safety import clean, clean_line
 
@@ -135,32 +135,35 @@ def _of(points: float, maximum: float) -> str:
 # ---- tables for rich -----------------------------------------------------------------------------
 
 
-def exercise_table(report: Report, audience: Audience = "student") -> Table:
-    """One row an exercise: outcome, points, and the first hint among the checks that lost points."""
-    table = Table(box=None, pad_edge=False, show_footer=True, header_style="bold")
-    table.add_column("Exercise", Text("Total", "bold"), min_width=18, overflow="fold")
+def check_table(report: Report) -> Table:
+    """Public tests of one student: the function to work on, how it went, what to look at first.
+
+    Public tests earn no points, so none are shown.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Function", no_wrap=True)
     table.add_column("Outcome", no_wrap=True)
-    points = Text(_of(report.points, report.maximum), "bold")
-    table.add_column("Points", points, justify="right", no_wrap=True)
-    table.add_column("Hint", Text(penalty_line(report)), ratio=1, overflow="fold")
-    for module in modules_of(report, audience):
+    table.add_column("What to look at", ratio=1, overflow="fold")
+    for module in modules_of(report, "student"):
+        table.add_row(Text(f"{module.name}.py", "bold"))
         for exercise in module.exercises:
             table.add_row(
-                Text(exercise.title),
+                Text(f"  {short_name(exercise.id)}"),
                 Text(f"{GLYPH[exercise.outcome]} {exercise.outcome}", STYLE[exercise.outcome]),
-                _of(exercise.points, exercise.maximum),
                 Text(_first_hint(exercise)),
             )
     return table
 
 
 def _first_hint(exercise: ExerciseView) -> str:
+    """Property and hint of the first test that did not pass."""
     if exercise.outcome in (Outcome.PASSED, Outcome.BLANK):
         return ""
     for check in exercise.checks:
         if check.outcome is not Outcome.PASSED:
-            return clean_line(check.hint or check.title, LINE_LIMIT)
-    return str(exercise.hidden)
+            hint = f" Hint: {check.hint}" if check.hint else ""
+            return clean_line(check.title + hint, LINE_LIMIT)
+    return ""
 
 
 def class_table(reports: Sequence[Report], width: int = _WIDTH) -> Table:

@@ -429,9 +429,7 @@ def report(
 ) -> Report:
     """A report of session 1, its exercises ending in `outcomes` in order."""
     generator = random.Random(seed)
-    exercises = tuple(
-        exercise(index, outcome, generator) for index, outcome in enumerate(outcomes)
-    )
+    exercises = tuple(exercise(index, outcome, generator) for index, outcome in enumerate(outcomes))
     seconds = sum(test.seconds for each in exercises for test in each.tests)
     student_seconds = sum(test.student_seconds for each in exercises for test in each.tests)
     on_time = Lateness(submitted_at="2026-03-01T18:42:10+01:00", due="2026-03-02T23:59:00+01:00")
@@ -550,7 +548,7 @@ def hostile(text: str) -> Report:
         exercises=(result,),
         problems=(text,),
         incidents=(text,),
-        isolation=Isolation(text, (text,), (text,)),
+        isolation=Isolation("partial", (text,), (text,)),
         lateness=Lateness(text, text, 1.0, 0.5),
         graded_at=text,
         kit_version=text,
