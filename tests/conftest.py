@@ -6,5 +6,5 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`pytest --update-goldens` writes the golden files anew; look at the diff before committing."""
+    """`pytest --update-goldens` writes the golden files anew; review the diff."""
     parser.addoption("--update-goldens", action="store_true", help="write golden files anew")
