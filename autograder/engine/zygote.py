@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from autograder.engine import sandbox, wall
+from autograder.engine import hugepages, sandbox, wall
 from autograder.engine.control import Control, WorkerLimits
 from autograder.engine.sandbox import Prepared
 
@@ -162,5 +162,6 @@ def main(control_fd: int, preload: list[str], withhold: list[str], without: list
     prepared = wall.prepare(withhold, without)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page of the heap
+    hugepages.collapse()
     Zygote(Control(socket.socket(fileno=control_fd)), prepared).serve()
     os._exit(0)

@@ -1,0 +1,226 @@
+"""What the benchmarks share: the light assignment, and how a grader's process is measured."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / ".cache" / "peers"
+PEER_BIN = PEERS / ("Scripts" if sys.platform == "win32" else "bin")
+
+MODULE = "work"
+SOLUTION = '''\
+import torch
+
+
+def sparsity(tensor):
+    """Share of exact zeros."""
+    return float((tensor == 0).sum()) / tensor.numel()
+
+
+def magnitude_mask(weight, share):
+    """0/1 mask that prunes the `share` of smallest magnitudes."""
+    pruned = round(share * weight.numel())
+    mask = torch.ones(weight.numel())
+    mask[weight.abs().flatten().argsort()[:pruned]] = 0.0
+    return mask.reshape(weight.shape)
+'''
+WRONG = """\
+import torch
+
+
+def sparsity(tensor):
+    return 2.0
+
+
+def magnitude_mask(weight, share):
+    return torch.full_like(weight, 2.0)
+"""
+"""Fails every one of the four checks: whatever it earns beside an attack is forged."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: the statements that make `got`, the condition on it, and what it belongs to."""
+
+    name: str
+    exercise: str
+    call: str
+    condition: str
+
+
+CHECKS = (
+    Check(
+        "half_zeros",
+        "sparsity",
+        "got = {m}sparsity(torch.tensor([0.0, 1.0, 0.0, 2.0]))",
+        "abs(got - 0.5) < 1e-6",
+    ),
+    Check("no_zeros", "sparsity", "got = {m}sparsity(torch.ones(3, 3))", "abs(got - 0.0) < 1e-6"),
+    Check(
+        "smallest",
+        "magnitude_mask",
+        "got = {m}magnitude_mask(torch.tensor([[3.0, -1.0], [2.0, 4.0]]), 0.5)",
+        "torch.allclose(got, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))",
+    ),
+    Check(
+        "nothing",
+        "magnitude_mask",
+        "got = {m}magnitude_mask(torch.tensor([5.0, -6.0]), 0.0)",
+        "torch.allclose(got, torch.tensor([1.0, 1.0]))",
+    ),
+)
+"""Two functions, four checks, one point each; every grader gets the same four."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One grader's process from start to end, its descendants included.
+
+    `wall` and `cpu` in seconds, `peak` the resident set in bytes of its largest process, `total`
+    the largest sum of the proportional sets in bytes of all its processes (0: not sampled).
+    """
+
+    status: int | None
+    output: str
+    wall: float
+    cpu: float
+    peak: int
+    total: int = 0
+    orphans: int = 0
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it had to be killed."""
+        return self.status is None
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    cpu: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 600.0,
+    sample: bool = False,
+) -> Run:
+    """Run a grader, pinned to processor `cpu`, and wait for every process that it leaves behind.
+
+    Orphans are adopted, so that their processor time counts and none outlives the measurement.
+    """
+    _adopt_orphans()
+    pin = (lambda: os.sched_setaffinity(0, {cpu})) if cpu is not None else None
+    with tempfile.TemporaryFile() as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=cwd,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=pin,
+            start_new_session=True,
+        )
+        done = threading.Event()
+        totals = [0]
+        watcher = threading.Thread(target=_watch, args=(process.pid, done, totals), daemon=True)
+        if sample:
+            watcher.start()
+        expired = threading.Event()
+        timer = threading.Timer(timeout, _end_tree, (process.pid, expired))
+        timer.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        timer.cancel()
+        done.set()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        orphans = _reap_orphans()
+        log.seek(0)
+        output = log.read().decode("utf-8", "replace")
+    return Run(
+        None if expired.is_set() else process.returncode,
+        output,
+        wall,
+        usage.ru_utime + usage.ru_stime + sum(each.ru_utime + each.ru_stime for _, each in orphans),
+        1024 * max([usage.ru_maxrss, *(each.ru_maxrss for _, each in orphans)]),
+        totals[0],
+        sum(killed for killed, _ in orphans),
+    )
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of descendants whose parent ends (Linux)."""
+    if sys.platform == "linux":
+        set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)
+
+
+def _reap_orphans(grace: float = 0.5) -> list[tuple[bool, resource.struct_rusage]]:
+    """Wait for adopted processes; those that are still there after `grace` seconds are killed."""
+    ended: list[tuple[bool, resource.struct_rusage]] = []
+    deadline = time.monotonic() + grace
+    killed = False
+    while True:
+        try:
+            pid, _, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid:
+            ended.append((killed, usage))
+        elif time.monotonic() > deadline:
+            killed = True
+            for child in _children(os.getpid()):
+                os.kill(child, signal.SIGKILL)
+        time.sleep(0.0 if pid else 0.01)
+
+
+def _children(pid: int) -> list[int]:
+    """Process ids of the children of all threads of a process."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def _tree(pid: int) -> list[int]:
+    return [pid, *(each for child in _children(pid) for each in _tree(child))]
+
+
+def _end_tree(pid: int, expired: threading.Event) -> None:
+    expired.set()
+    for each in reversed(_tree(pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+
+
+def _watch(pid: int, done: threading.Event, totals: list[int]) -> None:
+    while not done.wait(0.25):
+        totals[0] = max(totals[0], sum(_proportional_bytes(each) for each in _tree(pid)))
+
+
+def _proportional_bytes(pid: int) -> int:
+    """Memory of a process, shared pages divided by the number of their users."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def processors() -> tuple[int, ...]:
+    """Processors that this process may use."""
+    return tuple(sorted(os.sched_getaffinity(0)))

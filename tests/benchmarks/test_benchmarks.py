@@ -1,0 +1,153 @@
+"""The benchmarks run and tell the truth; without the peers, and without asserting any time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import attacks, common, peers, throughput
+from benchmarks.attacks import ATTACKS, MARK, verdict
+from benchmarks.common import CHECKS, MODULE, SOLUTION, WRONG, Run
+from benchmarks.stages import STAGES, Counters
+
+FINE = Run(status=0, output="", wall=1.0, cpu=0.5, peak=1 << 20)
+
+
+def passed(source: str) -> list[str]:
+    """Names of the checks that a module passes, evaluated here without any grader."""
+    names = {"torch": torch}
+    exec(source, names)
+    good = []
+    for each in CHECKS:
+        exec(each.call.format(m=""), names)
+        if eval(each.condition, names):
+            good.append(each.name)
+    return good
+
+
+def test_the_right_module_passes_every_check_and_the_wrong_one_none() -> None:
+    assert passed(SOLUTION) == [each.name for each in CHECKS]
+    assert passed(WRONG) == []
+
+
+def test_every_grader_is_given_the_same_checks(tmp_path: Path) -> None:
+    peers.Kit().prepare(tmp_path)
+    graders = (tmp_path / "graders" / "test_light.py").read_text(encoding="utf-8")
+    for each in CHECKS:
+        assert each.condition in graders
+        assert each.condition in peers.unittest_file()
+
+
+def test_attacks_have_names_of_their_own_and_do_not_hold_the_mark() -> None:
+    assert len({each.name for each in ATTACKS}) == len(ATTACKS) >= 15
+    for each in ATTACKS:
+        for text in each.submission.values():
+            compile(text, each.name, "exec") if "[pytest]" not in text else None
+            assert MARK not in text
+
+
+@pytest.mark.parametrize(
+    ("points", "output", "done", "right", "expected"),
+    [
+        (0.0, "", FINE, 4.0, "held"),
+        (None, "", FINE, 4.0, "held"),
+        (3.0, "", FINE, 4.0, "forged 3/4"),
+        (0.0, MARK, FINE, 4.0, "read"),
+        (0.0, "", FINE, None, "stopped the batch"),
+        (0.0, "", Run(None, "", 1.0, 1.0, 1), 4.0, "stopped the batch"),
+        (4.0, MARK, Run(0, "", 1.0, 1.0, 1, 0, 2), 4.0, "forged 4/4, read, leftover"),
+    ],
+)
+def test_verdicts(
+    points: float | None, output: str, done: Run, right: float | None, expected: str
+) -> None:
+    assert verdict(points, output, done, right) == expected
+
+
+def test_cost_refuses_a_grader_that_graded_wrongly() -> None:
+    with pytest.raises(RuntimeError, match="student0000"):
+        throughput.cost("some", peers.Graded({"student0000": 3.0}, [FINE]))
+
+
+def test_cost_adds_up_and_leaves_start_up_out_of_the_marginal() -> None:
+    graded = peers.Graded(dict.fromkeys("abc", 4.0), [Run(0, "", 9.0, 6.0, 5)])
+    cost = throughput.cost("some", graded, start_up=5.0)
+    assert (cost.each, cost.marginal, cost.cpu) == (3.0, 2.0, 6.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures Linux processes")
+class TestRun:
+    """`common.run` in a process of its own, for it adopts orphans."""
+
+    def outcome(self, code: str, tmp_path: Path, **options: object) -> Run:
+        text = (
+            f"from pathlib import Path; from benchmarks import common\n"
+            f"done = common.run([{sys.executable!r}, '-c', {code!r}], cwd=Path({str(tmp_path)!r}),"
+            f" **{options!r})\nprint(repr(done))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", text],
+            cwd=common.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found: Run = eval(done.stdout, {"Run": Run})
+        return found
+
+    def test_status_and_output(self, tmp_path: Path) -> None:
+        done = self.outcome("print('hello'); raise SystemExit(3)", tmp_path)
+        assert (done.status, done.output.strip(), done.orphans) == (3, "hello", 0)
+
+    def test_what_hangs_is_killed_and_told(self, tmp_path: Path) -> None:
+        assert self.outcome("while True: pass", tmp_path, timeout=1.0).timed_out
+
+    def test_pinned(self, tmp_path: Path) -> None:
+        cpu = common.processors()[0]
+        code = "import os; print(os.sched_getaffinity(0))"
+        assert self.outcome(code, tmp_path, cpu=cpu).output.strip() == str({cpu})
+
+    def test_an_orphan_is_counted_and_ended(self, tmp_path: Path) -> None:
+        code = (
+            "import subprocess as s; p = s.Popen(['sleep', '60'], start_new_session=True); "
+            "print(p.pid)"
+        )
+        done = self.outcome(code, tmp_path)
+        assert done.orphans == 1
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(done.output), 0)
+
+
+def test_counters_add_up_across_forks() -> None:
+    counters = Counters()
+    counters.add(STAGES[0], 1.0, 0.5)
+    child = os.fork()
+    if child == 0:
+        counters.add(STAGES[0], 2.0, 0.25)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert counters.read()[STAGES[0]] == (3.0, 0.75, 2)
+
+
+@pytest.mark.slow
+def test_this_kit_grades_holds_and_tells_its_stages(tmp_path: Path) -> None:
+    kit = peers.Kit(tmp_path / "stages.json")
+    kit.prepare(tmp_path)
+    files = {
+        "right": {f"{MODULE}.py": SOLUTION},
+        "exit": attacks.Attack("exit", "import os\nos._exit(0)\n").submission,
+    }
+    graded = kit.grade(tmp_path, files, None, 120.0)
+    assert graded.points == {"right": 4.0, "exit": 0.0}, graded.runs[0].output
+    assert (tmp_path / "stages.json").exists()
+
+
+@pytest.mark.slow
+def test_a_leak_and_a_forgery_would_be_seen() -> None:
+    leak = attacks.Attack("leak", "print('LEA' + 'KED:' + 'x')\n")
+    earned = attacks.Attack("earned", SOLUTION)
+    found = attacks.attack(peers.Kit(), [leak, earned])
+    assert found == {"leak": "read", "earned": "forged 4/4"}
