@@ -18,6 +18,8 @@ from autograder import cli
 from autograder.errors import ExitCode
 from tests.support import ROOT, TEST_SECRET, small_course
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = ("check", "submit", "grade", "report", "release", "doctor")
 RIGHT = "def add(a, b):\n    return a + b\n"
 WRONG = "def add(a, b):\n    return a - b\n"

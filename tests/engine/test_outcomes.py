@@ -9,6 +9,8 @@ from autograder.errors import EngineError
 from autograder.records import Outcome, Report
 from tests.support import exercise, grade, small_course, submission
 
+pytestmark = pytest.mark.slow
+
 GRADERS = Path(__file__).parent / "graders"
 EXERCISES = ("add", "half", "count_calls", "train", "remember")
 RIGHT = """

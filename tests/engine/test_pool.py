@@ -14,7 +14,10 @@ from autograder.errors import EngineError
 from autograder.records import Report
 from tests.support import TEST_SECRET, grade, small_course, submission
 
-pytestmark = pytest.mark.skipif(not pool.can_fork(), reason="judges are processes on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not pool.can_fork(), reason="judges are processes on Linux only"),
+]
 
 FAIR = "from autograder.toolkit import check, exercise\n"
 CALL = "    check(student.add(1, 2) == 3, 'add them')\n"
