@@ -37,6 +37,7 @@ PROBE_INPUTS = {
     "Views": IMAGE,
     "MixedModes": IMAGE,
     "Auxiliary": VECTOR,
+    "Hooked": VECTOR,
     "Raises": VECTOR,
 }
 
