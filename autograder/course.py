@@ -81,6 +81,7 @@ ExerciseId = Annotated[
     str,
     _matching(r"s[1-9][0-9]*(\.[A-Za-z_][A-Za-z0-9_]*){1,2}", "an exercise id such as s1.sparsity"),
 ]
+Threshold = Annotated[str, _matching(r"[a-z][a-z0-9_]*", "a name such as full_ratio")]
 Date = Annotated[datetime, BeforeValidator(_parse_date)]
 Items = Annotated[tuple[T, ...], Field(strict=False)]  # YAML has lists only
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -98,11 +99,15 @@ class _Model(BaseModel):
 
 
 class Exercise(_Model):
-    """One blank: its `points` count towards the session's 100 unless it is `extra_credit`."""
+    """One blank: its `points` count towards the session's 100 unless it is `extra_credit`.
+
+    `thresholds` are numbers by name that its graders measure against.
+    """
 
     id: ExerciseId
     title: Text
     points: PositiveFloat
+    thresholds: dict[Threshold, float] = {}
     visibility: Annotated[Visibility, Field(strict=False)] = Visibility.VISIBLE
     extra_credit: bool = False
     _file: str = PrivateAttr(default="")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Okabe & Ito: told apart with every kind of colour vision.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
+COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "os^Dv*X"
 
 
 def plot_pareto(
@@ -123,6 +125,73 @@ def plot_weights(weights: Mapping[str, Tensor], bins: int = 51) -> Figure:
     return figure
 
 
+def plot_sensitivity(
+    curves: Mapping[str, Sequence[float]], grid: Sequence[float], baseline: float | None = None
+) -> Figure:
+    """Accuracy against the sparsity of one layer at a time.
+
+    Args:
+        curves: name of each weight to its accuracies in 0..1, one for each entry of `grid`.
+        grid: sparsities in 0..1, in any order.
+        baseline: accuracy of the network without zeros, drawn as a dotted line.
+
+    Raises:
+        ValueError: there are no curves, or one has another length than `grid`.
+    """
+    if not curves:
+        raise ValueError("curves: expected at least one, got none")
+    figure, axes = _figure()
+    order = sorted(range(len(grid)), key=lambda i: grid[i])
+    for index, (name, values) in enumerate(curves.items()):
+        if len(values) != len(grid):
+            raise ValueError(f"curves[{name!r}]: expected {len(grid)} values, got {len(values)}")
+        shares = [100 * grid[i] for i in order]
+        axes.plot(shares, [100 * values[i] for i in order], label=name, **_style(index))
+    if baseline is not None:
+        axes.axhline(100 * baseline, color=GREY, linestyle=":", label="unpruned")
+    axes.set_xlabel("sparsity of this layer (%)")
+    axes.set_ylabel("accuracy (%)")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def plot_accuracy_against_bytes(
+    curves: Mapping[str, Sequence[tuple[float, float]]], baseline: tuple[float, float] | None = None
+) -> Figure:
+    """Accuracy against size for several methods, bytes on a logarithmic axis.
+
+    Args:
+        curves: name of a method to its points (bytes, accuracy in 0..1), joined in order of size.
+        baseline: the point of the network that was compressed, marked with dotted lines.
+
+    Raises:
+        ValueError: there are no curves, or a size is not above 0.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    if not curves:
+        raise ValueError("curves: expected at least one, got none")
+    points = [*([] if baseline is None else [baseline]), *(p for c in curves.values() for p in c)]
+    if any(size <= 0 for size, _ in points):
+        raise ValueError(f"curves: expected sizes above 0, got {min(points)[0]}")
+    figure, axes = _figure()
+    for index, (name, curve) in enumerate(curves.items()):
+        ordered = sorted(curve)
+        sizes = [size for size, _ in ordered]
+        axes.plot(sizes, [100 * share for _, share in ordered], label=name, **_style(index))
+    if baseline is not None:
+        axes.axvline(baseline[0], color=GREY, linestyle=":")
+        axes.axhline(100 * baseline[1], color=GREY, linestyle=":", label="baseline")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+    axes.set_xlabel("bytes")
+    axes.set_ylabel("accuracy (%)")
+    axes.legend(loc="lower right", fontsize=8)
+    return figure
+
+
 def plot_layer_costs(layers: Sequence[LayerCost]) -> Figure:
     """Bars of parameters and MACs for each row of a profile that has any, in call order.
 
@@ -148,6 +217,12 @@ def plot_layer_costs(layers: Sequence[LayerCost]) -> Figure:
     left.invert_yaxis()
     right.invert_yaxis()
     return figure
+
+
+def _style(index: int) -> dict[str, Any]:
+    """How curve number `index` is drawn; markers tell curves apart where colours do not."""
+    marker = MARKERS[index % len(MARKERS)]
+    return {"color": COLOURS[index % len(COLOURS)], "marker": marker, "markersize": 5}
 
 
 def _short(value: float) -> str:

@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -245,6 +245,17 @@ class JudgePlugin:
             self._credit = (min(max(float(share), 0.0), 1.0), hint)
 
         return give
+
+    @pytest.fixture
+    def thresholds(self) -> Mapping[str, float]:
+        """The numbers that course.yaml states for the exercise."""
+        return self._exercise_run.exercise.thresholds
+
+    @pytest.fixture
+    def source_bytes(self) -> int:
+        """The size of the files that were handed in: what code can carry is charged there."""
+        submission = self._exercise_run.run.submission
+        return sum(len(data) for _, data in submission.sources)
 
     # hooks
 

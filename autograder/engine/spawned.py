@@ -20,7 +20,7 @@ def main() -> None:
 
     from autograder.engine.zygote import WARM
 
-    for name in WARM:
+    for name in (*WARM, *settings["preload"]):
         importlib.import_module(name)
     from autograder.engine import wall, worker
     from autograder.engine.channel.frames import FrameLimits

@@ -91,6 +91,7 @@ class Worker:
             "hooks": self._hooks,
             "generators": self._generators,
             "vjp": self._vjp,
+            "backward": self._backward,
         }
 
     def serve(self, isolation: Isolation) -> None:
@@ -197,6 +198,10 @@ class Worker:
         return output, tuple(
             g if g is not None else z for g, z in zip(gradients, zeros, strict=True)
         )
+
+    def _backward(self, decoder: Decoder, header: dict[str, Any]) -> None:
+        args, kwargs = decoder.decode(header["args"])
+        self._target(header)(*args, **kwargs).backward(decoder.decode(header["cotangent"]))
 
     # ---- values ------------------------------------------------------------------------------
 

@@ -383,9 +383,11 @@ class SpawnedWorkers:
         base: Path,
         withhold: Sequence[str],
         without: Sequence[str] = (),
+        preload: Sequence[str] = (),
     ) -> None:
         self._limits = limits
         self._withhold = list(withhold)
+        self._preload = list(preload)
         self._without = list(without)
         self._base = base
 
@@ -399,6 +401,7 @@ class SpawnedWorkers:
             "limits": asdict(self._limits),
             "withhold": self._withhold,
             "without": self._without,
+            "preload": self._preload,
         }
         code = "from autograder.engine.spawned import main; main()"
         share: dict[str, Any] = {}

@@ -5,7 +5,14 @@ import torch
 from matplotlib.image import imread
 
 from shared.models import LeNet5, ResNet20
-from shared.plots import plot_history, plot_layer_costs, plot_pareto, plot_weights
+from shared.plots import (
+    plot_accuracy_against_bytes,
+    plot_history,
+    plot_layer_costs,
+    plot_pareto,
+    plot_sensitivity,
+    plot_weights,
+)
 from shared.profiling import profile_layers
 from shared.records import History, LayerCost
 
@@ -74,6 +81,59 @@ def test_weights_may_be_all_zero_or_empty():
     pixels(figure)
 
 
+def labels(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_sensitivity_has_a_curve_a_layer_in_order_of_sparsity():
+    figure = plot_sensitivity({"a": [0.9, 0.5, 0.7], "b": [0.9, 0.8, 0.9]}, [0, 0.9, 0.5], 0.9)
+    (axes,) = figure.axes
+    first, second, unpruned = axes.lines
+    assert list(first.get_xdata()) == [0, 50, 90]
+    assert list(first.get_ydata()) == [90, 70, 50]
+    assert list(second.get_ydata()) == [90, 90, 80]
+    assert list(unpruned.get_ydata()) == [90, 90]
+    assert first.get_color() != second.get_color()
+    assert labels(axes) == ["a", "b", "unpruned"]
+    assert pixels(figure).std() > 0
+
+
+def test_sensitivity_has_more_layers_than_colours():
+    (axes,) = plot_sensitivity({str(i): [0.5] for i in range(9)}, [0.5]).axes
+    assert len(axes.lines) == 9
+
+
+def test_sensitivity_wants_a_value_for_each_sparsity():
+    with pytest.raises(ValueError, match=r"curves\['a'\]: expected 2 values, got 1"):
+        plot_sensitivity({"a": [0.5]}, [0.1, 0.2])
+
+
+def test_accuracy_against_bytes_joins_points_by_size():
+    curves = {"rounded": [(100, 0.6), (50, 0.2), (200, 0.7)], "trained": [(50, 0.5)]}
+    figure = plot_accuracy_against_bytes(curves, baseline=(400, 0.9))
+    (axes,) = figure.axes
+    rounded, trained, *dotted = axes.lines
+    assert list(rounded.get_xdata()) == [50, 100, 200]
+    assert list(rounded.get_ydata()) == [20, 60, 70]
+    assert list(trained.get_ydata()) == [50]
+    assert len(dotted) == 2
+    assert labels(axes) == ["rounded", "trained", "baseline"]
+    assert axes.get_xscale() == "log"
+    assert pixels(figure).std() > 0
+
+
+def test_accuracy_against_bytes_without_baseline():
+    (axes,) = plot_accuracy_against_bytes({"only": [(1, 0.5), (10, 0.6)]}).axes
+    assert labels(axes) == ["only"]
+
+
+@pytest.mark.parametrize("baseline", [None, (0, 0.9)])
+def test_accuracy_against_bytes_refuses_sizes_of_zero(baseline):
+    curves = {"a": [(0 if baseline is None else 1, 0.5)]}
+    with pytest.raises(ValueError, match="expected sizes above 0, got 0"):
+        plot_accuracy_against_bytes(curves, baseline)
+
+
 def test_layer_costs_have_a_bar_a_row():
     layers = profile_layers(LeNet5(), (1, 1, 28, 28))
     figure = plot_layer_costs(layers)
@@ -96,6 +156,7 @@ def test_layer_costs_leave_free_rows_out():
     [
         (plot_pareto, {}),
         (plot_weights, {}),
+        (plot_accuracy_against_bytes, {}),
         (plot_layer_costs, []),
         (plot_layer_costs, [LayerCost("relu", "ReLU", 0, 0, (1,))]),
     ],
@@ -103,3 +164,8 @@ def test_layer_costs_leave_free_rows_out():
 def test_nothing_to_plot_is_refused(plot, argument):
     with pytest.raises(ValueError, match="expected"):
         plot(argument)
+
+
+def test_no_curve_of_sensitivity_is_refused():
+    with pytest.raises(ValueError, match="expected"):
+        plot_sensitivity({}, [0.5])

@@ -1,0 +1,381 @@
+"""Graders of deep_compression.py: bytes that a fresh process turns back into a network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder.graders.s3_weight_clustering.references import (
+    LEAST_SPARSITY,
+    State,
+    position_bytes,
+    trained_network,
+)
+from autograder.toolkit import (
+    Draws,
+    check,
+    exercise,
+    expect_dict,
+    expect_int,
+    expect_tensor,
+    expect_value_error,
+    fail,
+    guard,
+    limit,
+    property_of,
+    weight,
+)
+
+# ---- compress, decompress --------------------------------------------------------------------
+
+
+def compressed(student: Any, state: State, sparsity: float, bits: int) -> bytes:
+    """The student's bytes for `state`."""
+    data = student.compress(state, sparsity, bits)
+    if not isinstance(data, bytes):
+        fail(f"compress should return bytes, yours is a {type(data).__name__}")
+    return data
+
+
+def is_weight(tensor: Tensor) -> bool:
+    """Whether compress may change a tensor: floating, with 2 or more dimensions."""
+    return tensor.is_floating_point() and tensor.dim() >= 2
+
+
+def expect_state(other: Any, data: bytes, original: State) -> State:
+    """What decompress makes of nothing but the bytes in `other`, a process that is fresh.
+
+    Names in order, shapes and dtypes as in `original`; whatever is not a weight bit by bit.
+    """
+    state = expect_dict(other.decompress(data), "decompress", keys=list(original))
+    check(list(state) == list(original), "the names come back in the order they had")
+    for name, tensor in original.items():
+        with property_of("a weight" if is_weight(tensor) else "a tensor that is not a weight"):
+            back = expect_tensor(state[name], "it", tensor.shape, tensor.dtype)
+            if not is_weight(tensor):
+                hint = "biases, counters and whatever else is no weight come back exactly"
+                check(torch.equal(back, tensor), hint)
+    return {name: state[name] for name in original}
+
+
+def expect_pruned(back: Tensor, original: Tensor, sparsity: float) -> None:
+    """At least round(sparsity * n) zeros, the smallest magnitudes, and those that were there."""
+    check((back[original == 0] == 0).all(), "weights that are 0 already stay 0")
+    hint = "too few zeros: round(sparsity * n) weights of each tensor, existing zeros among them"
+    check(int((back == 0).sum()) >= round(sparsity * original.numel()), hint)
+    pruned, kept = original[back == 0].abs(), original[back != 0].abs()
+    if pruned.numel() and kept.numel():
+        hint = "the smallest magnitudes are pruned: compare absolute values within each tensor"
+        check(pruned.max() <= kept.min(), hint)
+
+
+def expect_levels(back: Tensor, bits: int) -> None:
+    """At most 2^bits distinct nonzero values."""
+    values = set(back[back != 0].tolist())
+    check(len(values) <= 2**bits, "at most 2^bits distinct nonzero values in a tensor")
+
+
+def share_lost(back: Tensor, original: Tensor) -> float:
+    """Squared error of a tensor as a share of its energy."""
+    energy = float(original.double().square().sum())
+    error = float((back.double() - original.double()).square().sum())
+    return error / energy if energy else error
+
+
+def random_state(rng: Draws) -> State:
+    """A convolution, its batch norm and a Linear layer, as a `state_dict` names them."""
+    channels, classes = rng.integer(6, 9), rng.integer(4, 7)
+    return {
+        "features.weight": rng.normal(channels, 3, 3, 3),
+        "norm.weight": rng.uniform(channels, low=0.5, high=1.5),
+        "norm.bias": rng.normal(channels),
+        "norm.num_batches_tracked": torch.tensor(rng.integer(10**9, 10**12)),
+        "classifier.weight": rng.normal(classes, 4 * channels),
+        "classifier.bias": rng.normal(classes),
+    }
+
+
+SHOWS_NETWORK = 0.3
+"""Weights that are further away, as a share of the energy, are another network's."""
+
+
+@exercise("s3.compress")
+@weight(8)
+@limit(30)
+def test_bytes_of_a_trained_network(
+    student: Any,
+    rng: Draws,
+    credit: Callable[[float, str], None],
+    thresholds: Mapping[str, float],
+    source_bytes: int,
+) -> None:
+    """A pruned network for digits becomes few bytes, and keeps its accuracy."""
+    trained = trained_network(rng)
+    data = compressed(student, trained.state, LEAST_SPARSITY, 5)
+    back = expect_state(student.fresh(), data, trained.state)
+    for name, original in trained.state.items():
+        if is_weight(original):
+            expect_pruned(back[name], original, LEAST_SPARSITY)
+            expect_levels(back[name], 5)
+            hint = "the weights that came back are not those of this network"
+            check(share_lost(back[name], original) <= SHOWS_NETWORK, hint)
+    drop = trained.accuracy(trained.state) - trained.accuracy(back)
+    hint = "the network lost accuracy: use all the centroids, and place them by k-means"
+    check(drop <= thresholds["max_drop"], hint)
+    dense = 4 * sum(tensor.numel() for tensor in trained.state.values())
+    charged = max(source_bytes - thresholds["free_source_bytes"], 0)
+    ratio = dense / (len(data) + charged)
+    span = thresholds["full_ratio"] - thresholds["zero_ratio"]
+    text = f"{ratio:.1f} times fewer bytes than float32; full credit from"
+    credit((ratio - thresholds["zero_ratio"]) / span, f"{text} {thresholds['full_ratio']:g} on")
+
+
+@exercise("s3.compress")
+@weight(3)
+def test_states_come_back(student: Any, rng: Draws) -> None:
+    """A fresh process rebuilds names in order, shapes and dtypes; all but weights exactly."""
+    for sparsity, bits in ((0.3, 4), (0.5, 3)):
+        state = random_state(rng)
+        names = rng.sample(list(state), len(state))
+        state = {name: state[name] for name in names}
+        back = expect_state(student.fresh(), compressed(student, state, sparsity, bits), state)
+        for name, original in state.items():
+            if is_weight(original):
+                hint = "far from the weights that went in: is every value at its place?"
+                check(share_lost(back[name], original) <= 0.25, hint)
+
+
+@exercise("s3.compress")
+@weight(3)
+def test_smallest_weights_are_pruned(student: Any, rng: Draws) -> None:
+    """In every weight at least round(sparsity * n) smallest magnitudes become 0, zeros stay."""
+    other = student.fresh()
+    for sparsity in (rng.number(0.1, 0.4), rng.number(0.6, 0.9)):
+        state = random_state(rng)
+        scale = rng.choice([0.01, 100.0])  # one threshold for all tensors would not do
+        state["classifier.weight"] = scale * state["classifier.weight"]
+        back = expect_state(other, compressed(student, state, sparsity, 6), state)
+        for name, original in state.items():
+            if is_weight(original):
+                expect_pruned(back[name], original, sparsity)
+    state = random_state(rng)
+    for original in state.values():
+        if is_weight(original):
+            original[rng.uniform(*original.shape) < 0.6] = 0.0
+    back = expect_state(other, compressed(student, state, 0.3, 6), state)
+    for name, original in state.items():
+        if is_weight(original):
+            expect_pruned(back[name], original, 0.3)
+            hint = "zeros that are there count: nothing more has to be pruned"
+            check(share_lost(back[name], original) <= 0.1, hint)
+
+
+@exercise("s3.compress")
+@weight(3)
+def test_few_levels_close_to_the_weights(student: Any, rng: Draws) -> None:
+    """Each weight has at most 2^bits distinct nonzero values, close to those that went in."""
+    other = student.fresh()
+    for bits, most in ((1, 0.6), (2, 0.3), (4, 0.05), (6, 0.015)):
+        state = {"a": rng.normal(20, 30), "b": rng.normal(12, 40, std=0.02)}
+        back = expect_state(other, compressed(student, state, 0.0, bits), state)
+        for name, original in state.items():
+            expect_levels(back[name], bits)
+            hint = "far from the weights: cluster each tensor on its own, with 2^bits centroids"
+            check(share_lost(back[name], original) <= most, hint)
+
+
+@exercise("s3.compress")
+@weight(2)
+def test_everything_else_is_exact(student: Any, rng: Draws) -> None:
+    """Tensors with fewer than 2 dimensions or whole numbers come back bit by bit, in any dtype."""
+    state = {
+        "scale": torch.tensor(rng.number(0, 1), dtype=torch.float64),
+        "bias": rng.normal(rng.integer(3, 9)),
+        "half": rng.normal(rng.integer(3, 9)).half(),
+        "double": rng.normal(rng.integer(3, 9)).double() / 3,
+        "steps": torch.tensor(2**53 + rng.integer(1, 999)),
+        "table": rng.integers(-(2**40), 2**40, 4, rng.integer(3, 9)),
+        "mask": rng.uniform(5, rng.integer(3, 9)) < 0.5,
+        "bytes": rng.integers(0, 255, 2, 3, 4).to(torch.uint8),
+        "weight": rng.normal(8, 9),
+    }
+    expect_state(student.fresh(), compressed(student, state, 0.5, 4), state)
+
+
+@exercise("s3.compress")
+@weight(1)
+def test_weights_of_other_dtypes(student: Any, rng: Draws) -> None:
+    """Weights in half and double precision are compressed too, and keep their dtype."""
+    state = {
+        "half": rng.normal(12, rng.integer(10, 15)).half(),
+        "double": rng.normal(12, rng.integer(10, 15)).double(),
+        "brain": rng.normal(12, rng.integer(10, 15)).bfloat16(),
+    }
+    back = expect_state(student.fresh(), compressed(student, state, 0.4, 4), state)
+    for name, original in state.items():
+        expect_pruned(back[name], original, 0.4)
+        expect_levels(back[name], 4)
+        check(share_lost(back[name], original) <= 0.25, "far from the weights that went in")
+
+
+@exercise("s3.compress")
+@weight(2)
+def test_unusual_weights(student: Any, rng: Draws) -> None:
+    """Empty, constant and all-zero weights, single weights and few distinct values work."""
+    value = rng.choice([-1.5, 0.25, 3.0])
+    state = {
+        "empty": torch.zeros(0, rng.integer(3, 9)),
+        "none": torch.zeros(0),
+        "zeros": torch.zeros(4, rng.integer(3, 9)),
+        "constant": torch.full((5, 8), value),
+        "one": torch.full((1, 1), value),
+        "two": value * rng.choice([1.0, 2.0]) * (rng.uniform(6, 7) < 0.5).float(),
+        "number": torch.tensor(rng.number(1, 2)),
+    }
+    other = student.fresh()
+    for sparsity in (0.0, 0.5):
+        back = expect_state(other, compressed(student, state, sparsity, 3), state)
+        for name in ("empty", "zeros", "constant", "two"):
+            expect_pruned(back[name], state[name], sparsity)
+            kept = back[name] != 0
+            hint = "fewer distinct values than centroids: they come back as they were"
+            check(torch.allclose(back[name][kept], state[name][kept], rtol=1e-3), hint)
+        check(int((back["constant"] != 0).sum()) >= 1, "constant weights are not all pruned")
+
+
+@exercise("s3.compress")
+@weight(1)
+def test_nothing_and_everything_pruned(student: Any, rng: Draws) -> None:
+    """A sparsity of 0 and of 1, and 1 bit and 8 bits, work."""
+    other = student.fresh()
+    for bits in (1, 8):
+        state = random_state(rng)
+        back = expect_state(other, compressed(student, state, 0.0, bits), state)
+        for name, original in state.items():
+            if is_weight(original):
+                hint = "sparsity 0: far from the weights that went in"
+                check(share_lost(back[name], original) <= 0.6, hint)
+                expect_levels(back[name], bits)
+        back = expect_state(other, compressed(student, state, 1.0, bits), state)
+        weights = [back[name] for name, original in state.items() if is_weight(original)]
+        check(all((each == 0).all() for each in weights), "sparsity 1: every weight becomes 0")
+
+
+@exercise("s3.compress")
+@weight(1)
+def test_bytes_are_deterministic(student: Any, rng: Draws) -> None:
+    """The same arguments give the same bytes, also in another process."""
+    state = random_state(rng)
+    first = compressed(student, state, 0.5, 3)
+    expect_state(student.fresh(), first, state)
+    check(compressed(student, state, 0.5, 3) == first, "no randomness and no clock in the bytes")
+    check(compressed(student.fresh(), state, 0.5, 3) == first, "nothing that a process remembers")
+
+
+@exercise("s3.compress")
+@guard
+@weight(0.5)
+def test_compression_leaves_the_state_alone(student: Any, rng: Draws) -> None:
+    """The state that was passed in is not changed."""
+    state = random_state(rng)
+    ref = student.put(state)
+    student.compress(ref, 0.6, 2)
+    after = student.fetch(ref)
+    same = list(after) == list(state) and all(torch.equal(after[n], state[n]) for n in state)
+    check(same, "the state was changed in place: work on copies")
+
+
+@exercise("s3.compress")
+@guard
+@weight(0.5)
+def test_compression_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+    """A sparsity outside 0..1, and bits outside 1..32 or not whole, raise ValueError."""
+    state = random_state(rng)
+    for sparsity in (-rng.number(0.01, 0.5), 1 + rng.number(0.01, 0.5)):
+        expect_value_error(student.compress, state, sparsity, 4)
+    for bits in (0, -rng.integer(1, 5), 33, 2.5):
+        expect_value_error(student.compress, state, 0.5, bits)
+
+
+# ---- stage_report ----------------------------------------------------------------------------
+
+STAGES = ("dense", "pruned", "quantised", "huffman")
+
+
+def expect_stages(student: Any, state: State, sparsity: float, bits: int) -> dict[str, int]:
+    """The student's report: four whole numbers of bytes."""
+    report = expect_dict(student.stage_report(state, sparsity, bits), "stage_report", STAGES)
+    return {name: expect_int(report[name], f"bytes of {name}") for name in STAGES}
+
+
+def sparse_state(rng: Draws, density: float) -> State:
+    """Two sparse layers with a peaked distribution, and their biases."""
+    rows = rng.integer(180, 220)
+    state = {"first.weight": rng.normal(rows, 150), "first.bias": rng.normal(rows)}
+    state |= {"second.weight": rng.normal(20, rows), "second.bias": rng.normal(20)}
+    for name, tensor in state.items():
+        if is_weight(tensor):
+            kept = rng.uniform(*tensor.shape) < density
+            state[name] = tensor * tensor.abs() * kept + 0.2 * tensor.sign() * kept
+    return state
+
+
+@exercise("s3.stage_report")
+@weight(2)
+def test_dense_bytes(student: Any, rng: Draws) -> None:
+    """Dense is 4 bytes for every element of every tensor, biases included."""
+    state = {name: t for name, t in random_state(rng).items() if t.is_floating_point()}
+    report = expect_stages(student, state, 0.5, 4)
+    expected = 4 * sum(tensor.numel() for tensor in state.values())
+    check(report["dense"] == expected, "dense: float32, 4 bytes an element, all tensors")
+
+
+@exercise("s3.stage_report")
+@weight(2)
+def test_huffman_bytes_are_those_of_compress(student: Any, rng: Draws) -> None:
+    """The last stage is the length of what compress returns."""
+    for sparsity, bits in ((0.6, 3), (0.9, 5)):
+        state = random_state(rng)
+        report = expect_stages(student, state, sparsity, bits)
+        size = len(compressed(student, state, sparsity, bits))
+        check(report["huffman"] == size, "huffman: len(compress(state, sparsity, bits))")
+
+
+@exercise("s3.stage_report")
+@weight(2)
+def test_every_stage_saves(student: Any, rng: Draws) -> None:
+    """On a sparse network every stage is smaller than the one before."""
+    report = expect_stages(student, sparse_state(rng, 0.1), 0.9, 5)
+    sizes = [report[name] for name in STAGES]
+    hint = "dense > pruned > quantised > huffman: each with what it takes to decode it"
+    check(all(a > b > 0 for a, b in itertools.pairwise(sizes)), hint)
+    hint = "pruned: only the weights that are kept, and their places"
+    check(report["pruned"] < 0.25 * report["dense"], hint)
+    hint = "quantised: `bits` bits for each kept weight instead of 32"
+    check(report["quantised"] < 0.6 * report["pruned"], hint)
+
+
+@exercise("s3.stage_report")
+@weight(2)
+def test_stages_leave_nothing_out(student: Any, rng: Draws) -> None:
+    """Biases, positions, indices and codebooks are part of every stage that needs them."""
+    state = sparse_state(rng, 0.15)
+    report = expect_stages(student, state, 0.5, 5)
+    weights = [tensor for tensor in state.values() if is_weight(tensor)]
+    kept = [int((tensor != 0).sum()) for tensor in weights]
+    biases = 3.5 * sum(t.numel() for t in state.values() if not is_weight(t))
+    places = sum(position_bytes(t.numel(), n) for t, n in zip(weights, kept, strict=True))
+    hint = "kept weights take 4 bytes each, and somebody has to know their places"
+    check(report["pruned"] >= 3.5 * sum(kept) + biases + 0.98 * places, hint)
+    hint = "indices of kept weights, and somebody has to know their places"
+    check(report["quantised"] >= 0.8 * sum(kept) * 5 / 8 + biases + 0.98 * places, hint)
+    # Codebooks outweigh everything in many small tensors, each with just 2^bits values.
+    levels = torch.linspace(-1.0, 1.0, 16)
+    small = {f"{i}.weight": levels[rng.permutation(48) % 16].view(6, 8) for i in range(12)}
+    report = expect_stages(student, small, 0.0, 4)
+    hint = "every tensor brings its own codebook: count it"
+    check(report["quantised"] >= 12 * (48 * 4 / 8 * 0.8 + 16 * 2), hint)

@@ -1,0 +1,201 @@
+"""What a measurement of a final project is: frozen records, and nothing that computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One constant of the file that the arithmetic uses.
+
+    `nonzeros` counts elements whose decoded value is not exactly zero, `bits` is the width of one
+    stored element. `maskable` says that it may be stored as nonzeros and a bit mask (micronet).
+    """
+
+    name: str
+    elements: int
+    nonzeros: int
+    bits: int
+    maskable: bool = True
+
+
+@dataclass(frozen=True)
+class Products:
+    """The multiply-accumulates of one operator, for one image.
+
+    `sums` results of `length` products each; `nonzero` is the number of products whose weight is
+    not zero (of `sums * length`), `empty` the number of sums without any. `weight_bits` and
+    `activation_bits` are the widths of the two factors, `sign_only` that the weight is +-1 times
+    a scale.
+    """
+
+    sums: int
+    length: int
+    nonzero: int
+    empty: int
+    weight_bits: int
+    activation_bits: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, zeros included."""
+        return self.sums * self.length
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator of the graph: what it stores and what it computes for one image.
+
+    `place` is its position in the file, `shape` that of its first output without the batch,
+    `ops` the other operations. `table` marks an elementwise product with a constant larger than
+    per channel, whose operations are charged as multiply-accumulates.
+    """
+
+    place: int
+    kind: str
+    shape: tuple[int, ...]
+    stored: tuple[Stored, ...] = ()
+    products: tuple[Products, ...] = ()
+    ops: int = 0
+
+    @property
+    def params(self) -> int:
+        """Elements of the constants that this operator is the first to use."""
+        return sum(each.elements for each in self.stored)
+
+    @property
+    def nonzeros(self) -> int:
+        """Those of them that are not zero."""
+        return sum(each.nonzeros for each in self.stored)
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of the nonzeros."""
+        return sum(each.nonzeros * each.bits for each in self.stored)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return sum(each.macs for each in self.products)
+
+    @property
+    def bits(self) -> tuple[int, int] | None:
+        """(weight bits, activation bits) of its widest products."""
+        if not self.products:
+            return None
+        widest = max(self.products, key=lambda p: max(p.weight_bits, p.activation_bits))
+        return widest.weight_bits, widest.activation_bits
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What the graph of one file holds; see docs/scoring.md for every rule.
+
+    `file_bytes` is the size of the file. `excess_macs` are other operations beyond a quarter of
+    the multiply-accumulates, which are charged as such at 32 bits.
+    """
+
+    file_bytes: int
+    sha256: str
+    opset: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def params(self) -> int:
+        """Elements of all constants that the arithmetic uses, once per storage."""
+        return sum(layer.params for layer in self.layers)
+
+    @property
+    def nonzeros(self) -> int:
+        """Those that are not exactly zero."""
+        return sum(layer.nonzeros for layer in self.layers)
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of the nonzeros."""
+        return sum(layer.stored_bits for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image, without `excess_macs`."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def ops(self) -> int:
+        """Other operations for one image."""
+        return sum(layer.ops for layer in self.layers)
+
+    @property
+    def excess_macs(self) -> int:
+        """Other operations that are charged as multiply-accumulates.
+
+        They may be a quarter of the multiply-accumulates; a file without any is charged for all.
+        """
+        return max(0, self.ops - self.macs // 4)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Right answers, as integers, on the test images and on perturbed ones.
+
+    `by_batch` has them for every batch size that was tried; `correct` is the smallest of them.
+    """
+
+    images: int
+    by_batch: Mapping[int, int]
+    perturbed: int
+    seed: int
+    seconds: float
+
+    @property
+    def correct(self) -> int:
+        """The number that counts: the worst over the batch sizes."""
+        return min(self.by_batch.values())
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the card says; compared, never used."""
+
+    accuracy: float | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """One entry: who, what was measured, what it costs, and whether it passes.
+
+    `counted` is the number of right answers that the gate and the ranking use: the lower of
+    `answers.correct` and the perturbed ones plus the reference network's own drop. A refused file
+    has a `refusal`, one sentence, and nothing else that counts.
+    """
+
+    team: str
+    dataset: str
+    scored_at: str
+    kit_version: str
+    sha256: str
+    file_bytes: int
+    method: str = ""
+    members: tuple[str, ...] = ()
+    refusal: str = ""
+    measurement: Measurement | None = None
+    answers: Answers | None = None
+    counted: int = 0
+    gate: int = 0
+    costs: Mapping[str, float] = field(default_factory=dict)
+    ratios: Mapping[str, float] = field(default_factory=dict)
+    claim: Claim = field(default_factory=Claim)
+    isolation: str = ""
+
+    @property
+    def valid(self) -> bool:
+        """Whether it may stand on the leaderboard."""
+        return not self.refusal and self.answers is not None and self.counted >= self.gate
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers that counts."""
+        return self.counted / self.answers.images if self.answers else 0.0

@@ -1,0 +1,101 @@
+"""The graph language and its caps: which operators a final project may use, and what they cost."""
+
+from __future__ import annotations
+
+from onnx import TensorProto as T
+
+MAX_BYTES = 50_000_000
+MAX_NODES = 20_000
+MAX_ELEMENTS = 1 << 26
+MAX_MACS = 2_000_000_000
+MAX_STRUCTURE_EDGE = 64
+MAX_STRUCTURE_TOTAL = 1024
+OPSETS = range(13, 26)
+
+BITS: dict[int, int] = {
+    T.BOOL: 1,
+    T.UINT2: 2,
+    T.INT2: 2,
+    T.UINT4: 4,
+    T.INT4: 4,
+    T.FLOAT4E2M1: 4,
+    T.INT8: 8,
+    T.UINT8: 8,
+    T.FLOAT8E4M3FN: 8,
+    T.FLOAT8E4M3FNUZ: 8,
+    T.FLOAT8E5M2: 8,
+    T.FLOAT8E5M2FNUZ: 8,
+    T.INT16: 16,
+    T.UINT16: 16,
+    T.FLOAT16: 16,
+    T.BFLOAT16: 16,
+    T.INT32: 32,
+    T.UINT32: 32,
+    T.FLOAT: 32,
+    T.INT64: 64,
+    T.UINT64: 64,
+    T.DOUBLE: 64,
+}
+"""Bits of one stored element."""
+
+PRODUCTS = frozenset(
+    "Conv ConvTranspose Gemm MatMul Einsum QLinearConv ConvInteger QLinearMatMul"
+    " MatMulInteger".split()
+)
+"""Operators that multiply and accumulate."""
+
+MOVES = frozenset(
+    "Reshape Flatten Transpose Squeeze Unsqueeze Concat Split Slice Pad Identity Cast Expand"
+    " DepthToSpace SpaceToDepth".split()
+)
+"""Operators that only move data: free."""
+
+OPS_PER_OUTPUT: dict[str, int] = {
+    **dict.fromkeys(
+        "Add Sub Mul Div Neg Abs Min Max Relu LeakyRelu PRelu Clip Sqrt Reciprocal Floor Ceil"
+        " Round Sign HardSigmoid QuantizeLinear DequantizeLinear Gather".split(),
+        1,
+    ),
+    **dict.fromkeys("HardSwish BatchNormalization".split(), 2),
+    **dict.fromkeys("Exp Log Tanh Erf Sigmoid Elu Softplus Gelu Pow".split(), 4),
+    **dict.fromkeys("Softmax LogSoftmax LayerNormalization".split(), 5),
+}
+"""Operations for each element of the (first) output."""
+
+WINDOWS = frozenset("MaxPool AveragePool".split())
+"""One operation for each element of each window."""
+
+REDUCTIONS = frozenset(
+    "GlobalAveragePool GlobalMaxPool ReduceMean ReduceSum ReduceMax ReduceMin".split()
+)
+"""One operation for each element of the input."""
+
+ALLOWED = frozenset({*PRODUCTS, *MOVES, *OPS_PER_OUTPUT, *WINDOWS, *REDUCTIONS, "Constant"})
+
+STRUCTURE: dict[str, tuple[int, ...]] = {
+    "Reshape": (1,),
+    "Squeeze": (1,),
+    "Unsqueeze": (1,),
+    "Expand": (1,),
+    "Split": (1,),
+    "Slice": (1, 2, 3, 4),
+    "Pad": (1, 3),
+    "ReduceMean": (1,),
+    "ReduceSum": (1,),
+    "ReduceMax": (1,),
+    "ReduceMin": (1,),
+}
+"""Inputs that only carry shape, axes, pads or starts."""
+
+RESHAPES = frozenset("Reshape Flatten Squeeze Unsqueeze Transpose Identity".split())
+"""What a constant may pass without change of its elements."""
+
+CARRIES_BITS = frozenset(
+    "Reshape Transpose Flatten Squeeze Unsqueeze Slice Split MaxPool Identity Concat".split()
+)
+"""Operators whose output has the width of their (widest) input."""
+
+ATTRIBUTES: dict[str, dict[str, object]] = {
+    "BatchNormalization": {"training_mode": 0},
+}
+"""Attributes that may only have this value."""

@@ -1,0 +1,167 @@
+"""The scorer's side of the sandbox: one confined process a question, nothing of it is believed.
+
+The process that runs the network gets images and no labels, and the one that counts gets no
+images; what they answer is checked here before it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograder.engine.control import WorkerLimits
+from autograder.engine.failures import StudentError, StudentFailure, TimedOut
+from autograder.engine.sandbox import scratch
+from autograder.engine.student import Clock, Student
+from autograder.engine.workers import SpawnedWorkers, Worker
+from autograder.records import Isolation
+from autograder.scoring.records import Layer, Measurement
+
+MODULE = "entry"
+SOURCE = "from autograder.scoring.inside import measure, predict\n"
+PRELOAD = ("autograder.scoring.inside",)
+
+
+class Refused(Exception):
+    """The file is no entry; the text is one sentence for its author."""
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What one confined process may take."""
+
+    seconds: float = 900.0
+    memory_mb: int = 2048
+
+
+class Sandbox:
+    """Starts confined processes that know `inside.measure` and `inside.predict`."""
+
+    def __init__(self, caps: Caps, base: Path) -> None:
+        limits = WorkerLimits(
+            memory_bytes=caps.memory_mb << 20,
+            cpu_seconds=int(caps.seconds) + 30,
+            reply_bytes=64 << 20,
+            output_bytes=1 << 16,
+        )
+        self.isolation = Isolation()
+        self._caps = caps
+        self._workers = SpawnedWorkers(limits, base, (), preload=PRELOAD)
+        self._alive: list[Worker] = []
+
+    def main_worker(self) -> Worker:
+        """A new confined process with the module loaded."""
+        worker = self._workers.take()
+        self._alive.append(worker)
+        self.isolation = worker.isolation
+        deadline = self.clock().deadline(worker)
+        header = {"op": "load", "id": 0, "module": MODULE, "withhold": []}
+        text = SOURCE.encode()
+        worker.send({**header, "sources": [[MODULE, {"b": 0}]]}, [memoryview(text)], deadline)
+        answer = worker.receive(deadline).header
+        if answer.get("op") != "value":
+            raise RuntimeError(f"the scorer's own module cannot be loaded: {answer}")
+        return worker
+
+    new_worker = main_worker
+    clean_worker = main_worker
+
+    def clock(self) -> Clock:
+        """The time that one question may take."""
+        return Clock(self._caps.seconds, time.monotonic() + 3 * self._caps.seconds)
+
+    @contextmanager
+    def process(self) -> Iterator[Any]:
+        """The functions of `inside` in a new process, which ends with the block."""
+        student = Student(self, self.clock())
+        try:
+            yield student
+        finally:
+            for worker in self._alive:
+                worker.close()
+            self._alive.clear()
+
+
+@contextmanager
+def sandbox(caps: Caps) -> Iterator[Sandbox]:
+    """A sandbox whose temporary files are gone afterwards."""
+    base = scratch.make_base(Path(tempfile.gettempdir()))
+    try:
+        yield Sandbox(caps, base)
+    finally:
+        scratch.remove(base)
+
+
+def measure(box: Sandbox, content: bytes, input_shape: tuple[int, ...], classes: int) -> Measurement:
+    """Count what a file stores and computes; Refused if it is no entry."""
+    try:
+        with box.process() as inside:
+            text = inside.measure(content, list(input_shape), classes)
+    except StudentFailure as failure:
+        raise Refused(f"the file could not be measured: {_reason(failure)}") from None
+    answer = json.loads(text)
+    if "refusal" in answer:
+        raise Refused(str(answer["refusal"]))
+    layers = tuple(_record(Layer, each) for each in answer["layers"])
+    digest = hashlib.sha256(content).hexdigest()
+    return Measurement(len(content), digest, int(answer["opset"]), layers)
+
+
+def predictions(
+    box: Sandbox, content: bytes, images: NDArray[np.uint8], batches: tuple[int, ...], classes: int
+) -> dict[int, NDArray[np.int64]]:
+    """The predicted class of each image for every batch size; Refused where there is none."""
+    found = {}
+    try:
+        with box.process() as inside:
+            for batch in batches:
+                logits = np.asarray(inside.predict(content, images, batch))
+                if logits.shape != (len(images), classes) or logits.dtype != np.float32:
+                    raise Refused(f"the output has to be float32 (N, {classes}) for every N")
+                if not np.isfinite(logits).all():
+                    raise Refused("an output is NaN or infinite")
+                found[batch] = logits.argmax(axis=1)
+    except StudentFailure as failure:
+        raise Refused(f"the network could not be run: {_reason(failure)}") from None
+    return found
+
+
+def _reason(failure: StudentFailure) -> str:
+    if isinstance(failure, TimedOut):
+        return "it did not finish within the time limit"
+    if isinstance(failure, StudentError):
+        line = next((line for line in failure.text.splitlines() if line.strip()), failure.kind)
+        return line[:300]
+    return str(failure).replace("your code", "it")[:300]
+
+
+def _record(kind: type[Any], value: Any) -> Any:
+    """Rebuild a frozen record from JSON, checking every field's type."""
+    if not isinstance(value, dict):
+        raise Refused("the measurement came back malformed")
+    hints = get_type_hints(kind)
+    fields = {each.name: _field(hints[each.name], value.get(each.name)) for each in
+              dataclasses.fields(kind)}
+    return kind(**fields)
+
+
+def _field(hint: Any, value: Any) -> Any:
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        return tuple(_field(inner, each) for each in value)
+    if dataclasses.is_dataclass(hint):
+        return _record(hint, value)  # type: ignore[arg-type]
+    if type(value) is not hint or (hint is int and value < 0):
+        raise Refused("the measurement came back malformed")
+    return value

@@ -1,0 +1,28 @@
+"""Parameters are given before anything was observed (source: own)."""
+
+import math
+
+from shared.records import QParams
+
+
+class MinMaxObserver:
+    def __init__(self):
+        self.low, self.high = math.inf, -math.inf
+
+    def observe(self, x):
+        self.low = min(self.low, x.min().item())
+        self.high = max(self.high, x.max().item())
+
+    def qparams(self, bits):
+        if not isinstance(bits, int) or not 2 <= bits <= 32:
+            raise ValueError(f"bits must be an integer in 2..32, got {bits!r}")
+        if self.low > self.high:
+            return QParams(1.0, 0)
+        low, high = self.low, self.high
+        low, high = min(low, 0.0), max(high, 0.0)
+        if not math.isfinite(high - low):
+            raise ValueError(f"the range must be finite, got {low}..{high}")
+        scale = (high - low) / (2**bits - 1) or 1.0
+        qmin = -(2 ** (bits - 1))
+        zero_point = round(qmin - low / scale)
+        return QParams(scale, min(max(zero_point, qmin), qmin + 2**bits - 1))

@@ -1,0 +1,25 @@
+"""Parameters are symmetric, not affine (source: own)."""
+
+import math
+
+from shared.records import QParams
+
+
+class MinMaxObserver:
+    def __init__(self):
+        self.low, self.high = math.inf, -math.inf
+
+    def observe(self, x):
+        self.low = min(self.low, x.min().item())
+        self.high = max(self.high, x.max().item())
+
+    def qparams(self, bits):
+        if not isinstance(bits, int) or not 2 <= bits <= 32:
+            raise ValueError(f"bits must be an integer in 2..32, got {bits!r}")
+        if self.low > self.high:
+            raise ValueError("nothing was observed yet")
+        low, high = self.low, self.high
+        low, high = min(low, 0.0), max(high, 0.0)
+        if not math.isfinite(high - low):
+            raise ValueError(f"the range must be finite, got {low}..{high}")
+        return QParams(max(-low, high) / (2 ** (bits - 1) - 1) or 1.0, 0)

@@ -1,0 +1,15 @@
+"""What the mask keeps is set to zero (source: own)."""
+
+import torch
+
+
+def apply_masks(model, masks):
+    parameters = dict(model.named_parameters())
+    for name, mask in masks.items():
+        if name not in parameters:
+            raise ValueError(f"masks must name parameters, got {name}")
+        if mask.shape != parameters[name].shape:
+            raise ValueError(f"mask of {name} must have its shape, got {tuple(mask.shape)}")
+    with torch.no_grad():
+        for name, mask in masks.items():
+            parameters[name].masked_fill_(mask, 0)

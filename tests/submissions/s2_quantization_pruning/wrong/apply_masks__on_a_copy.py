@@ -1,0 +1,19 @@
+"""A masked copy is returned and the model itself is left as it was (source: own)."""
+
+import copy
+
+import torch
+
+
+def apply_masks(model, masks):
+    model = copy.deepcopy(model)
+    parameters = dict(model.named_parameters())
+    for name, mask in masks.items():
+        if name not in parameters:
+            raise ValueError(f"masks must name parameters, got {name}")
+        if mask.shape != parameters[name].shape:
+            raise ValueError(f"mask of {name} must have its shape, got {tuple(mask.shape)}")
+    with torch.no_grad():
+        for name, mask in masks.items():
+            parameters[name].masked_fill_(~mask, 0)
+    return model

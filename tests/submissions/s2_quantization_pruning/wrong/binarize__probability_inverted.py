@@ -1,0 +1,14 @@
+"""The probability of +1 is that of -1 (source: own)."""
+
+import torch
+
+
+def binarize(weight, stochastic=False, generator=None):
+    if not stochastic:
+        return torch.where(weight.detach() >= 0, 1.0, -1.0).to(weight.dtype)
+    if generator is None:
+        generator = torch.Generator()
+        generator.seed()
+    probability = ((1 - weight.detach()) / 2).clamp(0, 1)
+    draws = torch.rand(weight.shape, generator=generator)
+    return torch.where(draws < probability, 1.0, -1.0).to(weight.dtype)

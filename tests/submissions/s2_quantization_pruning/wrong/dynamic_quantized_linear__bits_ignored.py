@@ -1,0 +1,24 @@
+"""Codes have 8 bits, whatever the width (source: own)."""
+
+import torch
+
+
+def dynamic_quantized_linear(x, weight, bias=None, bits=8):
+    if not isinstance(bits, int) or not 2 <= bits <= 32:
+        raise ValueError(f"bits must be an integer in 2..32, got {bits!r}")
+    if weight.dim() != 2 or x.dim() < 1 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(f"x and weight do not fit: {tuple(x.shape)} and {tuple(weight.shape)}")
+    if bias is not None and bias.shape != (len(weight),):
+        raise ValueError(f"bias must have shape ({len(weight)},), got {tuple(bias.shape)}")
+    qmin, qmax = -128, 127
+    low, high = min(x.min().item(), 0.0), max(x.max().item(), 0.0)
+    scale = (high - low) / (qmax - qmin) or 1.0
+    zero_point = round(qmin - low / scale)
+    codes = (torch.round(x.double() / scale) + zero_point).clamp(qmin, qmax)
+    weight_scale = weight.double().abs().amax(dim=1) / qmax
+    weight_scale = torch.where(weight_scale > 0, weight_scale, 1.0)
+    q_weight = torch.round(weight.double() / weight_scale[:, None]).clamp(qmin, qmax)
+    result = (codes - zero_point) @ q_weight.T * (scale * weight_scale)
+    if bias is not None:
+        result = result + bias.double()
+    return result.to(x.dtype)

@@ -1,0 +1,18 @@
+"""Square weights are scaled along the inputs, not along the outputs (source: own)."""
+
+import torch
+
+
+def fold_batchnorm(weight, bias, gamma, beta, mean, var, eps=1e-5):
+    channels = weight.shape[0]
+    for name, each in [("gamma", gamma), ("beta", beta), ("mean", mean), ("var", var)]:
+        if each.shape != (channels,):
+            raise ValueError(f"{name} must have shape ({channels},), got {tuple(each.shape)}")
+    if bias is not None and bias.shape != (channels,):
+        raise ValueError(f"bias must have shape ({channels},), got {tuple(bias.shape)}")
+    old = torch.zeros_like(mean) if bias is None else bias
+    factor = gamma / torch.sqrt(var + eps)
+    shape = [1] * weight.dim()
+    shape[1 if weight.shape[1] == channels else 0] = -1
+    columns = factor.reshape(shape)
+    return weight * columns, beta + (old - mean) * factor

@@ -1,0 +1,15 @@
+"""The pruned weights are set to zero in the tensor that was passed in (source: curriculum list)."""
+
+import torch
+
+
+def magnitude_mask(weight, sparsity):
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity must be in 0..1, got {sparsity}")
+    magnitudes = weight.detach().abs().flatten()
+    count = round(sparsity * magnitudes.numel())
+    order = magnitudes.argsort(stable=True)
+    mask = torch.ones_like(magnitudes, dtype=torch.bool)
+    mask[order[:count]] = False
+    weight.data[~mask.reshape(weight.shape)] = 0
+    return mask.reshape(weight.shape)

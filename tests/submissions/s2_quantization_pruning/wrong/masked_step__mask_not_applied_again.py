@@ -1,0 +1,16 @@
+"""The masks are applied before the step and not again after it (source: curriculum list)."""
+
+import torch
+
+
+def masked_step(optimizer, model, masks):
+    parameters = dict(model.named_parameters())
+    for name, mask in masks.items():
+        if name not in parameters:
+            raise ValueError(f"masks must name parameters, got {name}")
+        if mask.shape != parameters[name].shape:
+            raise ValueError(f"mask of {name} must have its shape, got {tuple(mask.shape)}")
+    with torch.no_grad():
+        for name, mask in masks.items():
+            parameters[name].masked_fill_(~mask, 0)
+    optimizer.step()

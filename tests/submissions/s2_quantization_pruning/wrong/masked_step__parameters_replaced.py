@@ -1,0 +1,17 @@
+"""New Parameter objects are put into the model, so later steps move the old ones (source: own)."""
+
+import torch
+
+
+def masked_step(optimizer, model, masks):
+    parameters = dict(model.named_parameters())
+    for name, mask in masks.items():
+        if name not in parameters:
+            raise ValueError(f"masks must name parameters, got {name}")
+        if mask.shape != parameters[name].shape:
+            raise ValueError(f"mask of {name} must have its shape, got {tuple(mask.shape)}")
+    optimizer.step()
+    for name, mask in masks.items():
+        owner, _, attribute = name.rpartition(".")
+        pruned = torch.nn.Parameter(parameters[name].detach().masked_fill(~mask, 0))
+        setattr(model.get_submodule(owner), attribute, pruned)

@@ -1,0 +1,12 @@
+"""Halves are rounded away from 0, not to even (source: own)."""
+
+import torch
+
+
+def quantize_bias(bias, input_scale, weight_scale):
+    scale = torch.as_tensor(weight_scale, dtype=torch.float64)
+    if bias.dim() != 1 or (scale.dim() > 0 and scale.shape != bias.shape):
+        raise ValueError(f"weight_scale must have shape {tuple(bias.shape)} or be a number")
+    codes = bias.double() / (float(input_scale) * scale)
+    codes = torch.floor(codes.abs() + 0.5) * codes.sign()
+    return codes.clamp(-(2**31), 2**31 - 1).to(torch.int32)

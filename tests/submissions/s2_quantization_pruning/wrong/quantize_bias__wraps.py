@@ -1,0 +1,11 @@
+"""What does not fit into 32 bits wraps around (source: own)."""
+
+import torch
+
+
+def quantize_bias(bias, input_scale, weight_scale):
+    scale = torch.as_tensor(weight_scale, dtype=torch.float64)
+    if bias.dim() != 1 or (scale.dim() > 0 and scale.shape != bias.shape):
+        raise ValueError(f"weight_scale must have shape {tuple(bias.shape)} or be a number")
+    codes = torch.round(bias.double() / (float(input_scale) * scale))
+    return codes.to(torch.int64).to(torch.int32)

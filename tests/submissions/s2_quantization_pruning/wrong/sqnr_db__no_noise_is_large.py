@@ -1,0 +1,14 @@
+"""Without noise the result is a large number, not infinity (source: own)."""
+
+import math
+
+
+def sqnr_db(reference, approximation):
+    if reference.shape != approximation.shape:
+        raise ValueError(f"shapes must match: {reference.shape} and {approximation.shape}")
+    signal = reference.double()
+    noise = signal - approximation.double()
+    noise_power = noise.square().sum().item()
+    noise_power = max(noise_power, 1e-30)
+    power = signal.square().sum().item()
+    return 10 * math.log10(power / noise_power) if power > 0 else 0.0
