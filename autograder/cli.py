@@ -24,6 +24,7 @@ from autograder.engine.spec import LEVELS, Level
 from autograder.errors import AutograderError, ExitCode
 from autograder.intake import collect, read_submission
 from autograder.records import Outcome, Report
+from autograder.reports.score import terminal
 from autograder.reports.text import check_table, class_table
 from autograder.submit import pack
 from autograder.text_safety import clean_line
@@ -222,6 +223,53 @@ def release_command(
         err.print(f"{target} is not what solutions/ gives: run `autograder release`")
         raise typer.Exit(ExitCode.FOUND)
     out.print(f"{target} is in sync", highlight=False, soft_wrap=True)
+
+
+@app.command(
+    epilog="Example: autograder score model.onnx --dataset digits. Exit code 1 if the file is "
+    "refused or below the gate."
+)
+def score(
+    model: Annotated[Path, typer.Argument(help="The ONNX file.")],
+    card: Annotated[
+        Path | None, typer.Option(help="By default card.yaml beside the model.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="cifar10 or digits; by default the course's first.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the record (.json) and a page (.md)."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Repeat a score: the seed that its record names.")
+    ] = None,
+    course: CourseOption = None,
+) -> None:
+    """Measure a final project from its file: accuracy, parameters, bits, operations, costs."""
+    _, rules = _course(course)
+    project = rules.final_project
+    if project is None:
+        raise AutograderError("course.yaml has no final_project")
+    from autograder.scoring import scorer  # imports torch, which other commands do without
+    from autograder.scoring.card import read_card
+
+    names = {name: name for name in project.datasets}
+    name = names.get(dataset or next(iter(names)))  # type: ignore[call-overload]
+    if name is None:
+        raise AutograderError(f"--dataset {dataset}: expected one of {', '.join(names)}")
+    content = scorer.read_model(model, project.max_bytes)
+    about = read_card(card if card is not None else model.with_name("card.yaml"))
+    with err.status("scoring") as status:
+        found = scorer.score(
+            content, about, name, project, seed=seed, progress=lambda step: status.update(step)
+        )
+    out.print(terminal(found))
+    if output is not None:
+        written = scorer.keep(found, output)
+        out.print(f"\nRecord: {written}", highlight=False, soft_wrap=True)
+    if not found.valid:
+        raise typer.Exit(ExitCode.FOUND)
 
 
 @app.command("doctor", epilog="Example: autograder doctor")

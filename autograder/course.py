@@ -256,7 +256,9 @@ class Dataset(_Model):
     """One data set of the final project.
 
     `input_shape` is (channels, height, width) of a uint8 image with values 0..`pixel_max`. A
-    model passes the gate with at least `gate_correct` of `test_images` right answers.
+    model passes the gate with at least `gate_correct` of `test_images` right answers. `network`
+    is the network that entries are compared with, and `perturbation_drop` the share of right
+    answers that it loses on perturbed test images.
     """
 
     input_shape: Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Field(strict=False)]
@@ -264,14 +266,20 @@ class Dataset(_Model):
     classes: PositiveInt
     test_images: PositiveInt
     gate_correct: PositiveInt
+    network: Reference
+    perturbation_drop: Annotated[float, Field(ge=0, le=1)]
     references: dict[CostName, Reference]
 
 
 class FinalProject(_Model):
-    """Rules of the final project; the first of `costs` ranks the leaderboard."""
+    """Rules of the final project; the first of `costs` ranks the leaderboard.
+
+    Only `teams` may enter; none named: anybody.
+    """
 
     max_bytes: PositiveInt
     costs: Items[CostName]
+    teams: Items[Slug] = ()
     datasets: dict[DatasetName, Dataset]
 
 

@@ -100,16 +100,19 @@ class _Counter:
 
     def _is_operand(self, node: Node, place: int, name: str) -> bool:
         """Whether an input is a constant that the arithmetic uses."""
-        structure = rules.STRUCTURE.get(node.kind, ())
+        if not name or name in self._net.data or place in self._structural(node):
+            return False
+        is_zero_point = node.kind in ("QuantizeLinear", "DequantizeLinear") and place == 2
+        return not is_zero_point or self._decode(name).main.nonzeros > 0
+
+    def _structural(self, node: Node) -> tuple[int, ...]:
+        """Places of the inputs that only carry shape, axes, pads or starts."""
         if node.kind == "Gather" and node.inputs[0] in self._net.data:
-            structure = (1,)  # a slice of the image: its indices only say which part
-        return bool(name) and name not in self._net.data and place not in structure
+            return (1,)  # a part of the image: its indices only say which
+        return rules.STRUCTURE.get(node.kind, ())
 
     def _check_structure(self, node: Node) -> None:
-        structure = rules.STRUCTURE.get(node.kind, ())
-        if node.kind == "Gather" and node.inputs[0] in self._net.data:
-            structure = (1,)
-        for place in structure:
+        for place in self._structural(node):
             if place >= len(node.inputs) or not node.inputs[place]:
                 continue
             elements = self._net.elements(node.inputs[place])
@@ -184,10 +187,9 @@ class _Counter:
         if 4 * book.values.size > values.size:
             bits = max(bits, book.main.bits)
         each = values.size // max(1, index.values.size)
-        groups = np.moveaxis(values.reshape(-1), 0, 0)
         if axis == 0:
-            zero = (groups.reshape(index.values.size, each) == 0).all(axis=1)
-            nonzeros = int((~zero).sum())
+            used = (values.reshape(index.values.size, each) != 0).any(axis=1)
+            nonzeros = int(used.sum()) if bits > SIGN_BITS else index.main.elements
         else:
             nonzeros = index.main.elements
         main = replace(index.main, nonzeros=nonzeros, bits=bits)
@@ -200,7 +202,8 @@ class _Counter:
             return None
         if first.values.size < second.values.size:
             first, second = second, first
-        assert first.values is not None and second.values is not None
+        assert first.values is not None
+        assert second.values is not None
         if _long_axes(second.values.shape) > 1:
             return None
         values = first.values * second.values

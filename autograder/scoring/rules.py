@@ -39,34 +39,104 @@ BITS: dict[int, int] = {
 """Bits of one stored element."""
 
 PRODUCTS = frozenset(
-    "Conv ConvTranspose Gemm MatMul Einsum QLinearConv ConvInteger QLinearMatMul"
-    " MatMulInteger".split()
+    {
+        "Conv",
+        "ConvTranspose",
+        "Gemm",
+        "MatMul",
+        "Einsum",
+        "QLinearConv",
+        "ConvInteger",
+        "QLinearMatMul",
+        "MatMulInteger",
+    }
 )
 """Operators that multiply and accumulate."""
 
 MOVES = frozenset(
-    "Reshape Flatten Transpose Squeeze Unsqueeze Concat Split Slice Pad Identity Cast Expand"
-    " DepthToSpace SpaceToDepth".split()
+    {
+        "Reshape",
+        "Flatten",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Concat",
+        "Split",
+        "Slice",
+        "Pad",
+        "Identity",
+        "Cast",
+        "Expand",
+        "DepthToSpace",
+        "SpaceToDepth",
+    }
 )
 """Operators that only move data: free."""
 
+_SIMPLE = (
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Neg",
+    "Abs",
+    "Min",
+    "Max",
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "Clip",
+    "Sqrt",
+    "Reciprocal",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Sign",
+    "HardSigmoid",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Gather",
+)
+
 OPS_PER_OUTPUT: dict[str, int] = {
     **dict.fromkeys(
-        "Add Sub Mul Div Neg Abs Min Max Relu LeakyRelu PRelu Clip Sqrt Reciprocal Floor Ceil"
-        " Round Sign HardSigmoid QuantizeLinear DequantizeLinear Gather".split(),
+        [
+            "Add",
+            "Sub",
+            "Mul",
+            "Div",
+            "Neg",
+            "Abs",
+            "Min",
+            "Max",
+            "Relu",
+            "LeakyRelu",
+            "PRelu",
+            "Clip",
+            "Sqrt",
+            "Reciprocal",
+            "Floor",
+            "Ceil",
+            "Round",
+            "Sign",
+            "HardSigmoid",
+            "QuantizeLinear",
+            "DequantizeLinear",
+            "Gather",
+        ],
         1,
     ),
-    **dict.fromkeys("HardSwish BatchNormalization".split(), 2),
-    **dict.fromkeys("Exp Log Tanh Erf Sigmoid Elu Softplus Gelu Pow".split(), 4),
-    **dict.fromkeys("Softmax LogSoftmax LayerNormalization".split(), 5),
+    **dict.fromkeys(["HardSwish", "BatchNormalization"], 2),
+    **dict.fromkeys(["Exp", "Log", "Tanh", "Erf", "Sigmoid", "Elu", "Softplus", "Gelu", "Pow"], 4),
+    **dict.fromkeys(["Softmax", "LogSoftmax", "LayerNormalization"], 5),
 }
 """Operations for each element of the (first) output."""
 
-WINDOWS = frozenset("MaxPool AveragePool".split())
+WINDOWS = frozenset(["MaxPool", "AveragePool"])
 """One operation for each element of each window."""
 
 REDUCTIONS = frozenset(
-    "GlobalAveragePool GlobalMaxPool ReduceMean ReduceSum ReduceMax ReduceMin".split()
+    ["GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"]
 )
 """One operation for each element of the input."""
 
@@ -87,11 +157,22 @@ STRUCTURE: dict[str, tuple[int, ...]] = {
 }
 """Inputs that only carry shape, axes, pads or starts."""
 
-RESHAPES = frozenset("Reshape Flatten Squeeze Unsqueeze Transpose Identity".split())
+RESHAPES = frozenset(["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"])
 """What a constant may pass without change of its elements."""
 
 CARRIES_BITS = frozenset(
-    "Reshape Transpose Flatten Squeeze Unsqueeze Slice Split MaxPool Identity Concat".split()
+    {
+        "Reshape",
+        "Transpose",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Slice",
+        "Split",
+        "MaxPool",
+        "Identity",
+        "Concat",
+    }
 )
 """Operators whose output has the width of their (widest) input."""
 

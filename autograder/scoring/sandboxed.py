@@ -6,7 +6,6 @@ images; what they answer is checked here before it is used.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import tempfile
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from autograder.engine.student import Clock, Student
 from autograder.engine.workers import SpawnedWorkers, Worker
 from autograder.records import Isolation
 from autograder.scoring.records import Layer, Measurement
+from autograder.scoring.strict import Malformed, record
 
 MODULE = "entry"
 SOURCE = "from autograder.scoring.inside import measure, predict\n"
@@ -103,19 +103,24 @@ def sandbox(caps: Caps) -> Iterator[Sandbox]:
         scratch.remove(base)
 
 
-def measure(box: Sandbox, content: bytes, input_shape: tuple[int, ...], classes: int) -> Measurement:
+def measure(
+    box: Sandbox, content: bytes, input_shape: tuple[int, ...], classes: int
+) -> Measurement:
     """Count what a file stores and computes; Refused if it is no entry."""
     try:
         with box.process() as inside:
             text = inside.measure(content, list(input_shape), classes)
     except StudentFailure as failure:
         raise Refused(f"the file could not be measured: {_reason(failure)}") from None
-    answer = json.loads(text)
-    if "refusal" in answer:
-        raise Refused(str(answer["refusal"]))
-    layers = tuple(_record(Layer, each) for each in answer["layers"])
-    digest = hashlib.sha256(content).hexdigest()
-    return Measurement(len(content), digest, int(answer["opset"]), layers)
+    try:
+        answer = json.loads(text)
+        if "refusal" in answer:
+            raise Refused(str(answer["refusal"]))
+        layers = tuple(record(Layer, each) for each in answer["layers"])
+        opset = int(answer["opset"])
+    except (Malformed, ValueError, TypeError, KeyError):
+        raise Refused("the measurement came back malformed") from None
+    return Measurement(len(content), hashlib.sha256(content).hexdigest(), opset, layers)
 
 
 def predictions(
@@ -144,24 +149,3 @@ def _reason(failure: StudentFailure) -> str:
         line = next((line for line in failure.text.splitlines() if line.strip()), failure.kind)
         return line[:300]
     return str(failure).replace("your code", "it")[:300]
-
-
-def _record(kind: type[Any], value: Any) -> Any:
-    """Rebuild a frozen record from JSON, checking every field's type."""
-    if not isinstance(value, dict):
-        raise Refused("the measurement came back malformed")
-    hints = get_type_hints(kind)
-    fields = {each.name: _field(hints[each.name], value.get(each.name)) for each in
-              dataclasses.fields(kind)}
-    return kind(**fields)
-
-
-def _field(hint: Any, value: Any) -> Any:
-    if get_origin(hint) is tuple:
-        inner = get_args(hint)[0]
-        return tuple(_field(inner, each) for each in value)
-    if dataclasses.is_dataclass(hint):
-        return _record(hint, value)  # type: ignore[arg-type]
-    if type(value) is not hint or (hint is int and value < 0):
-        raise Refused("the measurement came back malformed")
-    return value

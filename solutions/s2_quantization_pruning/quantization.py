@@ -948,6 +948,7 @@ class _IntegerLayer(nn.Module):
     def __init__(self, layer: nn.Conv2d | nn.Linear, low: float, high: float, bits: int) -> None:
         super().__init__()
         # BEGIN SOLUTION s2.quantize_model
+        _check_finite(layer.weight, "the weight of a layer")
         self.qmin, self.qmax = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         self.scale = (high - low) / (2**bits - 1) or 1.0
         self.zero_point = round(self.qmin - low / self.scale)

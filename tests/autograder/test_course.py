@@ -60,6 +60,8 @@ final_project:
       classes: 10
       test_images: 360
       gate_correct: 342
+      network: {params: 10, ops: 20}
+      perturbation_drop: 0.01
       references: {imt-2025: {params: 10, ops: 20}}
 """
 

@@ -48,6 +48,7 @@ def load(name: str) -> ModuleType:
 
 
 quantization = load("quantization")
+pruning = load("pruning")  # for the hand-out, which is about both
 
 few = settings(max_examples=40, deadline=None)
 widths = st.integers(2, 12)
@@ -147,6 +148,26 @@ def test_worked_example_of_the_hand_out() -> None:
     y.backward(torch.tensor([2.0, 3.0, 5.0]))
     assert x.grad is not None
     assert x.grad.tolist() == [0.0, 3.0, 0.0]
+
+
+def test_worked_example_on_pruning() -> None:
+    weight = torch.tensor([0.5, -0.1, 0.3, 0.1, 0.05, -2.0])
+    mask = pruning.magnitude_mask(weight, 1 / 3)
+    assert mask.tolist() == [True, False, True, True, False, True]
+    layers = {"first": torch.tensor([4.0, 3.0]), "second": torch.tensor([1.0, 2.0])}
+    masks = pruning.global_masks(layers, 0.5)
+    assert masks["first"].tolist() == [True, True]
+    assert masks["second"].tolist() == [False, False]
+    alone = [pruning.magnitude_mask(each, 0.5).tolist() for each in layers.values()]
+    assert alone == [[True, False], [False, True]]
+    row = torch.tensor([[0.1, -0.9, 0.5, 0.2]])
+    assert pruning.nm_mask(row, 2, 4).tolist() == [[False, True, True, False]]
+    shares = [pruning.cubic_sparsity(step, 10, 4, 5, 0.0, 0.8) for step in range(10, 31, 5)]
+    assert shares == pytest.approx([0.0, 0.4625, 0.7, 0.7875, 0.8])
+    convolutions = nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 16, 3, bias=False)
+    assert [layer.weight.numel() for layer in convolutions] == [216, 1152]
+    first, _, second = pruning.prune_channels(convolutions[0], None, convolutions[1], [0, 2, 4, 6])
+    assert [layer.weight.numel() for layer in (first, second)] == [108, 576]
 
 
 # ---- ranges and parameters ---------------------------------------------------------------------
@@ -493,8 +514,7 @@ def test_bias_has_32_bits_and_saturates() -> None:
 def requantised(total: int, scale: Fraction, zero_point: int, bits: int) -> int:
     """Sum to output code in exact arithmetic."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    rounded: int = round(total * scale)
-    return min(max(rounded + zero_point, low), high)
+    return int(min(max(round(total * scale) + zero_point, low), high))
 
 
 @given(
@@ -1152,6 +1172,8 @@ CONVOLUTION = {
     "q_input": torch.ones(1, 2, 4, 4, dtype=torch.int32),
     "q_weight": torch.ones(4, 2, 3, 3, dtype=torch.int32),
 }
+BROKEN = nn.Linear(3, 2)
+nn.init.constant_(BROKEN.weight, math.inf)
 NORM = {
     "weight": torch.ones(4, 3),
     **dict.fromkeys(("bias", "gamma", "beta", "mean", "var"), torch.ones(4)),
@@ -1233,7 +1255,8 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     ("fold_batchnorm", {"var": torch.zeros(4), "eps": 0.0}, "var + eps positive: 0.0"),
     ("sqnr_db", {"approximation": torch.ones(3)}, "approximation must be (2, 3): (3,)"),
     ("quantize_model", {"calibration_loader": []}, "calibration_loader"),
-    ("quantize_model", {"calibration_loader": [X / 0]}, "finite"),
+    ("quantize_model", {"calibration_loader": [X / 0]}, "an input of a layer must be finite"),
+    ("quantize_model", {"model": BROKEN}, "the weight of a layer must be finite"),
 ]
 
 

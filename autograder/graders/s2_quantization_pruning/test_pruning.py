@@ -750,7 +750,7 @@ def test_gradual_prune_spares_biases_and_norms(student: Any, rng: Draws) -> None
             check(bool(values.all()), "never prune biases, norms or embeddings")
 
 
-LEARNT = 0.85  # accuracy on held-out digits that earns everything
+LEARNT = 0.82  # accuracy on held-out digits that earns everything
 LITTLE = 0.6  # and the one that earns nothing
 
 
@@ -764,8 +764,8 @@ def test_gradual_prune_keeps_the_accuracy(student: Any, rng: Draws, credit: Any)
         student,
         built(lambda: MLP((64, 48, 10)), rng),
         shuffling(images[:1300], targets[:1300], 64, rng),
-        rising(200, 0.9),
-        300,
+        rising(130, 0.9),
+        200,
     )
     reached = accuracy(after, images[1300:], targets[1300:])  # never in the student's process
     hint = (
@@ -939,7 +939,7 @@ def sides(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 def test_comparison_is_fair(student: Any, rng: Draws) -> None:
     """For each small network there is a large one with as many nonzero weights, within 1 %."""
     large, small = widths(rng)
-    dense, sparse = sides(compared(student, large, small, 3, rng.seed()))
+    dense, sparse = sides(compared(student, large, small, 2, rng.seed()))
     hint = "for each width in small: a dense network of that width and a pruned one of width large"
     check(len({row[1] for row in dense}) == len(small) and len(sparse) >= len(small), hint)
     check(len({row[1] for row in sparse}) == 1, "the large networks have one size")
@@ -969,32 +969,38 @@ def test_comparison_adds_up(student: Any, rng: Draws) -> None:
     check(min(row[1] for row in wider) > 1.5 * min(row[1] for row in dense), hint)
 
 
+LOW = 0.4  # an accuracy that any network of 14 hidden units and more exceeds in 9 epochs
+
+
 @exercise("s2.compare_large_sparse_small_dense")
 @weight(1)
 @limit(30)
 def test_comparison_trains(student: Any, rng: Draws) -> None:
     """Accuracies are shares on held-out digits, of networks that have learnt something."""
-    large, small = widths(rng)
-    rows = compared(student, large, small, rng.integer(9, 11), rng.seed())
+    small = rng.integer(14, 16), rng.integer(20, 24)
+    rows = compared(student, rng.integer(48, 56), small, rng.integer(9, 11), rng.seed())
     check(len(rows) >= 2 * len(small), "two rows for each width in small")
     reached = [row[4] for row in rows]
     check(all(0 <= value <= 1 for value in reached), "accuracy: a share in 0..1, not percent")
-    check(min(reached) > 0.5, "train every network, the pruned ones too, for `epochs` epochs")
+    check(min(reached) > LOW, "train every network, the pruned ones too, for `epochs` epochs")
 
 
 @exercise("s2.compare_large_sparse_small_dense")
 @weight(1)
 @limit(30)
-def test_comparison_depends_on_its_seed(student: Any, rng: Draws) -> None:
-    """The same seed gives the same table, also in another process; another seed another one."""
+def test_comparison_depends_on_seed_and_epochs(student: Any, rng: Draws) -> None:
+    """The same arguments give the same table, in any process; another seed, or epoch, another."""
     large, small = widths(rng)
     seed = rng.integer(1, 1000)
     first = compared(student, large, small, 2, seed)
     check(len(first) > 0, "the table is empty")
     hint = "draw weights and batches from generators that are seeded with `seed`"
     check(compared(student.fresh(), large, small, 2, seed) == first, hint)
+    reached = [row[4] for row in first]
     other = compared(student, large, small, 2, seed + 1)
-    check([row[4] for row in other] != [row[4] for row in first], hint)
+    check([row[4] for row in other] != reached, hint)
+    longer = compared(student, large, small, 4, seed)
+    check([row[4] for row in longer] != reached, "train for `epochs` epochs")
 
 
 @exercise("s2.compare_large_sparse_small_dense")

@@ -283,7 +283,12 @@ def prune_channels(
         if bn.num_features != conv.out_channels:
             raise ValueError(f"bn must have {conv.out_channels} features, got {bn.num_features}")
         new_bn = type(bn)(
-            len(kept), bn.eps, bn.momentum, bn.affine, bn.track_running_stats
+            len(kept),
+            bn.eps,
+            bn.momentum,
+            bn.affine,
+            bn.track_running_stats,
+            bias=bn.bias is not None,
         ).to(device=conv.weight.device)
         for name, value in bn.state_dict().items():
             if value.dim() == 1:

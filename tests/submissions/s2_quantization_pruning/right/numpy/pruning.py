@@ -294,10 +294,12 @@ def _slim_norm(bn, channels, kept):
         return None
     if bn.num_features != channels:
         raise ValueError(f"bn must have {channels} features, got {bn.num_features}")
+    tensors = [*bn.parameters(), *bn.buffers()]
     slim = type(bn)(
         len(kept), bn.eps, bn.momentum, bn.affine, bn.track_running_stats,
-        device=None if bn.weight is None else bn.weight.device,
-        dtype=None if bn.weight is None else bn.weight.dtype,
+        device=tensors[0].device if tensors else None,
+        dtype=tensors[0].dtype if tensors else None,
+        bias=bn.bias is not None,
     )  # fmt: skip
     index = torch.from_numpy(kept)
     state = {k: v[index] if v.ndim else v.clone() for k, v in bn.state_dict().items()}

@@ -1,0 +1,142 @@
+"""One score of the final project as terminal tables and as Markdown, from its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from autograder.scoring.records import Layer, Score
+from autograder.text_safety import clean_line
+
+NAME = 60
+Row = tuple[str, str, str]
+
+
+def verdict(score: Score) -> str:
+    """One sentence: refused, below the gate, or valid."""
+    if score.refusal:
+        return f"refused: {clean_line(score.refusal, 400)}"
+    if score.answers is None:
+        return "not run"
+    text = f"{score.counted:,} of {score.answers.images:,} right answers count"
+    if score.valid:
+        return f"valid: {text}, the gate is {score.gate:,}"
+    return f"below the gate: {text}, {score.gate:,} are needed"
+
+
+def figures(score: Score) -> list[Row]:
+    """(quantity, value, what it is relative to) of everything that was measured."""
+    rows: list[Row] = []
+    if (answers := score.answers) is not None:
+        sizes = ", ".join(f"{n:,} at batch {size}" for size, n in answers.by_batch.items())
+        rows += [
+            ("right answers", f"{answers.correct:,} of {answers.images:,}", sizes),
+            ("on perturbed images", f"{answers.perturbed:,}", f"seed {answers.seed}"),
+            ("counted accuracy", f"{100 * score.accuracy:.2f} %", f"gate {score.gate:,}"),
+        ]
+    if (measured := score.measurement) is not None:
+        share = {
+            name: f"{100 * ratio:.2f} % of the reference" for name, ratio in score.ratios.items()
+        }
+        excess = f", and {measured.excess_macs:,} for other work" if measured.excess_macs else ""
+        rows += [
+            ("parameters", f"{measured.params:,}", ""),
+            ("nonzero parameters", f"{measured.nonzeros:,}", share.get("params", "")),
+            ("bytes of nonzeros", f"{measured.stored_bits / 8:,.0f}", share.get("bytes", "")),
+            ("file", f"{measured.file_bytes:,} bytes", f"opset {measured.opset}"),
+            ("MACs", f"{measured.macs:,}{excess}", share.get("macs", "")),
+            ("other operations", f"{measured.ops:,}", ""),
+        ]
+    rows += [(f"cost {name}", f"{value:.5f}", "") for name, value in score.costs.items()]
+    return [*rows, *claims(score)]
+
+
+def claims(score: Score) -> list[Row]:
+    """What the card says beside what was measured."""
+    rows: list[Row] = []
+    if score.claim.accuracy is not None and score.answers is not None:
+        gap = 100 * (score.answers.correct / score.answers.images - score.claim.accuracy)
+        rows.append(
+            (
+                "claimed accuracy",
+                f"{100 * score.claim.accuracy:.2f} %",
+                f"measured {gap:+.2f} points",
+            )
+        )
+    if score.claim.cost is not None and score.costs:
+        name, cost = next(iter(score.costs.items()))
+        gap = cost - score.claim.cost
+        rows.append((f"claimed {name}", f"{score.claim.cost:.5f}", f"measured {gap:+.5f}"))
+    return rows
+
+
+def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
+    """(place, operator, output, params, nonzeros, bits, MACs, other operations) of each layer."""
+    rows: list[tuple[str, ...]] = []
+    for layer in layers:
+        if not (layer.params or layer.macs or layer.ops):
+            continue
+        bits = "" if layer.bits is None else f"{layer.bits[0]} x {layer.bits[1]}"
+        rows.append(
+            (
+                str(layer.place),
+                layer.kind,
+                " x ".join(map(str, layer.shape)),
+                f"{layer.params:,}" if layer.params else "",
+                f"{layer.nonzeros:,}" if layer.params else "",
+                bits,
+                f"{layer.macs:,}" if layer.macs else "",
+                f"{layer.ops:,}" if layer.ops else "",
+            )
+        )
+    return rows
+
+
+LAYER_HEADS = ("#", "operator", "output", "params", "nonzero", "bits w x a", "MACs", "ops")
+
+
+def terminal(score: Score, layers: bool = True) -> Group:
+    """Tables for the command line; names are cleaned, markup in them is inert."""
+    head = Text(f"{clean_line(score.team, NAME)} on {score.dataset}: ")
+    style = "green" if score.valid else "bold red" if score.refusal else "yellow"
+    head.append(verdict(score), style=style)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim")
+    for row in figures(score):
+        table.add_row(*map(Text, row))
+    if not layers or score.measurement is None:
+        return Group(head, table)
+    each = Table(title="Operator by operator, for one image", title_justify="left")
+    for place, name in enumerate(LAYER_HEADS):
+        each.add_column(name, justify="left" if place in (1, 2) else "right", no_wrap=True)
+    for cells in layer_rows(score.measurement.layers):
+        each.add_row(*cells)
+    return Group(head, "", table, "", each)
+
+
+def markdown(score: Score) -> str:
+    """The same for a pull request's comment or a job summary."""
+    team = _inert(clean_line(score.team, NAME))
+    lines = [f"### {team} on {score.dataset}", "", _inert(verdict(score)), ""]
+    lines += ["| | | |", "|---|---:|---|"]
+    lines += [f"| {' | '.join(map(_inert, row))} |" for row in figures(score)]
+    if score.measurement is not None:
+        lines += ["", "<details><summary>Operator by operator, for one image</summary>", ""]
+        lines += [f"| {' | '.join(LAYER_HEADS)} |", "|---:|---|---|---:|---:|---:|---:|---:|"]
+        lines += [f"| {' | '.join(each)} |" for each in layer_rows(score.measurement.layers)]
+        lines += ["", "</details>"]
+    lines += ["", f"Isolation: {score.isolation or 'none'}. Kit {_inert(score.kit_version)}."]
+    return "\n".join(lines) + "\n"
+
+
+_SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|#@!~&$"})
+
+
+def _inert(text: str) -> str:
+    """Text in which no character means anything to Markdown or HTML, nor names anybody."""
+    return text.translate(_SPECIAL).replace("\\<", "&lt;").replace("\\>", "&gt;")

@@ -1,0 +1,203 @@
+"""Scores one entry: measures the file, runs it, applies gate and costs, compares with the claim."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograder.course import Dataset, DatasetName, FinalProject
+from autograder.errors import AutograderError, SubmissionError
+from autograder.reports.score import markdown
+from autograder.scoring import sandboxed, strict
+from autograder.scoring.card import Card
+from autograder.scoring.costs import COSTS
+from autograder.scoring.perturb import perturb
+from autograder.scoring.records import Answers, Claim, Measurement, Score
+from autograder.scoring.sandboxed import Caps, Refused, Sandbox
+from shared import data
+
+SCHEMA_VERSION = 1
+BATCHES = (1, 7, 250)
+MAX_DIFFERENT = 0.005  # share of images whose answer may change with the batch: rounding
+MEMORISED_GAP = 0.05  # beyond the reference network's own drop
+
+Progress = Callable[[str], None]
+Labels = NDArray[np.int64]
+
+_LOADERS: dict[str, Callable[[], data.Dataset]] = {
+    "cifar10": data.load_cifar10,
+    "digits": data.load_digits,
+}
+
+
+def read_model(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a model file; SubmissionError in one line if there are none, or too many."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise SubmissionError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise SubmissionError(f"{path}: cannot be read ({error.strerror})") from None
+    if len(content) > max_bytes:
+        raise SubmissionError(f"{path}: more than {max_bytes:,} bytes")
+    return content
+
+
+def test_images(name: str) -> tuple[NDArray[np.uint8], Labels]:
+    """Test images uint8 (N, C, H, W) and labels; AutograderError where the data is missing."""
+    try:
+        split = _LOADERS[name]().test
+    except (data.DataMissing, data.DataDamaged) as error:
+        raise AutograderError(str(error).splitlines()[0]) from None
+    return split.images.numpy(), split.labels.numpy()
+
+
+def score(
+    content: bytes,
+    card: Card,
+    name: DatasetName,
+    project: FinalProject,
+    *,
+    caps: Caps | None = None,
+    seed: int | None = None,
+    progress: Progress = lambda _: None,
+) -> Score:
+    """Score a model file for the data set `name`.
+
+    A file that cannot be an entry gives a Score with its `refusal`; AutograderError is raised only
+    for what is not the file's fault.
+    """
+    rules = project.datasets[name]
+    if project.teams and card.team not in project.teams:
+        raise SubmissionError(f"team {card.team!r} is not one of this course's teams")
+    images, labels = test_images(name)
+    seed = secrets.randbits(31) if seed is None else seed
+    fields: dict[str, Any] = {
+        "team": card.team,
+        "dataset": name,
+        "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kit_version": metadata.version("compression-course"),
+        "file_bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "method": card.method,
+        "members": card.members,
+        "gate": rules.gate_correct,
+        "claim": Claim(card.claimed_accuracy, card.claimed_cost),
+    }
+    with sandboxed.sandbox(caps or Caps()) as box:
+        try:
+            progress("measuring")
+            measured = sandboxed.measure(box, content, rules.input_shape, rules.classes)
+            fields["measurement"] = measured
+            fields["costs"] = costs(measured, rules, project)
+            fields["ratios"] = ratios(measured, rules)
+            progress("running")
+            answers = _answers(box, content, name, rules, images, labels, seed)
+            fields["answers"] = answers
+            fields["counted"] = counted(answers, rules)
+        except Refused as refusal:
+            fields["refusal"] = str(refusal)
+        level = box.isolation.level
+    return Score(**fields, isolation=level)
+
+
+def costs(measured: Measurement, rules: Dataset, project: FinalProject) -> dict[str, float]:
+    """Every cost of the course by name."""
+    return {
+        cost: COSTS[cost](measured, rules.references[cost].params, rules.references[cost].ops)
+        for cost in project.costs
+    }
+
+
+def ratios(measured: Measurement, rules: Dataset) -> dict[str, float]:
+    """Shares of the reference network that are left."""
+    network = rules.network
+    return {
+        "params": measured.nonzeros / network.params,
+        "macs": (measured.macs + measured.excess_macs) / network.ops,
+        "bytes": measured.stored_bits / (32 * network.params),
+    }
+
+
+def counted(answers: Answers, rules: Dataset) -> int:
+    """Right answers that count: the perturbed ones get what the reference loses on them."""
+    slack = int(rules.perturbation_drop * answers.images)
+    return min(answers.correct, answers.perturbed + slack)
+
+
+def _answers(
+    box: Sandbox,
+    content: bytes,
+    name: str,
+    rules: Dataset,
+    images: NDArray[np.uint8],
+    labels: Labels,
+    seed: int,
+) -> Answers:
+    started = time.monotonic()
+    order = np.random.default_rng(seed).permutation(len(images))
+    shuffled, wanted = images[order], labels[order]
+    found = sandboxed.predictions(box, content, shuffled, BATCHES, rules.classes)
+    alone = found[BATCHES[0]]
+    for batch, classes in found.items():
+        if np.mean(classes != alone) > MAX_DIFFERENT:
+            text = f"in a batch of {batch} it answers otherwise than for each image alone"
+            raise Refused(f"an answer depends on the other images of the batch: {text}")
+    changed = perturb(shuffled, name, rules.pixel_max, seed)
+    (again,) = sandboxed.predictions(box, content, changed, BATCHES[-1:], rules.classes).values()
+    answers = Answers(
+        len(images),
+        {batch: int(np.sum(each == wanted)) for batch, each in found.items()},
+        int(np.sum(again == wanted)),
+        seed,
+        round(time.monotonic() - started, 2),
+    )
+    gap = (answers.correct - answers.perturbed) / len(images)
+    if gap > rules.perturbation_drop + MEMORISED_GAP:
+        raise Refused(
+            f"it loses {100 * gap:.1f} points of accuracy on slightly changed test images: "
+            "it has memorised them"
+        )
+    return answers
+
+
+# ---- records -----------------------------------------------------------------------------------
+
+
+def to_json(score: Score) -> str:
+    """The record of a score, one JSON object; see docs/scoring.md."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(score)}, indent=1) + "\n"
+
+
+def keep(score: Score, folder: Path) -> Path:
+    """Write TEAM.json and TEAM.md into a folder, each whole or not at all; returns the record."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / f"{score.team}.json"
+    for path, text in ((record.with_suffix(".md"), markdown(score)), (record, to_json(score))):
+        half = path.with_name(f".{path.name}.part")
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+    return record
+
+
+def from_json(text: str) -> Score:
+    """Read a record back; strict.Malformed if anything is missing, unknown or of another type."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise strict.Malformed("not JSON") from None
+    if not isinstance(value, dict) or value.pop("schema_version", None) != SCHEMA_VERSION:
+        raise strict.Malformed(f"not a score record of version {SCHEMA_VERSION}")
+    return strict.record(Score, value)
