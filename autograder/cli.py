@@ -24,8 +24,12 @@ from autograder.engine.spec import LEVELS, Level
 from autograder.errors import AutograderError, ExitCode
 from autograder.intake import collect, read_submission
 from autograder.records import Outcome, Report
+from autograder.reports.leaderboard import leaderboard_markdown, leaderboard_page, leaderboard_table
 from autograder.reports.score import terminal
 from autograder.reports.text import check_table, class_table
+from autograder.scoring import store
+from autograder.scoring.leaderboard import boards
+from autograder.scoring.records import Score
 from autograder.submit import pack
 from autograder.text_safety import clean_line
 
@@ -266,10 +270,45 @@ def score(
         )
     out.print(terminal(found))
     if output is not None:
-        written = scorer.keep(found, output)
+        written = store.keep(found, output)
         out.print(f"\nRecord: {written}", highlight=False, soft_wrap=True)
     if not found.valid:
         raise typer.Exit(ExitCode.FOUND)
+
+
+@app.command(epilog="Example: autograder leaderboard scores/")
+def leaderboard(
+    scores: Annotated[Path, typer.Argument(help="A folder with the records that `score` wrote.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the pages go; by default the same folder."),
+    ] = None,
+    course: CourseOption = None,
+) -> None:
+    """Rank the final projects: a page and a table from score records alone."""
+    _, rules = _course(course)
+    if rules.final_project is None:
+        raise AutograderError("course.yaml has no final_project")
+    if not scores.is_dir():
+        raise AutograderError(f"{scores}: there is no such folder")
+    entries = []
+    for path, found in store.load(scores):
+        if isinstance(found, Score):
+            entries.append(found)
+        else:
+            err.print(f"[yellow]note:[/yellow] {escape(f'{path.name}: {found}')}", highlight=False)
+    if not entries:
+        raise AutograderError(f"{scores}: no score records in it")
+    ranked = boards(entries, rules.final_project.costs)
+    target = output if output is not None else scores
+    target.mkdir(parents=True, exist_ok=True)
+    text = leaderboard_markdown(ranked, rules.title)
+    (target / "leaderboard.md").write_text(text, encoding="utf-8")
+    page = target / "leaderboard.html"
+    page.write_text(leaderboard_page(ranked, rules.title), encoding="utf-8")
+    for board in ranked:
+        out.print(leaderboard_table(board))
+    out.print(f"\nLeaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
 
 
 @app.command("doctor", epilog="Example: autograder doctor")

@@ -493,7 +493,7 @@ def build_release(course: Course, solutions_dir: Path) -> dict[str, bytes]:
     """Return what assignments/ must hold: relative POSIX path -> bytes, in order of the paths.
 
     Reads `solutions_dir` and nothing else. Raises `ReleaseError` for what `find_regions` and
-    `lab_notebook` refuse, for ids that course.yaml does not know, that occur twice, that are
+    `lab_notebook` refuse, for ids that course.yaml does not know, that are
     missing from the file of their module or stand in another, for folders that are no session,
     links, and files that are not UTF-8.
     """
@@ -517,8 +517,13 @@ def _read(path: Path, where: str) -> bytes:
         raise _refuse(where, 1, error.strerror or type(error).__name__) from None
 
 
+_KEPT_BACK = "reference"
+"""A folder of this name is the lecturer's: a finished project, say. It is never released."""
+
+
 def _is_ours(name: str) -> bool:
-    return not name.startswith(".") and name != "__pycache__" and not name.endswith(".pyc")
+    skipped = ("__pycache__", _KEPT_BACK)
+    return not name.startswith(".") and name not in skipped and not name.endswith(".pyc")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -594,7 +599,7 @@ def _check_ids(course: Course, sources: Mapping[str, Path], root: str) -> None:
         for session in course.sessions
         for exercise in session.exercises
     }
-    first: dict[str, int] = {}
+    seen: set[str] = set()
     for name, path in sources.items():
         if not name.endswith(".py") or PurePosixPath(name).name == _LAB_SOURCE:
             continue
@@ -607,13 +612,11 @@ def _check_ids(course: Course, sources: Mapping[str, Path], root: str) -> None:
                 message = f"unknown exercise id {region.id!r}{hint}"
             elif home[region.id] != name:
                 message = f"course.yaml lists {region.id} in {home[region.id]}, not here"
-            elif region.id in first:
-                message = f"{region.id} has a region already, in line {first[region.id]}"
             if message:
                 raise _refuse(where, region.begin, message)
-            first[region.id] = region.begin
+            seen.add(region.id)
     for exercise_id, name in home.items():
-        if exercise_id not in first:
+        if exercise_id not in seen:
             raise _refuse(f"{root}/{name}", 1, f"no region for {exercise_id}")
 
 

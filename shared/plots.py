@@ -182,8 +182,9 @@ def plot_accuracy_against_bytes(
     if baseline is not None:
         axes.axvline(baseline[0], color=GREY, linestyle=":")
         axes.axhline(100 * baseline[1], color=GREY, linestyle=":", label="baseline")
+    narrow = max(points)[0] < 20 * min(points)[0]
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if narrow else (1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))
     axes.set_xlabel("bytes")

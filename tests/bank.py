@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autograder.course import Course, Session, load_course
 from autograder.intake import Submission
-from autograder.release import strip_source
+from autograder.release import find_regions, strip_source
 from tests.support import ROOT, submission
 
 BANKS = ROOT / "tests" / "submissions"
@@ -47,6 +47,19 @@ def right(session: Session) -> dict[str, dict[str, str]]:
         for each in sorted(folder.iterdir())
         if each.is_dir()
     }
+
+
+def pieces(text: str, where: str) -> dict[str, dict[str, ast.AST]]:
+    """Exercise id -> the top-level functions and classes that hold its regions, by name."""
+    found: dict[str, dict[str, ast.AST]] = {}
+    definitions = [
+        node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
+    for region in find_regions(text, where):
+        for node in definitions:
+            if node.lineno < region.begin <= (node.end_lineno or 0):
+                found.setdefault(region.id, {})[node.name] = node
+    return found
 
 
 def wrong(session: Session) -> list[Wrong]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections import defaultdict
+
 import pytest
 
 from autograder.batch import graders_of
 from autograder.course import Course, Session
+from autograder.intake import Submission
 from autograder.records import Outcome, Report
 from tests import bank
 from tests.support import grade, submission
@@ -41,15 +45,31 @@ def correct() -> dict[tuple[str, str], Report]:
 
 @pytest.fixture(scope="module")
 def mistaken() -> dict[str, Report]:
-    """Reports of the wrong submissions; only exercises of the changed module are graded."""
+    """Reports of the wrong submissions, each graded on the exercise that it changes."""
     reports: dict[str, Report] = {}
     for session in SESSIONS.values():
-        for module in session.modules:
-            ids = tuple(exercise.id for exercise in module.exercises)
-            entries = [w.submission for w in WRONG[session.id] if w.exercise in ids]
-            if entries:
-                graders = graders_of(session)
-                reports |= grade(with_session(session), entries, graders, jobs=2, only=ids)
+        by_exercise: dict[str, list[Submission]] = defaultdict(list)
+        for entry in WRONG[session.id]:
+            by_exercise[entry.exercise].append(entry.submission)
+        for exercise, entries in by_exercise.items():
+            graded = grade(
+                with_session(session), entries, graders_of(session), jobs=2, only=(exercise,)
+            )
+            reports.update(graded)
+    return reports
+
+
+SAMPLE = [entries[place] for entries in WRONG.values() for place in range(0, len(entries), 25)]
+"""Some mistakes of each session, graded on the whole session."""
+
+
+@pytest.fixture(scope="module")
+def sampled() -> dict[str, Report]:
+    """Reports of `SAMPLE` on all exercises."""
+    reports: dict[str, Report] = {}
+    for session in SESSIONS.values():
+        entries = [w.submission for w in SAMPLE if w in WRONG[session.id]]
+        reports |= grade(with_session(session), entries, graders_of(session), jobs=2)
     return reports
 
 
@@ -80,12 +100,36 @@ def test_the_blank_is_blank_everywhere(
 @pytest.mark.parametrize(
     "entry", [w for entries in WRONG.values() for w in entries], ids=lambda entry: entry.name
 )
-def test_a_mistake_loses_points_in_its_exercise_only(
+def test_a_mistake_loses_points_in_its_exercise(
     mistaken: dict[str, Report], entry: bank.Wrong
 ) -> None:
-    report = mistaken[entry.submission.student]
-    lost = {e.id for e in report.exercises if e.points < e.maximum}
-    assert lost == {entry.exercise}, entry.reason
+    assert lost_in(mistaken[entry.submission.student]) == {entry.exercise}, entry.reason
+
+
+@pytest.mark.parametrize("entry", SAMPLE, ids=lambda entry: entry.name)
+def test_a_mistake_loses_points_nowhere_else(sampled: dict[str, Report], entry: bank.Wrong) -> None:
+    assert lost_in(sampled[entry.submission.student]) == {entry.exercise}, entry.reason
+
+
+def lost_in(report: Report) -> set[str]:
+    return {e.id for e in report.exercises if e.points < e.maximum}
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_no_exercise_of_the_solution_uses_another(session: str) -> None:
+    """So a mistake in one, put into the solution, cannot cost points in another."""
+    for module in SESSIONS[session].modules:
+        text = bank.solution(SESSIONS[session])[module.file]
+        pieces = bank.pieces(text, module.file)
+        for exercise, definitions in pieces.items():
+            others = {name for other, each in pieces.items() if other != exercise for name in each}
+            used = {
+                node.id
+                for definition in definitions.values()
+                for node in ast.walk(definition)
+                if isinstance(node, ast.Name)
+            }
+            assert not used & others, f"{module.file}: {exercise} uses {used & others}"
 
 
 @pytest.mark.parametrize("entry", [w for e in WRONG.values() for w in e], ids=lambda e: e.name)

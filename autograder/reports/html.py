@@ -47,7 +47,8 @@ _HEAT_STEPS = 5
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of all pages; whatever is put into them is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -87,7 +88,7 @@ def student_page(
     modules = modules_of(report, audience)
     usage = report.usage
     return (
-        _environment()
+        environment()
         .get_template("student.html.j2")
         .render(
             ta=audience == "ta",
@@ -183,7 +184,7 @@ def class_page(reports: Sequence[Report], course_title: str, session_title: str)
     columns = exercises_of(ordered)
     rows = [_row(report, [each.id for each in columns]) for report in ordered]
     return (
-        _environment()
+        environment()
         .get_template("class.html.j2")
         .render(
             course=clean_line(course_title, NAME_LIMIT),

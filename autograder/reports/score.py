@@ -111,32 +111,33 @@ def terminal(score: Score, layers: bool = True) -> Group:
         table.add_row(*map(Text, row))
     if not layers or score.measurement is None:
         return Group(head, table)
-    each = Table(title="Operator by operator, for one image", title_justify="left")
+    each = Table(title="Products, for one image (the .md file has every operator)")
+    each.title_justify = "left"
     for place, name in enumerate(LAYER_HEADS):
         each.add_column(name, justify="left" if place in (1, 2) else "right", no_wrap=True)
-    for cells in layer_rows(score.measurement.layers):
+    for cells in layer_rows([layer for layer in score.measurement.layers if layer.products]):
         each.add_row(*cells)
     return Group(head, "", table, "", each)
 
 
 def markdown(score: Score) -> str:
     """The same for a pull request's comment or a job summary."""
-    team = _inert(clean_line(score.team, NAME))
-    lines = [f"### {team} on {score.dataset}", "", _inert(verdict(score)), ""]
+    team = inert(clean_line(score.team, NAME))
+    lines = [f"### {team} on {score.dataset}", "", inert(verdict(score)), ""]
     lines += ["| | | |", "|---|---:|---|"]
-    lines += [f"| {' | '.join(map(_inert, row))} |" for row in figures(score)]
+    lines += [f"| {' | '.join(map(inert, row))} |" for row in figures(score)]
     if score.measurement is not None:
         lines += ["", "<details><summary>Operator by operator, for one image</summary>", ""]
         lines += [f"| {' | '.join(LAYER_HEADS)} |", "|---:|---|---|---:|---:|---:|---:|---:|"]
         lines += [f"| {' | '.join(each)} |" for each in layer_rows(score.measurement.layers)]
         lines += ["", "</details>"]
-    lines += ["", f"Isolation: {score.isolation or 'none'}. Kit {_inert(score.kit_version)}."]
+    lines += ["", f"Isolation: {score.isolation or 'none'}. Kit {inert(score.kit_version)}."]
     return "\n".join(lines) + "\n"
 
 
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|#@!~&$"})
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Text in which no character means anything to Markdown or HTML, nor names anybody."""
     return text.translate(_SPECIAL).replace("\\<", "&lt;").replace("\\>", "&gt;")

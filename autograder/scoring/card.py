@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autograder.errors import SubmissionError
+from autograder.text_safety import clean_line
 
 MAX_CARD_BYTES = 20_000
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -53,5 +54,5 @@ def parse_card(text: bytes, name: str = "card.yaml") -> Card:
         return Card.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])[:60]
-        raise SubmissionError(f"{name}: {key}: {first['msg']}") from None
+        key = clean_line(".".join(str(part) for part in first["loc"]), 60)
+        raise SubmissionError(f"{name}: {key}: {clean_line(first['msg'], 200)}") from None

@@ -96,7 +96,7 @@ def read(content: bytes, input_shape: Shape, classes: int) -> Network:
     if result not in data:
         raise Refusal("the output does not depend on the image")
     shapes, types = _infer(model, 1)
-    _check_batch(model, result, data, shapes)
+    _check_batch(model, result, data, shapes, classes)
     for name, shape in shapes.items():
         if math.prod(shape) > rules.MAX_ELEMENTS:
             raise Refusal(f"tensor {name!r} has more than {rules.MAX_ELEMENTS:,} elements")
@@ -211,7 +211,9 @@ def _node(place: int, node: NodeProto) -> Node:
         raise Refusal(f"{label}: this operator is not allowed")
     attributes: dict[str, object] = {}
     for attribute in node.attribute:
-        if attribute.type in _FORBIDDEN_ATTRIBUTES or attribute.ref_attr_name:
+        is_tensor = attribute.type == AttributeProto.TENSOR and node.op_type == "Constant"
+        is_plain = attribute.type in _PLAIN_ATTRIBUTES or is_tensor
+        if not is_plain or attribute.ref_attr_name:
             raise Refusal(f"{label}: attribute {attribute.name[:60]!r} is not allowed")
         if attribute.name in attributes:
             raise Refusal(f"{label}: attribute {attribute.name[:60]!r} appears twice")
@@ -222,15 +224,13 @@ def _node(place: int, node: NodeProto) -> Node:
     return Node(place, node.op_type, tuple(node.input), tuple(node.output), attributes)
 
 
-_FORBIDDEN_ATTRIBUTES = frozenset(
+_PLAIN_ATTRIBUTES = frozenset(
     {
-        AttributeProto.GRAPH,
-        AttributeProto.GRAPHS,
-        AttributeProto.SPARSE_TENSOR,
-        AttributeProto.SPARSE_TENSORS,
-        AttributeProto.TENSORS,
-        AttributeProto.TYPE_PROTO,
-        AttributeProto.TYPE_PROTOS,
+        AttributeProto.FLOAT,
+        AttributeProto.INT,
+        AttributeProto.STRING,
+        AttributeProto.FLOATS,
+        AttributeProto.INTS,
     }
 )
 
@@ -342,13 +342,12 @@ def _infer(model: ModelProto, batch: int) -> tuple[dict[str, Shape], dict[str, i
 
 
 def _check_batch(
-    model: ModelProto, result: str, data: frozenset[str], one: Mapping[str, Shape]
+    model: ModelProto, result: str, data: frozenset[str], one: Mapping[str, Shape], classes: int
 ) -> None:
     """Every tensor that depends on the images grows with their number, so none mixes them."""
     three, _ = _infer(model, 3)
     for name in data:
         if math.prod(three[name]) != 3 * math.prod(one[name]):
             raise Refusal(f"tensor {name[:60]!r} does not have one part for each image")
-    classes = one[result]
-    if len(classes) != 2 or three[result] != (3, classes[1]):
-        raise Refusal("the output must have one row for each image")
+    if one[result] != (1, classes) or three[result] != (3, classes):
+        raise Refusal(f"the output must be float32 (N, {classes}), one row for each image")

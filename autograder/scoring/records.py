@@ -27,8 +27,7 @@ class Products:
 
     `sums` results of `length` products each; `nonzero` is the number of products whose weight is
     not zero (of `sums * length`), `empty` the number of sums without any. `weight_bits` and
-    `activation_bits` are the widths of the two factors, `sign_only` that the weight is +-1 times
-    a scale.
+    `activation_bits` are the widths of the two factors; of two activations, the smaller first.
     """
 
     sums: int
@@ -49,8 +48,8 @@ class Layer:
     """One operator of the graph: what it stores and what it computes for one image.
 
     `place` is its position in the file, `shape` that of its first output without the batch,
-    `ops` the other operations. `table` marks an elementwise product with a constant larger than
-    per channel, whose operations are charged as multiply-accumulates.
+    `ops` the other operations. An elementwise product with a constant larger than per channel is
+    among `products`.
     """
 
     place: int

@@ -38,6 +38,23 @@ BITS: dict[int, int] = {
 }
 """Bits of one stored element."""
 
+INTEGERS = frozenset(
+    {
+        T.UINT2,
+        T.INT2,
+        T.UINT4,
+        T.INT4,
+        T.INT8,
+        T.UINT8,
+        T.INT16,
+        T.UINT16,
+        T.INT32,
+        T.UINT32,
+        T.INT64,
+        T.UINT64,
+    }
+)
+
 PRODUCTS = frozenset(
     {
         "Conv",
@@ -49,6 +66,7 @@ PRODUCTS = frozenset(
         "ConvInteger",
         "QLinearMatMul",
         "MatMulInteger",
+        "Attention",
     }
 )
 """Operators that multiply and accumulate."""
@@ -82,6 +100,11 @@ _SIMPLE = (
     "Abs",
     "Min",
     "Max",
+    "Equal",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
     "Relu",
     "LeakyRelu",
     "PRelu",
@@ -99,38 +122,26 @@ _SIMPLE = (
 )
 
 OPS_PER_OUTPUT: dict[str, int] = {
-    **dict.fromkeys(
-        [
-            "Add",
-            "Sub",
-            "Mul",
-            "Div",
-            "Neg",
-            "Abs",
-            "Min",
-            "Max",
-            "Relu",
-            "LeakyRelu",
-            "PRelu",
-            "Clip",
-            "Sqrt",
-            "Reciprocal",
-            "Floor",
-            "Ceil",
-            "Round",
-            "Sign",
-            "HardSigmoid",
-            "QuantizeLinear",
-            "DequantizeLinear",
-            "Gather",
-        ],
-        1,
-    ),
+    **dict.fromkeys(_SIMPLE, 1),
     **dict.fromkeys(["HardSwish", "BatchNormalization"], 2),
     **dict.fromkeys(["Exp", "Log", "Tanh", "Erf", "Sigmoid", "Elu", "Softplus", "Gelu", "Pow"], 4),
     **dict.fromkeys(["Softmax", "LogSoftmax", "LayerNormalization"], 5),
 }
 """Operations for each element of the (first) output."""
+
+OPS_PER_SCORE = 8
+"""Of attention, for each query and key: scale, mask and softmax, or its cap."""
+
+FACTORS: dict[str, tuple[int, ...]] = {
+    "Mul": (0, 1),
+    "Div": (0, 1),
+    "Pow": (0, 1),
+    "PRelu": (1,),
+    "LayerNormalization": (1,),
+    "QuantizeLinear": (1,),
+    "DequantizeLinear": (1,),
+}
+"""Inputs of elementwise products that may be constants: tables if larger than per channel."""
 
 WINDOWS = frozenset(["MaxPool", "AveragePool"])
 """One operation for each element of each window."""

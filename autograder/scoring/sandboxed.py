@@ -27,10 +27,12 @@ from autograder.engine.workers import SpawnedWorkers, Worker
 from autograder.records import Isolation
 from autograder.scoring.records import Layer, Measurement
 from autograder.scoring.strict import Malformed, record
+from autograder.text_safety import clean_line
 
 MODULE = "entry"
 SOURCE = "from autograder.scoring.inside import measure, predict\n"
 PRELOAD = ("autograder.scoring.inside",)
+MAX_REASON = 300
 
 
 class Refused(Exception):
@@ -115,7 +117,7 @@ def measure(
     try:
         answer = json.loads(text)
         if "refusal" in answer:
-            raise Refused(str(answer["refusal"]))
+            raise Refused(clean_line(str(answer["refusal"]), MAX_REASON) or "no reason")
         layers = tuple(record(Layer, each) for each in answer["layers"])
         opset = int(answer["opset"])
     except (Malformed, ValueError, TypeError, KeyError):
@@ -147,5 +149,5 @@ def _reason(failure: StudentFailure) -> str:
         return "it did not finish within the time limit"
     if isinstance(failure, StudentError):
         line = next((line for line in failure.text.splitlines() if line.strip()), failure.kind)
-        return line[:300]
-    return str(failure).replace("your code", "it")[:300]
+        return clean_line(line, MAX_REASON)
+    return clean_line(str(failure).replace("your code", "it"), MAX_REASON)

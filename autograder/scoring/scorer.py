@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,8 +16,7 @@ from numpy.typing import NDArray
 
 from autograder.course import Dataset, DatasetName, FinalProject
 from autograder.errors import AutograderError, SubmissionError
-from autograder.reports.score import markdown
-from autograder.scoring import sandboxed, strict
+from autograder.scoring import sandboxed
 from autograder.scoring.card import Card
 from autograder.scoring.costs import COSTS
 from autograder.scoring.perturb import perturb
@@ -27,7 +24,6 @@ from autograder.scoring.records import Answers, Claim, Measurement, Score
 from autograder.scoring.sandboxed import Caps, Refused, Sandbox
 from shared import data
 
-SCHEMA_VERSION = 1
 BATCHES = (1, 7, 250)
 MAX_DIFFERENT = 0.005  # share of images whose answer may change with the batch: rounding
 MEMORISED_GAP = 0.05  # beyond the reference network's own drop
@@ -171,33 +167,3 @@ def _answers(
             "it has memorised them"
         )
     return answers
-
-
-# ---- records -----------------------------------------------------------------------------------
-
-
-def to_json(score: Score) -> str:
-    """The record of a score, one JSON object; see docs/scoring.md."""
-    return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(score)}, indent=1) + "\n"
-
-
-def keep(score: Score, folder: Path) -> Path:
-    """Write TEAM.json and TEAM.md into a folder, each whole or not at all; returns the record."""
-    folder.mkdir(parents=True, exist_ok=True)
-    record = folder / f"{score.team}.json"
-    for path, text in ((record.with_suffix(".md"), markdown(score)), (record, to_json(score))):
-        half = path.with_name(f".{path.name}.part")
-        half.write_text(text, encoding="utf-8")
-        half.replace(path)
-    return record
-
-
-def from_json(text: str) -> Score:
-    """Read a record back; strict.Malformed if anything is missing, unknown or of another type."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise strict.Malformed("not JSON") from None
-    if not isinstance(value, dict) or value.pop("schema_version", None) != SCHEMA_VERSION:
-        raise strict.Malformed(f"not a score record of version {SCHEMA_VERSION}")
-    return strict.record(Score, value)

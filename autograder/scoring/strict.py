@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 R = TypeVar("R")
+MAX_DIGITS = 18
 
 
 class Malformed(ValueError):
@@ -44,16 +45,23 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return {_key(inner[0], k, where): _value(inner[1], v, where) for k, v in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return record(hint, value, where)
-    if hint is float and type(value) in (int, float) and math.isfinite(value):
+    if hint is float and type(value) in (int, float) and _is_finite(value):
         return float(value)
     if hint in (int, str, bool) and type(value) is hint and not (hint is int and value < 0):
         return value
     raise Malformed(f"{where.lstrip('.')}: a value of another type")
 
 
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
+
+
 def _key(hint: Any, key: str, where: str) -> Any:
     if hint is int:
-        if not key.isdecimal():
+        if not key.isdecimal() or len(key) > MAX_DIGITS:
             raise Malformed(f"{where.lstrip('.')}: a key that is not a number")
         return int(key)
     return key

@@ -334,8 +334,8 @@ def gradual_prune(
         With a sparsity of s, `round(s * n)` of n weights are False, of a layer or of all.
 
     Raises:
-        ValueError: if `steps` is below 1, `schedule` returns something outside 0..1 or the loader
-            has no batches.
+        ValueError: if `steps` is below 1, `schedule` returns something outside 0..1, the loader
+            has no batches or the model no prunable weight.
 
     `_train` has the loop. This exercise is graded on its own: if it calls your `magnitude_mask`,
     a mistake there shows up twice.
@@ -344,17 +344,22 @@ def gradual_prune(
     _check_int(steps, "steps", 1)
     pruned = copy.deepcopy(model).train()
     weights = _prunable(pruned)
+    if not weights:
+        raise ValueError(f"model must have a linear or convolution layer: {model}")
     masks = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
 
     def prune(step: int) -> None:
         sparsity = schedule(step)
         _check_share(sparsity, f"schedule({step})")
-        for name, weight in weights.items():
-            # The step has moved pruned weights as well; -1 ranks them below all magnitudes.
-            scores = weight.abs().where(masks[name], -1.0).flatten()
-            keep = torch.ones_like(scores, dtype=torch.bool)
-            keep[scores.argsort(stable=True)[: round(sparsity * len(scores))]] = False
-            masks[name] = keep.view_as(weight)
+        # All layers compete, which spares the small ones. The step has moved pruned weights as
+        # well; -1 ranks them below all magnitudes.
+        scores = [w.abs().where(masks[name], -1.0).flatten() for name, w in weights.items()]
+        order = torch.cat(scores).argsort(stable=True)
+        keep = torch.ones_like(order, dtype=torch.bool)
+        keep[order[: round(sparsity * len(order))]] = False
+        parts = torch.split(keep, [w.numel() for w in weights.values()])
+        for (name, weight), part in zip(weights.items(), parts):
+            masks[name] = part.view_as(weight)
             weight.masked_fill_(~masks[name], 0.0)
 
     optimizer = torch.optim.SGD(pruned.parameters(), lr, momentum, weight_decay=weight_decay)

@@ -31,8 +31,8 @@ from shared.training import Recipe, train
 
 INTERVAL = 50
 """Steps between two prunings while the density falls."""
-SMOOTHING = 0.1
-"""Label smoothing of all training, that of the dense network included."""
+TUNING_LR = 1e-4
+"""Learning rate of the codebooks."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,11 @@ class Round:
 
 @dataclass(frozen=True)
 class Plan:
-    """A network, how it is trained at first, and its rounds of compression."""
+    """A network, its dense training, which all rounds repeat, and its rounds of compression."""
 
     network: type[nn.Module]
-    epochs: int
     batch_size: int
-    lr: float
+    recipe: Recipe
     rounds: tuple[Round, ...]
 
 
@@ -71,38 +70,40 @@ class Result:
         return self.stages["dense"] / self.stages[stage]
 
 
-def _layers(values: str) -> dict[str, float]:
-    """'fc1 0.08, fc2 0.09' as a mapping of layer to number."""
-    return {name: float(value) for name, value in map(str.split, values.split(","))}
-
-
-_FC = ("fc1", "fc2", "fc3")
 PLANS = {
     "lenet300": Plan(
         LeNet300,
-        12,
         128,
-        2e-3,
+        Recipe(12, lr=0.1, weight_decay=5e-4),
         (
-            Round("paper", _layers("fc1 0.08, fc2 0.09, fc3 0.26"), 16, dict.fromkeys(_FC, 5)),
-            Round("further", _layers("fc1 0.025, fc2 0.05, fc3 0.2"), 20, dict.fromkeys(_FC, 4)),
+            Round(
+                "paper",
+                {"fc1": 0.08, "fc2": 0.09, "fc3": 0.26},
+                12,
+                {"fc1": 5, "fc2": 5, "fc3": 5},
+            ),
+            Round(
+                "further",
+                {"fc1": 0.04, "fc2": 0.07, "fc3": 0.25},
+                14,
+                {"fc1": 4, "fc2": 4, "fc3": 4},
+            ),
         ),
     ),
     "lenet5": Plan(
         LeNet5,
-        4,
         256,
-        3e-3,
+        Recipe(4, lr=3e-3, optimizer="adamw", weight_decay=0.01, label_smoothing=0.1),
         (
             Round(
                 "paper",
-                _layers("conv1 0.66, conv2 0.12, fc1 0.08, fc2 0.19"),
+                {"conv1": 0.66, "conv2": 0.12, "fc1": 0.08, "fc2": 0.19},
                 3,
-                {"conv1": 8, "conv2": 8, "fc1": 5, "fc2": 5},
+                {"conv1": 5, "conv2": 5, "fc1": 4, "fc2": 4},
             ),
             Round(
                 "further",
-                _layers("conv1 0.3, conv2 0.06, fc1 0.01, fc2 0.1"),
+                {"conv1": 0.4, "conv2": 0.07, "fc1": 0.015, "fc2": 0.12},
                 5,
                 {"conv1": 4, "conv2": 4, "fc1": 4, "fc2": 4},
             ),
@@ -158,16 +159,16 @@ def _largest(weight: Tensor, density: float) -> Tensor:
 
 
 def share(
-    model: nn.Module, bits: Mapping[str, int], batches: TensorBatches, epochs: int, lr: float
+    model: nn.Module, bits: Mapping[str, int], batches: TensorBatches, label_smoothing: float
 ) -> None:
-    """Cluster each layer's nonzero weights, then train codebooks and biases; labels stay."""
+    """Cluster each layer's nonzero weights, then train codebooks and biases for an epoch."""
     weights = {name: model.get_submodule(name).weight for name in bits}
     biases = [each for each in model.parameters() if each.dim() < 2]
     labels, codebooks = {}, {}
     for name, weight in weights.items():
         codebooks[name], labels[name] = cluster_nonzero(weight.detach(), weight != 0, bits[name])
-    optimizer = torch.optim.Adam([*codebooks.values(), *biases], lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))
+    optimizer = torch.optim.Adam([*codebooks.values(), *biases], TUNING_LR)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(batches))
 
     def decode() -> None:
         with torch.no_grad():
@@ -176,17 +177,17 @@ def share(
 
     decode()
     model.train()
-    for _ in range(epochs):
-        for images, targets in batches:
-            model.zero_grad()
-            F.cross_entropy(model(images), targets, label_smoothing=SMOOTHING).backward()
-            for name, weight in weights.items():
-                codebook = codebooks[name]
-                codebook.grad = centroid_gradient(weight.grad, labels[name], len(codebook))
-                codebook.grad[0] = 0.0  # the centroid of pruned weights is 0 and stays there
-            optimizer.step()
-            schedule.step()
-            decode()
+    for images, targets in batches:
+        model.zero_grad()
+        loss = F.cross_entropy(model(images), targets, label_smoothing=label_smoothing)
+        loss.backward()
+        for name, weight in weights.items():
+            codebook = codebooks[name]
+            codebook.grad = centroid_gradient(weight.grad, labels[name], len(codebook))
+            codebook.grad[0] = 0.0  # the centroid of pruned weights is 0 and stays there
+        optimizer.step()
+        schedule.step()
+        decode()
 
 
 # ---- the experiment ----------------------------------------------------------------------------
@@ -197,14 +198,16 @@ def reproduce(plan: Plan, data: Dataset, seed: int = 0) -> Iterator[Result]:
     torch.manual_seed(seed)
     model = plan.network()
     batches = TensorBatches(data, data.train, plan.batch_size, seed=seed)
-    recipe = Recipe(plan.epochs, plan.lr, "adamw", weight_decay=0.01, label_smoothing=SMOOTHING)
-    train(model, batches, None, recipe)
+    train(model, batches, None, plan.recipe)
     yield _result("dense", model, model.state_dict(), data, {"dense": _dense_bytes(model)})
     for each in plan.rounds:
+        recipe = replace(
+            plan.recipe, epochs=each.epochs, weight_decay=plan.recipe.weight_decay / 2
+        )  # fewer weights need less of it
         pruner = Pruner(model, each.densities, each.epochs * len(batches))
-        train(model, batches, None, replace(recipe, epochs=each.epochs), after_step=pruner)
+        train(model, batches, None, recipe, after_step=pruner)
         shared = copy.deepcopy(model)
-        share(shared, each.bits, batches, epochs=1, lr=1e-4)
+        share(shared, each.bits, batches, recipe.label_smoothing)
         # Nothing is left to prune or to cluster for the file: it holds exactly this network.
         bits = max(each.bits.values())
         state = shared.state_dict()

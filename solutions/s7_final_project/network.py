@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from quantised import ConvNorm, Quantiser
+from quantised import ConvNorm, QuantisedLinear, Quantiser
 from torch import Tensor, nn
 
 
@@ -51,16 +51,14 @@ class SmallResNet(nn.Module):
         ):
             for number in range(count):
                 first = number == 0
-                stages.append(
-                    Block(before if first else width, width, 2 if first and stage else 1)
-                )
+                stages.append(Block(before if first else width, width, 2 if first and stage else 1))
         self.blocks = nn.Sequential(*stages)
         self.pooled = Quantiser(signed=False)
-        self.classifier = nn.Linear(widths[-1], classes)
-        self.classifier_quantiser = Quantiser(signed=True)
+        self.classifier = QuantisedLinear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to logits (N, classes)."""
         x = self.stem_output(F.relu(self.stem(x)))
         x = self.pooled(self.blocks(x).mean(dim=(2, 3)))
-        return F.linear(x, self.classifier_quantiser(self.classifier.weight), self.classifier.bias)
+        logits: Tensor = self.classifier(x)
+        return logits

@@ -56,13 +56,18 @@ class Quantiser(nn.Module):
         self.register_buffer("fresh", torch.tensor(0))
 
     def start(self, bits: int) -> None:
-        """Quantise from now on; the step is set from the next tensor that comes in."""
+        """Quantise from now on; the step is set from the next tensor that comes in.
+
+        One bit means +-step and is for weights only (BinaryConnect).
+        """
+        if bits == 1 and not self.signed:
+            raise ValueError("bits: activations need at least 2, got 1")
         self.bits.fill_(bits)
         self.fresh.fill_(1)
 
     def bounds(self) -> tuple[int, int]:
         """Lowest and highest code."""
-        bits = int(self.bits)
+        bits = max(2, int(self.bits))
         high = 2 ** (bits - 1) - 1 if self.signed else 2**bits - 1
         return (-high if self.signed else 0), high
 
@@ -75,7 +80,18 @@ class Quantiser(nn.Module):
         if int(self.fresh):
             self._set_step(x.detach(), high)
         scale = 1.0 / math.sqrt(x.numel() / self.step.numel() * high)  # section 2.2
-        return _LearnedStep.apply(x, self.step.abs() + 1e-8, low, high, scale)
+        if int(self.bits) == 1:
+            return self._signs(x)
+        return _LearnedStep.apply(x, self.positive_step(), low, high, scale)
+
+    def positive_step(self) -> Tensor:
+        """The step as it is used: (channels, 1, 1, 1) or (1,)."""
+        return self.step.abs() + 1e-8
+
+    def _signs(self, x: Tensor) -> Tensor:
+        """+-step, the gradient passed straight through (Courbariaux et al. 2015)."""
+        signs = torch.where(x < 0, -1.0, 1.0)
+        return (signs + x - x.detach()) * self.positive_step()
 
     @torch.no_grad()
     def _set_step(self, x: Tensor, high: int) -> None:
@@ -113,3 +129,16 @@ class ConvNorm(nn.Module):
         conv = self.conv
         y = F.conv2d(x, self.weight(), None, conv.stride, conv.padding, 1, conv.groups)
         return self.norm(y)
+
+
+class QuantisedLinear(nn.Module):
+    """A linear layer whose weight is quantised with one step."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+        self.quantiser = Quantiser(signed=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs) to (N, outputs)."""
+        return F.linear(x, self.quantiser(self.linear.weight), self.linear.bias)

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from export import export_submission
 from network import SmallResNet
 from quantised import ConvNorm, Quantiser
 from torch import Tensor, nn
 
 from shared.data import Dataset, Split, TensorBatches, load_cifar10, load_digits, random_crop
 from shared.data import random_flip as flip
-from shared.evaluation import evaluate
 from shared.training import Recipe, train
 
 
@@ -82,8 +82,8 @@ def convolutions(model: nn.Module) -> Iterator[ConvNorm]:
 
 
 def start_quantising(model: SmallResNet, bits: int, edge_bits: int) -> None:
-    """Quantise everything to `bits`; the stem, the pooled features and the last layer to `edge_bits`."""
-    edges = {model.stem.quantiser, model.pooled, model.classifier_quantiser}
+    """Quantise to `bits`; the first and the last layer, which suffer most, to `edge_bits`."""
+    edges = {model.stem.quantiser, model.pooled, model.classifier.quantiser}
     for module in model.modules():
         if isinstance(module, Quantiser):
             module.start(edge_bits if module in edges else bits)
@@ -166,7 +166,7 @@ def main() -> None:
     history = train(
         model, batches(data.train), validation, recipe, checkpoint=checkpoint, progress=True
     )
-    print("float", history.val_accuracy[-1:])
+    print(f"floating point: {history.val_accuracy[-1]:.4f} on validation images")
     teacher = copy.deepcopy(model).eval()
 
     start_quantising(model, plan.bits, plan.edge_bits)
@@ -185,8 +185,11 @@ def main() -> None:
         checkpoint=options.out / "quantised.pt",
         progress=True,
     )
+    print(f"quantised: {history.val_accuracy[-1]:.4f} on validation images it has seen")
     torch.save(model.state_dict(), options.out / "model.pt")
-    print("quantised: test", evaluate(model, TensorBatches(data, data.test, 500)))
+    shape = (plan.channels, *data.test.images.shape[2:])
+    export_submission(model, options.out / "model.onnx", shape, data.peak)
+    print(f"wrote {options.out / 'model.onnx'}; now: autograder score")
 
 
 if __name__ == "__main__":

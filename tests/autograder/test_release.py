@@ -680,10 +680,24 @@ def test_an_unknown_id_is_refused(course: Course, solutions: Path) -> None:
     assert_refused(course, solutions, f"solutions/s1_intro/{words}")
 
 
-def test_an_id_used_twice_is_refused(course: Course, solutions: Path) -> None:
+def test_an_id_that_took_the_place_of_another_is_refused(course: Course, solutions: Path) -> None:
     edit(solutions / "s1_intro/shapes.py", "SOLUTION s1.grow", "SOLUTION s1.area")
-    words = "shapes.py:27: s1.area has a region already, in line 15"
-    assert_refused(course, solutions, words)
+    assert_refused(course, solutions, "shapes.py:1: no region for s1.grow")
+
+
+def test_a_reference_folder_is_kept_back(course: Course, solutions: Path) -> None:
+    (solutions / "s1_intro" / "reference").mkdir()
+    (solutions / "s1_intro" / "reference" / "model.onnx").write_bytes(b"secret")
+    assert not any("reference" in name for name in build_release(course, solutions))
+
+
+def test_an_exercise_may_have_several_regions(course: Course, solutions: Path) -> None:
+    extra = body("# BEGIN SOLUTION s1.area", "return 'the second half'", END)
+    path = solutions / "s1_intro/shapes.py"
+    path.write_text(f"{path.read_text()}\n\n{extra}")
+    built = build_release(course, solutions)["s1_intro/shapes.py"].decode()
+    assert "the second half" not in built
+    assert built.count('NotImplementedError("s1.area")') == 2
 
 
 def test_an_id_without_a_region_is_refused(course: Course, solutions: Path) -> None:

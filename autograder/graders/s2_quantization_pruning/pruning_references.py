@@ -24,9 +24,9 @@ Masks = dict[str, Tensor]
 
 
 def signed(rng: Draws, *shape: int) -> Tensor:
-    """Float32 weights of both signs whose magnitudes differ, by at least 1/64."""
+    """Float32 weights of both signs whose magnitudes differ, by 1/61, and need all their bits."""
     n = math.prod(shape)
-    magnitudes = (rng.permutation(n) + 1 + rng.integer(0, 8)) / 64
+    magnitudes = (rng.permutation(n) + 1 + rng.integer(0, 8)) / 61
     return (magnitudes * signs(rng, n)).reshape(shape)
 
 
@@ -164,10 +164,17 @@ def convolutional_network(rng: Draws) -> nn.Sequential:
 
 
 def redrawn(network: nn.Sequential, rng: Draws) -> nn.Sequential:
-    """`network`, in place, every parameter of it with distinct magnitudes of both signs."""
+    """`network`, in place: parameters of both signs, no two magnitudes equal in the whole network.
+
+    So there are no ties to break, neither in one layer nor over all of them.
+    """
+    parameters = list(network.parameters())
+    values = torch.split(
+        signed(rng, sum(p.numel() for p in parameters)), [p.numel() for p in parameters]
+    )
     with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(signed(rng, *parameter.shape))
+        for parameter, drawn in zip(parameters, values, strict=True):
+            parameter.copy_(drawn.reshape(parameter.shape))
     return network
 
 

@@ -148,31 +148,39 @@ def linear_steps(layer: Layer) -> Tensor:
 
 
 def conv_steps(
-    layer: Layer, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1
+    layer: Layer,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
 ) -> Tensor:
     """What a convolution should give, in steps of its output, before rounding; float64.
 
     Windows are visited one by one; outside the image the real input is 0.
     """
+    strides, pads, spacings = (
+        each if isinstance(each, tuple) else (each, each) for each in (stride, padding, dilation)
+    )
     real = layer.inputs.to(torch.int64) - layer.input_zero_point
     weight = layer.weight.to(torch.int64)
     (images, channels, *size), (outputs, depth, *kernel) = real.shape, weight.shape
-    padded = torch.zeros(images, channels, *(extent + 2 * padding for extent in size))
-    padded = padded.to(torch.int64)
-    inner = tuple(slice(padding, padding + extent) for extent in size)
-    padded[(slice(None), slice(None), *inner)] = real
+    extents = [extent + 2 * pad for extent, pad in zip(size, pads, strict=True)]
+    padded = torch.zeros(images, channels, *extents, dtype=torch.int64)
+    inner = [slice(pad, pad + extent) for extent, pad in zip(size, pads, strict=True)]
+    padded[:, :, inner[0], inner[1]] = real
     starts = [
-        range(0, extent + 2 * padding - dilation * (k - 1), stride)
-        for extent, k in zip(size, kernel, strict=True)
+        range(0, extents[axis] - spacings[axis] * (kernel[axis] - 1), strides[axis])
+        for axis in (0, 1)
     ]
     sums = torch.zeros(images, outputs, len(starts[0]), len(starts[1]), dtype=torch.int64)
-    for output in range(outputs):
-        first = output // (outputs // groups) * depth
-        for (i, row), (j, column) in itertools.product(*map(enumerate, starts)):
-            rows = [row + dilation * k for k in range(kernel[0])]
-            columns = [column + dilation * k for k in range(kernel[1])]
-            window = padded[:, first : first + depth][:, :, rows][:, :, :, columns]
-            sums[:, output, i, j] = (window * weight[output]).sum(dim=(1, 2, 3))
+    for (i, row), (j, column) in itertools.product(*map(enumerate, starts)):
+        rows = [row + spacings[0] * k for k in range(kernel[0])]
+        columns = [column + spacings[1] * k for k in range(kernel[1])]
+        window = padded[:, :, rows][:, :, :, columns]
+        for output in range(outputs):
+            first = output // (outputs // groups) * depth
+            seen = window[:, first : first + depth]
+            sums[:, output, i, j] = (seen * weight[output]).sum(dim=(1, 2, 3))
     return layer.steps(sums, 1)
 
 

@@ -378,6 +378,16 @@ def test_quantize_float64(student: Any, rng: Draws) -> None:
 
 
 @exercise("s2.quantize")
+@weight(0.5)
+def test_quantize_to_32_bits(student: Any, rng: Draws) -> None:
+    """With 32 bits, too, numbers outside the range get the lowest or highest code."""
+    x = torch.tensor([1e10, -1e10, 1e30, -1e30, 3.0, -2.0])
+    zero_point = nonzero(rng, 1000)
+    hint = "clamp in float64 or int64: float32 cannot hold 2**31 - 1"
+    expect_quantised(student, hint, x, power_of_two(rng) / 8, zero_point, 32)
+
+
+@exercise("s2.quantize")
 @guard
 @weight(0.5)
 def test_quantize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
@@ -441,6 +451,19 @@ def test_dequantize_per_channel(student: Any, rng: Draws) -> None:
 
 
 @exercise("s2.dequantize")
+@weight(0.25)
+def test_dequantize_wide_codes(student: Any, rng: Draws) -> None:
+    """With 32 bits the difference of code and zero point may not fit 32 bits itself."""
+    low, high = code_range(32)
+    scale = some_scale(rng)
+    codes = torch.tensor([low, high, rng.integer(low, high)]).to(torch.int32)
+    for zero_point in (low, high):
+        got = expect_tensor(student.dequantize(codes, QParams(scale, zero_point)), "dequantize")
+        hint = "subtract in float64 or int64: int32 wraps"
+        check(allclose(got, real_of(codes, scale, zero_point)), hint)
+
+
+@exercise("s2.dequantize")
 @guard
 @weight(0.25)
 def test_dequantize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
@@ -453,9 +476,10 @@ def test_dequantize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
 @guard
 @weight(0.25)
 def test_dequantize_refuses_bad_arguments(student: Any, rng: Draws) -> None:
-    """Vectors of another length than the axis raise ValueError."""
+    """Vectors without an axis, or of another length than it, raise ValueError."""
     codes = rng.integers(-128, 127, 3, 4).to(torch.int32)
     vectors = QParams(scales(rng, 4), torch.zeros(4, dtype=torch.int32))
+    expect_value_error(student.dequantize, codes, vectors)
     expect_value_error(student.dequantize, codes, vectors, axis=0)
 
 
@@ -603,6 +627,37 @@ def expect_apart(student: Any, rng: Draws, kind: str, *args: object) -> None:
     expect_ends(student, hint, other, ends_of(second))
 
 
+def expect_zero_inside(student: Any, rng: Draws, kind: str, *args: object) -> None:
+    """Also where everything seen lies on one side of 0, the range contains 0."""
+    x = rng.uniform(60, low=2.0, high=3.0)
+    for sign in (-1, 1):
+        observer = watching(student, kind, [sign * x], *args)
+        low, high = ends_of(sign * x)
+        ends = min(low, 0.0), max(high, 0.0)
+        expect_ends(student, "affine parameters: widen the range until it holds 0", observer, ends)
+
+
+def expect_memory(student: Any, rng: Draws, kind: str, *args: object) -> None:
+    """What was seen is remembered as it was seen."""
+    x = lopsided(rng, 5, 20)
+    live, observer = student.put(x), new_observer(student, kind, *args)
+    student.invoke(observer, "observe", live)
+    check(torch.equal(student.fetch(live), x), "observe changes nothing")
+    student.invoke(live, "mul_", 10.0)
+    hint = "a loader may use its memory again: keep a copy (clone) of what was seen"
+    expect_ends(student, hint, observer, ends_of(x))
+
+
+def expect_argument_error(student: Any, kind: str, argument: float) -> None:
+    """A wrong argument raises ValueError, at the latest when parameters are asked for."""
+
+    def use() -> None:
+        observer = watching(student, kind, [torch.tensor([-1.0, 2.0])] * 2, argument)
+        student.invoke(observer, "qparams", 8)
+
+    expect_value_error(use)
+
+
 def expect_unseen_raises(student: Any, kind: str, *args: object) -> None:
     """Parameters of an observer that has seen nothing raise an error, and one that says so."""
     try:
@@ -646,6 +701,13 @@ def test_min_max_can_be_read_at_any_time(student: Any, rng: Draws) -> None:
 def test_min_max_observers_are_apart(student: Any, rng: Draws) -> None:
     """Two observers do not share what they have seen."""
     expect_apart(student, rng, "MinMaxObserver")
+
+
+@exercise("s2.MinMaxObserver")
+@weight(1)
+def test_min_max_range_contains_zero(student: Any, rng: Draws) -> None:
+    """The range contains 0, also where everything seen lies on one side of it."""
+    expect_zero_inside(student, rng, "MinMaxObserver")
 
 
 @exercise("s2.MinMaxObserver")
@@ -707,6 +769,22 @@ def test_moving_average_default_momentum(student: Any, rng: Draws) -> None:
 def test_moving_average_observers_are_apart(student: Any, rng: Draws) -> None:
     """Two observers do not share what they have seen."""
     expect_apart(student, rng, "MovingAverageObserver", 0.8)
+
+
+@exercise("s2.MovingAverageObserver")
+@weight(0.5)
+def test_moving_average_range_contains_zero(student: Any, rng: Draws) -> None:
+    """The range contains 0, also where everything seen lies on one side of it."""
+    expect_zero_inside(student, rng, "MovingAverageObserver", 0.8)
+
+
+@exercise("s2.MovingAverageObserver")
+@guard
+@weight(0.25)
+def test_moving_average_refuses_wrong_momentum(student: Any, rng: Draws) -> None:
+    """A momentum outside 0..1 raises ValueError."""
+    expect_argument_error(student, "MovingAverageObserver", -rng.number(0.1, 0.5))
+    expect_argument_error(student, "MovingAverageObserver", 1 + rng.number(0.1, 0.5))
 
 
 @exercise("s2.MovingAverageObserver")
@@ -783,6 +861,29 @@ def test_percentile_observers_are_apart(student: Any, rng: Draws) -> None:
 
 
 @exercise("s2.PercentileObserver")
+@weight(0.5)
+def test_percentile_range_contains_zero(student: Any, rng: Draws) -> None:
+    """The range contains 0, also where everything seen lies on one side of it."""
+    expect_zero_inside(student, rng, "PercentileObserver", 100.0)
+
+
+@exercise("s2.PercentileObserver")
+@weight(0.25)
+def test_percentile_observer_keeps_a_copy(student: Any, rng: Draws) -> None:
+    """What happens to a tensor after it was observed does not matter."""
+    expect_memory(student, rng, "PercentileObserver", 100.0)
+
+
+@exercise("s2.PercentileObserver")
+@guard
+@weight(0.25)
+def test_percentile_refuses_wrong_p(student: Any, rng: Draws) -> None:
+    """A p outside 0..100 raises ValueError."""
+    expect_argument_error(student, "PercentileObserver", -rng.number(0.5, 9))
+    expect_argument_error(student, "PercentileObserver", 100 + rng.number(0.5, 9))
+
+
+@exercise("s2.PercentileObserver")
 @guard
 @weight(0.5)
 def test_percentile_before_any_observe(student: Any) -> None:
@@ -801,6 +902,8 @@ def error_shares(
     shares = []
     for bits in all_bits:
         params = expect_params(student.invoke(observer, "qparams", bits), "qparams")
+        lowest, highest = code_range(bits)
+        check(lowest <= params[1] <= highest, "the zero point is a signed code")
         plain = affine(*ends_of(x), bits)
         scale, zero_point = expect_params(plain, "reference")
         shares.append(squared_error(x, params, bits) / squared_error(x, (scale, zero_point), bits))
@@ -811,7 +914,7 @@ def error_shares(
 @weight(2)
 def test_mse_beats_min_max_on_gaussians(student: Any, rng: Draws) -> None:
     """On Gaussian numbers with 2 to 4 bits the squared error is clearly below min-max's."""
-    x = rng.normal(5000, std=rng.number(0.2, 3.0))
+    x = rng.normal(3000, std=rng.number(0.2, 3.0))
     shares = error_shares(student, [x], (2, 3, 4))
     hint = "search for the range of least squared error: clipping the tails pays with few bits"
     check(max(shares) < 0.9, hint)
@@ -822,9 +925,9 @@ def test_mse_beats_min_max_on_gaussians(student: Any, rng: Draws) -> None:
 def test_mse_is_never_above_min_max(student: Any, rng: Draws) -> None:
     """On other numbers the squared error is never above min-max's."""
     hint = "the range from min to max is a candidate too; judge each by the error it causes"
-    uniform, relu = lopsided(rng, 2000), rng.normal(2000).clamp(min=0.0)
-    for x in (uniform, relu, rng.normal(2000, mean=1.0)):
-        shares = error_shares(student, [x], (2, 4, 8))
+    uniform, relu = lopsided(rng, 500), rng.normal(500).clamp(min=0.0)
+    for x in (uniform, relu, rng.normal(500, mean=1.0), 5 + uniform.abs()):
+        shares = error_shares(student, [x], (3, 8))
         check(max(shares) < 1.01, hint)
 
 
@@ -1090,7 +1193,8 @@ def exact_layer(layer: Layer, multiplier: float) -> Layer:
     )
 
 
-NO_GEOMETRY: Mapping[str, int] = {}
+Geometry = Mapping[str, Any]  # stride, padding, dilation: ints or pairs; groups
+NO_GEOMETRY: Geometry = {}
 
 
 def expect_layer(
@@ -1100,7 +1204,7 @@ def expect_layer(
     layer: Layer,
     bits: int | None = None,
     exact: bool = False,
-    geometry: Mapping[str, int] = NO_GEOMETRY,
+    geometry: Geometry = NO_GEOMETRY,
 ) -> None:
     """Check one call of the student's quantized_linear or quantized_conv2d."""
     steps = {"quantized_linear": linear_steps, "quantized_conv2d": conv_steps}[name](
@@ -1291,12 +1395,15 @@ def test_conv_pads_with_the_zero_point(student: Any, rng: Draws) -> None:
 @weight(1.5)
 def test_conv_geometry(student: Any, rng: Draws) -> None:
     """Stride, padding, dilation and groups mean what they mean in torch."""
-    geometries: tuple[dict[str, int], ...] = (
+    geometries: tuple[Geometry, ...] = (
         {"stride": 2, "padding": 1},
         {"stride": 3},
         {"dilation": 2, "padding": 2},
         {"groups": 2},
         {"groups": 3, "stride": 2, "padding": 1},
+        {"stride": (1, 2)},
+        {"padding": (2, 0)},
+        {"dilation": (1, 2)},
     )
     for geometry in geometries:
         groups = geometry.get("groups", 1)
@@ -1478,7 +1585,8 @@ def test_folding_refuses_other_lengths(student: Any, rng: Draws) -> None:
     """Another number of channels in the norm than in the layer raises ValueError."""
     n = rng.integer(3, 6)
     w, bias = rng.normal(n, 3, 2, 2), rng.normal(n)
-    expect_value_error(student.fold_batchnorm, w, bias, *drawn_norm(rng, n + 1), 1e-5)
+    for channels in (n + 1, 1):
+        expect_value_error(student.fold_batchnorm, w, bias, *drawn_norm(rng, channels), 1e-5)
     expect_value_error(student.fold_batchnorm, w, bias[1:], *drawn_norm(rng, n), 1e-5)
 
 
@@ -1716,6 +1824,27 @@ def test_calibration_uses_every_batch(student: Any, rng: Draws) -> None:
         wanted = network(x)
     hint = "go through the whole calibration loader"
     check(bool(((run(student, live, x) - wanted).abs() < 0.1 * abs(slope)).all()), hint)
+
+
+@exercise("s2.quantize_model")
+@weight(0.5)
+def test_calibration_in_eval_mode(student: Any, rng: Draws) -> None:
+    """A network in training mode is calibrated in eval mode: no dropout, fixed statistics."""
+    body, slope = line(rng)
+    norm = nn.BatchNorm1d(1)
+    norm.running_var = torch.tensor([rng.number(3.0, 5.0)])
+    seen, inner = calibration(rng, 12), column(-0.8, -0.3, 0.2, 0.9)
+    for first in (nn.Dropout(0.5), norm):
+        network = nn.Sequential(copy.deepcopy(first), body)
+        live = quantised(student, network.train(), seen, 8)
+        network.eval()
+        with torch.no_grad():
+            wanted, ends = network(inner), network(column(-1.0, 1.0))
+        hint = "run the calibration batches through a copy in eval mode"
+        near = (run(student, live, inner) - wanted).abs() < 0.1 * abs(slope)
+        check(bool(near.all()), hint)
+        far = (run(student, live, column(-9.0, 9.0)) - ends).abs() < 0.3 * abs(slope)
+        check(bool(far.all()), hint)
 
 
 @exercise("s2.quantize_model")
@@ -1976,6 +2105,11 @@ def test_stochastic_uses_the_generator(student: Any, rng: Draws) -> None:
     check(student.rng_fingerprint() == before, hint)
     check(torch.equal(stochastic(student, w, seed), first), hint)
     check(not torch.equal(stochastic(student, w, seed + 1), first), hint)
+    one = generator(student, seed)
+    both = [expect_binary(student.binarize(w, True, one), w) for _ in range(2)]
+    check(not torch.equal(*both), "every call goes on drawing where the last one stopped")
+    student.binarize(w, True)
+    check(student.rng_fingerprint() == before, "without a generator, too, leave global ones alone")
 
 
 @exercise("s2.binarize")

@@ -89,7 +89,7 @@ def test_gaps_around_the_largest_entry(student: Any, rng: Draws) -> None:
     other = student.fresh()
     hint = "a gap that does not fit needs filler entries, which are not kept weights"
     for bits in (1, 2, 3, rng.integer(4, 5)):
-        for multiple in (1, 2, 3):
+        for multiple in (1, 2):
             for shift in (-2, -1, 0, 1, 2):
                 gap = multiple * 2**bits + shift
                 if gap >= 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -179,7 +178,7 @@ def test_smallest_weights_are_pruned(student: Any, rng: Draws) -> None:
 def test_few_levels_close_to_the_weights(student: Any, rng: Draws) -> None:
     """Each weight has at most 2^bits distinct nonzero values, close to those that went in."""
     other = student.fresh()
-    for bits, most in ((1, 0.6), (2, 0.3), (4, 0.05), (6, 0.015)):
+    for bits, most in ((1, 0.6), (2, 0.3), (5, 0.03)):
         state = {"a": rng.normal(20, 30), "b": rng.normal(12, 40, std=0.02)}
         back = expect_state(other, compressed(student, state, 0.0, bits), state)
         for name, original in state.items():
@@ -250,19 +249,17 @@ def test_unusual_weights(student: Any, rng: Draws) -> None:
 @exercise("s3.compress")
 @weight(1)
 def test_nothing_and_everything_pruned(student: Any, rng: Draws) -> None:
-    """A sparsity of 0 and of 1, and 1 bit and 8 bits, work."""
+    """A sparsity of 0 with more centroids than weights, and a sparsity of 1, work."""
     other = student.fresh()
-    for bits in (1, 8):
-        state = random_state(rng)
-        back = expect_state(other, compressed(student, state, 0.0, bits), state)
-        for name, original in state.items():
-            if is_weight(original):
-                hint = "sparsity 0: far from the weights that went in"
-                check(share_lost(back[name], original) <= 0.6, hint)
-                expect_levels(back[name], bits)
-        back = expect_state(other, compressed(student, state, 1.0, bits), state)
-        weights = [back[name] for name, original in state.items() if is_weight(original)]
-        check(all((each == 0).all() for each in weights), "sparsity 1: every weight becomes 0")
+    state = random_state(rng)
+    back = expect_state(other, compressed(student, state, 0.0, 8), state)
+    for name, original in state.items():
+        if is_weight(original):
+            hint = "sparsity 0: far from the weights that went in"
+            check(share_lost(back[name], original) <= 0.25, hint)
+    back = expect_state(other, compressed(student, state, 1.0, 1), state)
+    weights = [back[name] for name, original in state.items() if is_weight(original)]
+    check(all((each == 0).all() for each in weights), "sparsity 1: every weight becomes 0")
 
 
 @exercise("s3.compress")
@@ -347,12 +344,9 @@ def test_huffman_bytes_are_those_of_compress(student: Any, rng: Draws) -> None:
 
 @exercise("s3.stage_report")
 @weight(2)
-def test_every_stage_saves(student: Any, rng: Draws) -> None:
-    """On a sparse network every stage is smaller than the one before."""
+def test_pruning_and_sharing_save(student: Any, rng: Draws) -> None:
+    """On a sparse network pruning saves bytes, and so does sharing what is left."""
     report = expect_stages(student, sparse_state(rng, 0.1), 0.9, 5)
-    sizes = [report[name] for name in STAGES]
-    hint = "dense > pruned > quantised > huffman: each with what it takes to decode it"
-    check(all(a > b > 0 for a, b in itertools.pairwise(sizes)), hint)
     hint = "pruned: only the weights that are kept, and their places"
     check(report["pruned"] < 0.25 * report["dense"], hint)
     hint = "quantised: `bits` bits for each kept weight instead of 32"

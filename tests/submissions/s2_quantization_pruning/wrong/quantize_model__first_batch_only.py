@@ -38,11 +38,14 @@ def quantize_model(model, calibration_loader, bits):
             scale = scale.reshape(-1, *[1] * (weight.dim() - 1))
             self.inner.weight.data = torch.round(weight / scale).clamp(qmin, qmax) * scale
 
+    wrapped = {}
+
     def wrap(module):
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            return Layer(module)
-        for name, child in list(module.named_children()):
-            setattr(module, name, wrap(child))
+            return wrapped.setdefault(module, Layer(module))
+        for name, child in module._modules.items():
+            if child is not None and not isinstance(child, Layer):
+                module._modules[name] = wrap(child)
         return module
 
     class QuantizedModel(nn.Module):

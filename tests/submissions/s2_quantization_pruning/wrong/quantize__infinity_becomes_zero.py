@@ -1,4 +1,4 @@
-"""The zero point is subtracted, not added (source: own)."""
+"""Infinite values count as 0, they do not saturate (source: own)."""
 
 import torch
 
@@ -21,5 +21,5 @@ def quantize(x, qparams, bits, axis=None, signed=True):
         return field.reshape(shape)
 
     scale, zero_point = broadcast(qparams.scale), broadcast(qparams.zero_point)
-    codes = torch.round(x.double() / scale) - zero_point
+    codes = torch.round(x.double().nan_to_num(0.0, 0.0, 0.0) / scale) + zero_point
     return codes.clamp(low, high).to(torch.int32)

@@ -1,8 +1,0 @@
-"""Codes are signed also where unsigned ones are asked for (source: own)."""
-
-
-def quantization_range(bits, signed=True, narrow=False):
-    if not isinstance(bits, int) or not 1 <= bits <= 32:
-        raise ValueError(f"bits must be an integer in 1..32, got {bits!r}")
-    qmin, qmax = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    return (qmin + 1, qmax) if narrow else (qmin, qmax)
