@@ -19,15 +19,17 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from autograder import batch, doctor, release
-from autograder.course import Course, Session, load_course
+from autograder.course import Course, DatasetName, FinalProject, Session, load_course
 from autograder.engine.spec import LEVELS, Level
-from autograder.errors import AutograderError, ExitCode
+from autograder.errors import AutograderError, ExitCode, SubmissionError
 from autograder.intake import collect, read_submission
+from autograder.integrations import pull_request as pull_requests
 from autograder.records import Outcome, Report
 from autograder.reports.leaderboard import leaderboard_markdown, leaderboard_page, leaderboard_table
 from autograder.reports.score import terminal
 from autograder.reports.text import check_table, class_table
 from autograder.scoring import store
+from autograder.scoring.card import parse_card, read_card
 from autograder.scoring.leaderboard import boards
 from autograder.scoring.records import Score
 from autograder.submit import pack
@@ -252,22 +254,14 @@ def score(
 ) -> None:
     """Measure a final project from its file: accuracy, parameters, bits, operations, costs."""
     _, rules = _course(course)
-    project = rules.final_project
-    if project is None:
-        raise AutograderError("course.yaml has no final_project")
+    project = _project(rules)
     from autograder.scoring import scorer  # imports torch, which other commands do without
-    from autograder.scoring.card import read_card
 
-    names = {name: name for name in project.datasets}
-    name = names.get(dataset or next(iter(names)))  # type: ignore[call-overload]
-    if name is None:
-        raise AutograderError(f"--dataset {dataset}: expected one of {', '.join(names)}")
+    name = _dataset(project, dataset)
     content = scorer.read_model(model, project.max_bytes)
     about = read_card(card if card is not None else model.with_name("card.yaml"))
     with err.status("scoring") as status:
-        found = scorer.score(
-            content, about, name, project, seed=seed, progress=lambda step: status.update(step)
-        )
+        found = scorer.score(content, about, name, project, seed=seed, progress=status.update)
     out.print(terminal(found))
     if output is not None:
         written = store.keep(found, output)
@@ -287,8 +281,7 @@ def leaderboard(
 ) -> None:
     """Rank the final projects: a page and a table from score records alone."""
     _, rules = _course(course)
-    if rules.final_project is None:
-        raise AutograderError("course.yaml has no final_project")
+    costs = _project(rules).costs
     if not scores.is_dir():
         raise AutograderError(f"{scores}: there is no such folder")
     entries = []
@@ -299,7 +292,7 @@ def leaderboard(
             err.print(f"[yellow]note:[/yellow] {escape(f'{path.name}: {found}')}", highlight=False)
     if not entries:
         raise AutograderError(f"{scores}: no score records in it")
-    ranked = boards(entries, rules.final_project.costs)
+    ranked = boards(entries, costs)
     target = output if output is not None else scores
     target.mkdir(parents=True, exist_ok=True)
     text = leaderboard_markdown(ranked, rules.title)
@@ -309,6 +302,65 @@ def leaderboard(
     for board in ranked:
         out.print(leaderboard_table(board))
     out.print(f"\nLeaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
+
+
+BaseArgument = Annotated[str, typer.Argument(help="Commit of the default branch, in full.")]
+HeadArgument = Annotated[str, typer.Argument(help="Commit of the pull request, in full.")]
+RepositoryOption = Annotated[Path, typer.Option(help="The git repository that has both commits.")]
+
+
+@app.command(
+    "pull-request",
+    epilog="Example: autograder pull-request BASE HEAD --artefact artefact/ "
+    "--records scores/ --answer answer/. Exit code 1 if it is no valid entry.",
+)
+def pull_request(
+    base: BaseArgument,
+    head: HeadArgument,
+    artefact: Annotated[Path, typer.Option(help="What stage one handed over.")],
+    records: Annotated[Path, typer.Option(help="Where score records are kept.")],
+    answer: Annotated[Path, typer.Option(help="Folder for state, summary and comment.md.")],
+    repository: RepositoryOption = Path(),
+    dataset: Annotated[
+        str | None, typer.Option(help="cifar10 or digits; by default the course's first.")
+    ] = None,
+    course: CourseOption = None,
+) -> None:
+    """Check a final project's pull request: compare the artefact with the commit, and score it."""
+    _, rules = _course(course)
+    project = _project(rules)
+    from autograder.scoring import scorer
+
+    name = _dataset(project, dataset)
+    try:
+        entry, model, text = pull_requests.verify(
+            pull_requests.Repository(repository), base, head, artefact, project.max_bytes
+        )
+        card = parse_card(text, entry.card.path)
+        if card.team != entry.team:
+            raise SubmissionError(f"{entry.card.path}: team is {card.team!r}, not {entry.team!r}")
+        with err.status("scoring") as status:
+            found = scorer.score(model, card, name, project, progress=status.update)
+    except SubmissionError as error:
+        said = pull_requests.refusal(error)
+    else:
+        earlier = [
+            each
+            for _, each in store.load(records)
+            if isinstance(each, Score) and each.team == entry.team and each.valid
+        ]
+        said = pull_requests.answer(found, earlier, project.costs[0])
+        store.keep(found, records)
+    answer.mkdir(parents=True, exist_ok=True)
+    for file, content in (
+        ("state", said.state),
+        ("summary", said.summary),
+        ("comment.md", said.comment),
+    ):
+        (answer / file).write_text(content, encoding="utf-8")
+    out.print(f"{said.state}: {said.summary}", markup=False, highlight=False, soft_wrap=True)
+    if said.state != "success":
+        raise typer.Exit(ExitCode.FOUND)
 
 
 @app.command("doctor", epilog="Example: autograder doctor")
@@ -351,6 +403,20 @@ def _course(path: Path | None) -> tuple[Path, Course]:
                 f"no {COURSE_FILE} here or above; run inside the course or --course"
             )
     return path.resolve().parent, load_course(path)
+
+
+def _project(rules: Course) -> FinalProject:
+    if rules.final_project is None:
+        raise AutograderError("course.yaml has no final_project")
+    return rules.final_project
+
+
+def _dataset(project: FinalProject, name: str | None) -> DatasetName:
+    """The data set of that name; the course's first without one."""
+    for known in project.datasets:
+        if name in (known, None):
+            return known
+    raise AutograderError(f"--dataset {name}: expected one of {', '.join(project.datasets)}")
 
 
 def _public_tests(root: Path, place: Path, session: Session) -> Path:

@@ -7,9 +7,8 @@ the arithmetic counted once where it is stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from onnx import helper, numpy_helper
@@ -50,9 +49,10 @@ class Decoded:
     def width(self) -> int:
         """Bits of one element: of the widest tensor if what stands beside the codes is large.
 
-        More than a quarter of the decoded elements is: it could hold the values itself.
+        More than a quarter of the decoded elements is: it could hold the values itself. A single
+        number cannot.
         """
-        beside = {each.main.name: each.main for each in self.beside}
+        beside = {each.main.name: each.main for each in self.beside if each.main.elements > 1}
         size = self.main.elements if self.values is None else self.values.size
         if 4 * sum(each.elements for each in beside.values()) > size:
             return max(self.main.bits, *(each.bits for each in beside.values()))
@@ -407,11 +407,11 @@ class _Counter:
     # ---- other operations ------------------------------------------------------------------------
 
     def _ops(self, node: Node) -> int:
-        if node.kind in rules.PRODUCTS:
-            return self._epilogue(node)
         if node.kind == "Attention":
             heads, queries, keys, *_ = _attention_sizes(self._net, node)
             return rules.OPS_PER_SCORE * heads * queries * keys
+        if node.kind in rules.PRODUCTS:
+            return self._epilogue(node)
         if node.kind in rules.WINDOWS:
             window = math.prod(_ints(node.attributes["kernel_shape"]) or ())
             return window * self._net.elements(node.outputs[0])

@@ -364,8 +364,8 @@ for name, weight in baseline.named_parameters():
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "s2-q4", "locked": false, "points": 3, "schema_version": 3, "solution": true}
 # ### BEGIN SOLUTION
-# The first convolution is the most sensitive: 20 % are free, 60 % cost about 17 points. It has only 144
-# weights, nine a filter, and everything behind it sees its errors. The second bears 40 %, the
+# The first convolution is the most sensitive: 20 % are free, 60 % cost about 17 points. It has only
+# 144 weights, nine a filter, and everything behind it sees its errors. The second bears 40 %, the
 # third, with 9,216 weights and 288 inputs a filter, 70 %. The classifier bears 70 % as well, and
 # loses least at 90 %: nothing comes behind it that could amplify an error, and most images have a
 # wide margin.
@@ -515,10 +515,10 @@ for nonzeros, group in pairs.items():
 # Large and sparse wins. Of the convolutional networks, positions included, 90.7 % in 4.2 kB stand
 # against 83.6 %, and 96.9 % in 5.3 kB against 96.1 % in 8.8 kB; at 14 kB it is 99.3 to 98.6 %. Of
 # the fully connected ones it is 91.0 % in 2.4 kB against 86.7 % in 2.6 kB, and 93.5 % in 3.7 kB
-# against 93.3 % in 5.8 kB. The advantage shrinks as the sparsity falls: at widths 16 and 32 its sign changes with
-# the seed, and with 360 images (0.5 points of standard error at 99 %, 1.3 at 94 %) and two or three
-# seeds I believe differences of several points, not those of one. Positions matter most at the
-# highest sparsity, where they take almost half of the file.
+# against 93.3 % in 5.8 kB. The advantage shrinks as the sparsity falls: at widths 16 and 32 its
+# sign changes with the seed, and with 360 images (0.5 points of standard error at 99 %, 1.3 at
+# 94 %) and two or three seeds I believe differences of several points, not those of one. Positions
+# matter most at the highest sparsity, where they take almost half of the file.
 #
 # Not shown: training and running the large network. It has the activations of the large one, and
 # with dense kernels all its MACs; only its file is small.
@@ -530,9 +530,9 @@ for nonzeros, group in pairs.items():
 # **Question 6 (3 points).** Write `halve(network)`: a copy of a `DigitsCNN` in which each of the
 # three convolutions has lost the half of its output channels with the smaller L1 norm, physically,
 # with `prune_channels`. The layers are `features[0]`, `[3]` and `[7]`, each with its batch norm
-# behind it; `classifier` follows the last one behind a global pooling. The input is not changed. The
-# cells below check it against a network with zeroed channels; say in a comment what would
-# have to change if there were a residual connection around the second convolution.
+# behind it; `classifier` follows the last one behind a global pooling. The input is not changed.
+# The cells below check it against a network with zeroed channels; say in a comment what would have
+# to change if there were a residual connection around the second convolution.
 
 # %% nbgrader={"grade": true, "grade_id": "s2-q6", "locked": false, "points": 3, "schema_version": 3, "solution": true}
 CONVOLUTIONS = (0, 3, 7)

@@ -178,7 +178,7 @@ def test_smallest_weights_are_pruned(student: Any, rng: Draws) -> None:
 def test_few_levels_close_to_the_weights(student: Any, rng: Draws) -> None:
     """Each weight has at most 2^bits distinct nonzero values, close to those that went in."""
     other = student.fresh()
-    for bits, most in ((1, 0.6), (2, 0.3), (5, 0.03)):
+    for bits, most in ((1, 0.6), (2, 0.45), (5, 0.05)):
         state = {"a": rng.normal(20, 30), "b": rng.normal(12, 40, std=0.02)}
         back = expect_state(other, compressed(student, state, 0.0, bits), state)
         for name, original in state.items():
@@ -357,16 +357,16 @@ def test_pruning_and_sharing_save(student: Any, rng: Draws) -> None:
 @weight(2)
 def test_stages_leave_nothing_out(student: Any, rng: Draws) -> None:
     """Biases, positions, indices and codebooks are part of every stage that needs them."""
-    state = sparse_state(rng, 0.15)
+    state = {**sparse_state(rng, 0.15), "scale": rng.normal(3000)}
     report = expect_stages(student, state, 0.5, 5)
     weights = [tensor for tensor in state.values() if is_weight(tensor)]
     kept = [int((tensor != 0).sum()) for tensor in weights]
-    biases = 3.5 * sum(t.numel() for t in state.values() if not is_weight(t))
+    exact = 4 * sum(t.numel() for t in state.values() if not is_weight(t))
     places = sum(position_bytes(t.numel(), n) for t, n in zip(weights, kept, strict=True))
-    hint = "kept weights take 4 bytes each, and somebody has to know their places"
-    check(report["pruned"] >= 3.5 * sum(kept) + biases + 0.98 * places, hint)
-    hint = "indices of kept weights, and somebody has to know their places"
-    check(report["quantised"] >= 0.8 * sum(kept) * 5 / 8 + biases + 0.98 * places, hint)
+    hint = "kept weights take 4 bytes each, their places some, and biases are there as well"
+    check(report["pruned"] >= 0.96 * (4 * sum(kept) + exact + places), hint)
+    hint = "quantised: indices of kept weights, their places, biases"
+    check(report["quantised"] >= 0.96 * (0.8 * sum(kept) * 5 / 8 + exact + places), hint)
     # Codebooks outweigh everything in many small tensors, each with just 2^bits values.
     levels = torch.linspace(-1.0, 1.0, 16)
     small = {f"{i}.weight": levels[rng.permutation(48) % 16].view(6, 8) for i in range(12)}

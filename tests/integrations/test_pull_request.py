@@ -1,0 +1,259 @@
+"""A pull request from the fork's branch to status, comment, record and leaderboard."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from autograder.cli import app
+from autograder.integrations import pull_request as pulls
+from autograder.scoring import scorer, store
+from autograder.scoring.card import Card
+from autograder.scoring.records import Answers, Score
+from tests.support import ROOT
+
+GITHUB = ROOT / "autograder" / "integrations" / "github"
+
+
+def card(team: str) -> bytes:
+    return f"team: {team}\nmethod: 4 bits\n".encode()
+
+
+class Course:
+    """A course repository with a default branch, and forks' branches beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.git("init", "-q", "-b", "main")
+        (folder / "README.md").write_text("a course\n")
+        self.base = self.commit()
+
+    def git(self, *arguments: str) -> str:
+        identity = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a"}
+        environment = {**os.environ, **identity, "GIT_COMMITTER_EMAIL": "a@b"}
+        command = ["git", "-C", str(self.folder), *arguments]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def commit(self) -> str:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "x", "--allow-empty")
+        return self.git("rev-parse", "HEAD")
+
+    def branch(self, name: str, files: Mapping[str, bytes]) -> str:
+        """A pull request's branch with these files; the default branch is checked out again."""
+        self.git("checkout", "-q", "-b", name, "main")
+        for path, content in files.items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_bytes(content)
+        head = self.commit()
+        self.git("checkout", "-q", "main")
+        return head
+
+    def collect(self, head: str, output: Path) -> Path:
+        """Stage one, by the script that the workflow runs."""
+        script = ["bash", str(GITHUB / "collect.sh"), self.base, head, str(output)]
+        subprocess.run(script, cwd=self.folder, check=True)
+        return output
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Course:
+    return Course(tmp_path / "course")
+
+
+def entry(team: str = "ada", model: bytes = b"a model") -> dict[str, bytes]:
+    return {f"entries/{team}/model.onnx": model, f"entries/{team}/card.yaml": card(team)}
+
+
+def run(course: Course, head: str, place: Path) -> tuple[int, str, str, str]:
+    """Both stages; (exit code, state, summary, comment)."""
+    artefact = course.collect(head, place / f"artefact-{head[:8]}")
+    return score(course, head, artefact, place)
+
+
+def score(course: Course, head: str, artefact: Path, place: Path) -> tuple[int, str, str, str]:
+    answer = place / f"answer-{head[:8]}"
+    arguments = ["pull-request", course.base, head, "--artefact", str(artefact)]
+    arguments += ["--records", str(place / "scores"), "--answer", str(answer)]
+    arguments += ["--repository", str(course.folder), "--dataset", "digits"]
+    result = CliRunner().invoke(app, [*arguments, "--course", str(ROOT / "course.yaml")])
+    said = [(answer / name).read_text() for name in ("state", "summary", "comment.md")]
+    return result.exit_code, said[0], said[1], said[2]
+
+
+@pytest.fixture
+def fake_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scorer that reads the cost off the file: `b"cost 0.5"`."""
+
+    def fake(content: bytes, about: Card, name: str, *_: object, **__: object) -> Score:
+        text = content.decode()
+        refusal = "" if text.startswith("cost ") else "this is not an ONNX file"
+        return Score(
+            about.team,
+            name,
+            f"2027-01-01T00:00:{len(content):02}+00:00",
+            "0",
+            f"{hash(content) & 0xFFFFFFFF:064x}",
+            len(content),
+            refusal=refusal,
+            answers=None if refusal else Answers(360, {1: 350}, 350, 1, 1.0),
+            counted=350,
+            gate=342,
+            costs={} if refusal else {"imt-2025": float(text.split()[1]), "micronet-2019": 1.0},
+        )
+
+    monkeypatch.setattr(scorer, "score", fake)
+
+
+@pytest.mark.usefixtures("fake_scores")
+def test_a_good_entry_then_a_worse_one_then_a_better_one(course: Course, tmp_path: Path) -> None:
+    first = course.branch("one", entry(model=b"cost 0.5"))
+    code, state, summary, comment = run(course, first, tmp_path)
+    assert (code, state) == (0, "success")
+    assert "first entry" in summary
+    assert comment.startswith(pulls.MARKER)
+    worse = course.branch("two", entry(model=b"cost 0.75"))
+    code, state, summary, _ = run(course, worse, tmp_path)
+    assert (code, state) == (0, "success")
+    assert "does not beat" in summary
+    better = course.branch("three", entry(model=b"cost 0.3125"))
+    assert "better than 0.50000" in run(course, better, tmp_path)[2]
+    result = CliRunner().invoke(
+        app, ["leaderboard", str(tmp_path / "scores"), "--course", str(ROOT / "course.yaml")]
+    )
+    assert result.exit_code == 0
+    page = (tmp_path / "scores" / "leaderboard.html").read_text()
+    assert "0.31250" in page
+    assert page.count("0.75000") == 1  # in the history only
+
+
+@pytest.mark.usefixtures("fake_scores")
+def test_a_broken_file_is_refused_by_name(course: Course, tmp_path: Path) -> None:
+    head = course.branch("one", entry(model=b"junk"))
+    code, state, summary, _ = run(course, head, tmp_path)
+    assert (code, state) == (1, "failure")
+    assert "not an ONNX file" in summary
+
+
+@pytest.mark.usefixtures("fake_scores")
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "README.md",
+        "scores/ada-1.json",
+        ".github/workflows/score.yml",
+        "entries/ada/more.txt",
+        "entries/ada/deeper/model.onnx",
+        "entries/model.onnx",
+        "course.yaml",
+    ],
+)
+def test_a_change_elsewhere_is_refused(course: Course, tmp_path: Path, extra: str) -> None:
+    head = course.branch("one", {**entry(model=b"cost 0.5"), extra: b"{}"})
+    code, state, summary, _ = run(course, head, tmp_path)
+    assert (code, state) == (1, "failure")
+    assert extra in summary
+    assert not (tmp_path / "scores").exists()
+
+
+@pytest.mark.usefixtures("fake_scores")
+def test_another_team_s_folder_beside_one_s_own_is_refused(course: Course, tmp_path: Path) -> None:
+    head = course.branch("one", {**entry(model=b"cost 0.5"), **entry("blaise", b"cost 0.4")})
+    code, _, summary, _ = run(course, head, tmp_path)
+    assert code == 1
+    assert "only change one team's folder" in summary
+
+
+@pytest.mark.usefixtures("fake_scores")
+def test_a_card_of_another_team_is_refused(course: Course, tmp_path: Path) -> None:
+    files = {"entries/ada/model.onnx": b"cost 0.5", "entries/ada/card.yaml": card("blaise")}
+    code, _, summary, _ = run(course, course.branch("one", files), tmp_path)
+    assert code == 1
+    assert "team is 'blaise', not 'ada'" in summary
+
+
+@pytest.mark.usefixtures("fake_scores")
+def test_an_artefact_that_is_not_the_commit_is_refused(course: Course, tmp_path: Path) -> None:
+    head = course.branch("one", entry(model=b"cost 0.5"))
+    artefact = course.collect(head, tmp_path / "artefact")
+    (artefact / "model.onnx").write_bytes(b"cost 0.1")
+    code, _, summary, _ = score(course, head, artefact, tmp_path)
+    assert code == 1
+    assert "not the file of the pull request" in summary
+    (artefact / "model.onnx").write_bytes(b"cost 0.5")
+    (artefact / "ada-forged.json").write_text("{}")
+    assert "does not hold exactly" in score(course, head, artefact, tmp_path)[2]
+
+
+@pytest.mark.usefixtures("fake_scores")
+def test_a_link_is_no_entry(course: Course, tmp_path: Path) -> None:
+    course.git("checkout", "-q", "-b", "one", "main")
+    folder = course.folder / "entries" / "ada"
+    folder.mkdir(parents=True)
+    (folder / "card.yaml").write_bytes(card("ada"))
+    (folder / "model.onnx").symlink_to("/etc/passwd")
+    head = course.commit()
+    course.git("checkout", "-q", "main")
+    code, _, summary, comment = run(course, head, tmp_path)
+    assert code == 1
+    assert "not a plain file" in summary
+    assert "root:" not in comment
+
+
+@pytest.mark.usefixtures("fake_scores")
+def test_two_teams_at_once_both_stand(course: Course, tmp_path: Path) -> None:
+    heads = [
+        course.branch(team, entry(team, model=f"cost 0.{place}".encode()))
+        for place, team in enumerate(("ada", "blaise"), start=3)
+    ]
+    for head in heads:
+        assert run(course, head, tmp_path)[0] == 0
+    found = [each for _, each in store.load(tmp_path / "scores") if isinstance(each, Score)]
+    assert sorted(each.team for each in found) == ["ada", "blaise"]
+
+
+def test_a_hostile_text_is_inert_in_the_comment() -> None:
+    said = pulls.refusal(ValueError("<script>@everyone</script>\n::set-output name=x::1"))
+    assert "<script>" not in said.comment
+    assert "@everyone" not in said.comment.replace("\\@", "")
+    assert "\n::" not in said.comment
+    assert len(said.summary) <= pulls.MAX_SUMMARY
+
+
+@pytest.mark.parametrize("text", ["main", "--upload-pack=x", "0" * 39, "HEAD~1"])
+def test_only_full_commit_ids_reach_git(course: Course, text: str) -> None:
+    with pytest.raises(Exception, match="not a full commit id"):
+        pulls.entry_of(pulls.Repository(course.folder), course.base, text, 1000)
+
+
+@pytest.mark.parametrize("name", ["entry.yml", "score.yml"])
+def test_workflows_follow_the_published_schema(name: str) -> None:
+    command = ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", GITHUB / name]
+    binary = Path(sys.executable).with_name("check-jsonschema")
+    done = subprocess.run([binary, *command[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["entry.yml", "score.yml"])
+def test_workflows_pin_actions_and_start_without_rights(name: str) -> None:
+    text = (GITHUB / name).read_text()
+    assert "\npermissions: {}\n" in text
+    used = [line.split("uses:")[1].split()[0] for line in text.splitlines() if "- uses:" in line]
+    assert used
+    assert all(len(each.partition("@")[2]) == 40 for each in used)
+
+
+def test_the_trusted_stage_never_checks_out_the_pull_request() -> None:
+    text = (GITHUB / "score.yml").read_text()
+    assert "workflow_run" in text
+    assert "ref:" not in text
+    assert "persist-credentials: false" in (GITHUB / "entry.yml").read_text()
+    assert "secrets" not in (GITHUB / "entry.yml").read_text().replace("no secrets", "")
