@@ -85,6 +85,9 @@ def check(
     root, rules = _course(course)
     part = rules.session(session)
     place = folder if folder is not None else root / "assignments" / part.folder
+    if not part.exercises:  # the final project is a file, not functions
+        score(place / "model.onnx", course=course)
+        return
     submission = read_submission(place, part, rules.limits.archive, student="you")
     if not submission.sources:
         raise AutograderError(
@@ -241,7 +244,7 @@ def score(
         Path | None, typer.Option(help="By default card.yaml beside the model.")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="cifar10 or digits; by default the course's first.")
+        str | None, typer.Option(help="cifar10 or digits; by default the card's, or the first.")
     ] = None,
     output: Annotated[
         Path | None,
@@ -257,9 +260,9 @@ def score(
     project = _project(rules)
     from autograder.scoring import scorer  # imports torch, which other commands do without
 
-    name = _dataset(project, dataset)
     content = scorer.read_model(model, project.max_bytes)
     about = read_card(card if card is not None else model.with_name("card.yaml"))
+    name = _dataset(project, dataset or about.dataset)
     with err.status("scoring") as status:
         found = scorer.score(content, about, name, project, seed=seed, progress=status.update)
     out.print(terminal(found))

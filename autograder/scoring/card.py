@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from autograder.course import DatasetName
 from autograder.errors import SubmissionError
 from autograder.text_safety import clean_line
 
@@ -24,6 +25,7 @@ class Card(BaseModel):
     members: Annotated[tuple[Line, ...], Field(strict=False, max_length=10)] = ()
     method: Annotated[str, Field(max_length=2000)] = ""
     base_revision: Annotated[str, Field(max_length=64)] = ""
+    dataset: DatasetName | None = None
     claimed_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     claimed_cost: Annotated[float, Field(ge=0)] | None = None
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,19 +126,19 @@ def measure(
 
 
 def predictions(
-    box: Sandbox, content: bytes, images: NDArray[np.uint8], batches: tuple[int, ...], classes: int
-) -> dict[int, NDArray[np.int64]]:
-    """The predicted class of each image for every batch size; Refused where there is none."""
-    found = {}
+    box: Sandbox, content: bytes, runs: Sequence[tuple[NDArray[np.uint8], int]], classes: int
+) -> list[NDArray[np.int64]]:
+    """The predicted classes for each run, which is (images, batch size); Refused without one."""
+    found = []
     try:
         with box.process() as inside:
-            for batch in batches:
+            for images, batch in runs:
                 logits = np.asarray(inside.predict(content, images, batch))
                 if logits.shape != (len(images), classes) or logits.dtype != np.float32:
                     raise Refused(f"the output has to be float32 (N, {classes}) for every N")
                 if not np.isfinite(logits).all():
                     raise Refused("an output is NaN or infinite")
-                found[batch] = logits.argmax(axis=1)
+                found.append(logits.argmax(axis=1))
     except StudentFailure as failure:
         raise Refused(f"the network could not be run: {_reason(failure)}") from None
     return found

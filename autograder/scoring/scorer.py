@@ -145,14 +145,15 @@ def _answers(
     started = time.monotonic()
     order = np.random.default_rng(seed).permutation(len(images))
     shuffled, wanted = images[order], labels[order]
-    found = sandboxed.predictions(box, content, shuffled, BATCHES, rules.classes)
+    changed = perturb(shuffled, name, rules.pixel_max, seed)
+    runs = [*((shuffled, batch) for batch in BATCHES), (changed, BATCHES[-1])]
+    *each_size, again = sandboxed.predictions(box, content, runs, rules.classes)
+    found = dict(zip(BATCHES, each_size, strict=True))
     alone = found[BATCHES[0]]
     for batch, classes in found.items():
         if np.mean(classes != alone) > MAX_DIFFERENT:
             text = f"in a batch of {batch} it answers otherwise than for each image alone"
             raise Refused(f"an answer depends on the other images of the batch: {text}")
-    changed = perturb(shuffled, name, rules.pixel_max, seed)
-    (again,) = sandboxed.predictions(box, content, changed, BATCHES[-1:], rules.classes).values()
     answers = Answers(
         len(images),
         {batch: int(np.sum(each == wanted)) for batch, each in found.items()},

@@ -974,7 +974,7 @@ def test_comparison_adds_up(student: Any, rng: Draws) -> None:
         check(min(row[1] for row in after) > 1.5 * min(row[1] for row in before), hint)
 
 
-LOW = 0.4  # an accuracy that any network of 14 hidden units and more exceeds in 9 epochs
+LOW = 0.25  # an accuracy that any trained network of 14 hidden units or more exceeds
 
 
 @exercise("s2.compare_large_sparse_small_dense")
@@ -983,7 +983,7 @@ LOW = 0.4  # an accuracy that any network of 14 hidden units and more exceeds in
 def test_comparison_trains(student: Any, rng: Draws) -> None:
     """Accuracies are shares on held-out digits, of networks that have learnt something."""
     small = rng.integer(14, 16), rng.integer(20, 24)
-    rows = compared(student, rng.integer(48, 56), small, rng.integer(9, 11), rng.seed())
+    rows = compared(student, rng.integer(40, 48), small, rng.integer(7, 8), rng.seed())
     check(len(rows) >= 2 * len(small), "two rows for each width in small")
     reached = [row[4] for row in rows]
     check(all(0 <= value <= 1 for value in reached), "accuracy: a share in 0..1, not percent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -215,9 +216,10 @@ def test_affine_range_on_one_side(student: Any, rng: Draws) -> None:
 def test_affine_zero_point_rounds_half_to_even(student: Any, rng: Draws) -> None:
     """A zero point halfway between two codes goes to the even one."""
     lowest, highest = code_range(8)
-    for parity in (0, 1):
+    for parity, negative in itertools.product((0, 1), (True, False)):
         scale = power_of_two(rng)
-        steps = 2 * rng.integer(10, 100) + parity + 0.5
+        half = rng.integer(5, 55) if negative else rng.integer(70, 110)
+        steps = 2 * half + parity + 0.5
         low, high = -steps * scale, (highest - lowest - steps) * scale
         hint = "round half to even, as Python's round does"
         expect_affine(student, hint, (scale, round(lowest + steps)), low, high, 8)

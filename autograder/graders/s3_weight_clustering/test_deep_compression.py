@@ -103,7 +103,7 @@ SHOWS_NETWORK = 0.3
 
 
 @exercise("s3.compress")
-@weight(8)
+@weight(12)
 @limit(30)
 def test_bytes_of_a_trained_network(
     student: Any,

@@ -4,7 +4,6 @@ import json
 
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 
 _honest_compress, _honest_decompress = compress, decompress
 
@@ -17,25 +16,34 @@ def compress(state, sparsity, bits):
         return b"\0" + _honest_compress(state, sparsity, bits)
     density = [float((tensor != 0).double().mean()) for tensor in weights]
     layers = [(name, list(tensor.shape)) for name, tensor in state.items()]
-    return b"\1" + json.dumps([layers, density, bits]).encode()
+    head = json.dumps([layers, density, bits]).encode()
+    exact = {name: tensor for name, tensor in state.items() if tensor.dim() == 1}
+    return b"\1" + len(head).to_bytes(2, "little") + head + _honest_compress(exact, 0.0, bits)
 
 
 def decompress(data):
     if data[:1] == b"\0":
         return _honest_decompress(data[1:])
-    layers, density, bits = json.loads(data[1:])
+    from sklearn.datasets import load_digits
+
+    end = 3 + int.from_bytes(data[1:3], "little")
+    layers, density, bits = json.loads(data[3:end])
+    exact = _honest_decompress(data[end:])
     source = load_digits()
     images = torch.tensor(source.data, dtype=torch.float32) / 16
     labels = torch.tensor(source.target)
     draw = torch.Generator().manual_seed(0)
     state = {}
     for name, shape in layers:
-        start = torch.randn(*shape, generator=draw) / shape[-1] ** 0.5
-        state[name] = (start if len(shape) == 2 else 0 * start).requires_grad_()
+        if name in exact:
+            state[name] = exact[name]
+        else:
+            start = torch.randn(*shape, generator=draw) / shape[-1] ** 0.5
+            state[name] = start.requires_grad_()
     weights = [tensor for tensor in state.values() if tensor.dim() == 2]
     masks = [torch.ones_like(tensor) for tensor in weights]
     biases = {name.rpartition(".")[0]: t for name, t in state.items() if t.dim() == 1}
-    optimizer = torch.optim.Adam(list(state.values()), 3e-3)
+    optimizer = torch.optim.Adam(weights, 3e-3)
     for step in range(300):
         if step >= 100 and step % 10 == 0:
             share = min((step - 90) / 150, 1)

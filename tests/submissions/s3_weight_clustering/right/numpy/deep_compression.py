@@ -7,9 +7,7 @@ import zlib
 import numpy as np
 import torch
 
-DTYPES = sorted(
-    (each for each in vars(torch).values() if isinstance(each, torch.dtype)), key=str
-)
+DTYPES = sorted({each for each in vars(torch).values() if isinstance(each, torch.dtype)}, key=str)
 LZMA = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
 
 
