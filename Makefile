@@ -20,7 +20,12 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@rm -rf $(DEMO)
 	@echo "Grading the sample submissions of session 1"
-	@$(BIN)/autograder grade s1 tests/submissions/s1_intro/samples --output $(DEMO)
+	@$(BIN)/autograder grade s1 tests/submissions/s1_intro/samples --output $(DEMO)/s1
+	@echo "Scoring the sample final projects on the embedded digits (one of them is broken)"
+	@for each in tests/submissions/s7_final_project/samples/*/model.onnx; do \
+		$(BIN)/autograder score $$each --output $(DEMO)/scores --brief; test $$? -le 1 || exit 1; \
+	done
+	@$(BIN)/autograder leaderboard $(DEMO)/scores
 
 lint: $(READY)
 	$(BIN)/ruff check .

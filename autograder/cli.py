@@ -253,6 +253,7 @@ def score(
     seed: Annotated[
         int | None, typer.Option(help="Repeat a score: the seed that its record names.")
     ] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="Print the verdict only.")] = False,
     course: CourseOption = None,
 ) -> None:
     """Measure a final project from its file: accuracy, parameters, bits, operations, costs."""
@@ -265,10 +266,10 @@ def score(
     name = _dataset(project, dataset or about.dataset)
     with err.status("scoring") as status:
         found = scorer.score(content, about, name, project, seed=seed, progress=status.update)
-    out.print(terminal(found))
+    out.print(terminal(found, brief))
     if output is not None:
         written = store.keep(found, output)
-        out.print(f"\nRecord: {written}", highlight=False, soft_wrap=True)
+        out.print(f"Record: {written}", highlight=False, soft_wrap=True)
     if not found.valid:
         raise typer.Exit(ExitCode.FOUND)
 

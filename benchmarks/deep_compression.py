@@ -3,7 +3,7 @@
     python -m benchmarks.deep_compression [lenet300] [lenet5] [--seed N] [--json FILE]
 
 Runs `solutions/s3_weight_clustering/reproduce.py`: about three minutes of one processor for
-LeNet-300-100, about eight for LeNet-5. Needs MNIST in the folder that COURSE_DATA names. Ratios
+LeNet-300-100, about ten for LeNet-5. Needs MNIST in the folder that COURSE_DATA names. Ratios
 count everything that the file holds; errors are those of the network that was read back.
 """
 

@@ -98,18 +98,20 @@ def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
 LAYER_HEADS = ("#", "operator", "output", "params", "nonzero", "bits w x a", "MACs", "ops")
 
 
-def terminal(score: Score, layers: bool = True) -> Group:
+def terminal(score: Score, brief: bool = False) -> Group:
     """Tables for the command line; names are cleaned, markup in them is inert."""
     head = Text(f"{clean_line(score.team, NAME)} on {score.dataset}: ")
     style = "green" if score.valid else "bold red" if score.refusal else "yellow"
     head.append(verdict(score), style=style)
+    if brief:
+        return Group(head)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim")
     for row in figures(score):
         table.add_row(*map(Text, row))
-    if not layers or score.measurement is None:
+    if score.measurement is None:
         return Group(head, table)
     each = Table(title="Products, for one image (the .md file has every operator)")
     each.title_justify = "left"

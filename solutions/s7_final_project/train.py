@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from export import export_submission
 from network import SmallResNet
-from quantised import ConvNorm, Quantiser
-from torch import Tensor, nn
+from recipes import PruneInRounds, distillation, start_quantising
+from torch import Tensor
 
 from shared.data import Dataset, Split, TensorBatches, load_cifar10, load_digits, random_crop
 from shared.data import random_flip as flip
@@ -39,7 +39,10 @@ class Plan:
     quantised_epochs: int
     augmentation: Callable[[Tensor, torch.Generator], Tensor] | None
     batch_size: int = 128
+    groups: int = 1
+    mix: Literal["none", "mixup", "cutmix"] = "none"
     bits: int = 4
+    weight_bits: int = 4
     edge_bits: int = 8
     sparsity: float = 0.5
     lr: float = 0.1
@@ -73,76 +76,17 @@ def centred(dataset: Dataset) -> Dataset:
     return replace(dataset, mean=(middle,) * channels, std=(spread,) * channels)
 
 
-# ---- recipes ---------------------------------------------------------------------------------
-
-
-def convolutions(model: nn.Module) -> Iterator[ConvNorm]:
-    """The prunable layers."""
-    return (module for module in model.modules() if isinstance(module, ConvNorm))
-
-
-def start_quantising(model: SmallResNet, bits: int, edge_bits: int) -> None:
-    """Quantise to `bits`; the first and the last layer, which suffer most, to `edge_bits`."""
-    edges = {model.stem.quantiser, model.pooled, model.classifier.quantiser}
-    for module in model.modules():
-        if isinstance(module, Quantiser):
-            module.start(edge_bits if module in edges else bits)
-
-
-@torch.no_grad()
-def prune_globally(model: nn.Module, sparsity: float) -> None:
-    """Mask the smallest share of all weights, each layer relative to its own mean magnitude.
-
-    Relative magnitudes keep a layer with small weights from vanishing (LAMP and its kin).
-    """
-    layers = list(convolutions(model))
-    scores = [layer.conv.weight.abs() / layer.conv.weight.abs().mean() for layer in layers]
-    everything = torch.cat([score.flatten() for score in scores])
-    count = round(sparsity * everything.numel())
-    if count == 0:
-        return
-    threshold = everything.kthvalue(count).values
-    for layer, score in zip(layers, scores, strict=True):
-        layer.mask.copy_(score > threshold)
-
-
-def distillation(
-    teacher: nn.Module, temperature: float = 4.0, alpha: float = 0.3
-) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
-    """alpha * cross-entropy + (1 - alpha) * T^2 * KL(teacher || student): Hinton et al. 2015."""
-
-    def objective(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        logits = model(inputs).float()
-        with torch.no_grad():
-            wanted = F.softmax(teacher(inputs).float() / temperature, dim=1)
-        soft = F.kl_div(F.log_softmax(logits / temperature, 1), wanted, reduction="batchmean")
-        return alpha * F.cross_entropy(logits, targets) + (1 - alpha) * temperature**2 * soft
-
-    return objective
-
-
-class Schedule:
-    """Prunes in rounds: cubic to `sparsity` over the first half of `steps` (Zhu & Gupta 2017)."""
-
-    def __init__(self, model: nn.Module, sparsity: float, steps: int, every: int = 50) -> None:
-        self._model, self._final, self._steps, self._every = model, sparsity, steps, every
-        self._step = 0
-
-    def __call__(self) -> None:
-        """After an optimiser step."""
-        self._step += 1
-        ramp = self._steps // 2
-        if self._step <= ramp and self._step % self._every == 0:
-            left = 1 - self._step / ramp
-            prune_globally(self._model, self._final * (1 - left**3))
-
-
 def main() -> None:
     """Read the arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", choices=PLANS, default="digits")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="train in mixed precision: fast where the processor has it, very slow elsewhere",
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     plan = PLANS[options.dataset]
@@ -154,14 +98,16 @@ def main() -> None:
     )
     validation = TensorBatches(data, data.validation, 500)
     torch.manual_seed(0)
-    model = SmallResNet(plan.blocks, plan.widths, plan.channels).to(
+    model = SmallResNet(plan.blocks, plan.widths, plan.channels, groups=plan.groups).to(
         memory_format=torch.channels_last
     )
     batches = partial(
         TensorBatches, data, batch_size=plan.batch_size, seed=0, augmentation=plan.augmentation
     )
 
-    recipe = Recipe(plan.float_epochs, plan.lr, warmup=2, mixed_precision=True)
+    recipe = Recipe(
+        plan.float_epochs, plan.lr, warmup=2, mix=plan.mix, mixed_precision=options.bfloat16
+    )
     checkpoint = options.out / "float.pt"
     history = train(
         model, batches(data.train), validation, recipe, checkpoint=checkpoint, progress=True
@@ -169,11 +115,15 @@ def main() -> None:
     print(f"floating point: {history.val_accuracy[-1]:.4f} on validation images")
     teacher = copy.deepcopy(model).eval()
 
-    start_quantising(model, plan.bits, plan.edge_bits)
+    start_quantising(model, plan.bits, plan.edge_bits, plan.weight_bits)
     fine = batches(both)
     steps = plan.quantised_epochs * len(fine)
     recipe = Recipe(
-        plan.quantised_epochs, plan.lr / 4, weight_decay=1e-4, warmup=1, mixed_precision=True
+        plan.quantised_epochs,
+        plan.lr / 4,
+        weight_decay=1e-4,
+        warmup=1,
+        mixed_precision=options.bfloat16,
     )
     history = train(
         model,
@@ -181,7 +131,7 @@ def main() -> None:
         validation,
         recipe,
         objective=distillation(teacher),
-        after_step=Schedule(model, plan.sparsity, steps),
+        after_step=PruneInRounds(model, plan.sparsity, steps),
         checkpoint=options.out / "quantised.pt",
         progress=True,
     )

@@ -7,6 +7,7 @@ computes into one number an image and repeats it for each class. Neither stores 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from autograder.scoring import counting, graph
 from autograder.scoring.records import Layer, Measurement
 
+ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (1, 8, 8)
 CLASSES = 10
 Constant = NDArray[Any] | TensorProto

@@ -162,11 +162,14 @@ class Encoder:
         if value.numel() * value.element_size() > self._budget:
             raise Unsendable(f"a tensor of {value.numel()} elements, too large to be sent")
         plain = value.detach().as_subclass(Tensor).cpu().resolve_conj().resolve_neg().contiguous()
+        flat = plain.reshape(-1)
+        if flat.stride() != (1,):  # of at most one element, which counts as contiguous all the same
+            flat = flat.clone(memory_format=torch.contiguous_format)
         node: dict[str, Any] = {
             "$": "tensor",
             "dtype": DTYPE_NAMES[plain.dtype],
             "shape": list(plain.shape),
-            "b": self.buffer(_raw(plain.reshape(-1).view(torch.uint8).numpy())),
+            "b": self.buffer(_raw(flat.view(torch.uint8).numpy())),
         }
         if value.requires_grad and not value.grad_fn:
             node["grad"] = True

@@ -1,8 +1,7 @@
-"""Deep Compression with an adaptive binary arithmetic coder in place of Huffman's code.
+"""Deep Compression with asymmetric numeral systems in place of Huffman's code.
 
-Each decision of one bit has its own probability, which follows what was seen so far, so that no
-tables are written. The coder is of the carry-free kind: an interval of 32 bits whose equal leading
-bytes are written out.
+A range coder (rANS; J. Duda, 2013) spends on each symbol hardly more than its entropy. Several
+states take turns, so that NumPy can advance them together.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TOP = 0xFF000000
-ALL = 0xFFFFFFFF
-HALF = 1 << 15
-SLOWEST = 7
+LANES = 16
+PRECISION = 14
+TOTAL = 1 << PRECISION
+LOWEST = 1 << 16
 BINS = 512
+EXACT = 32
 
 
 def require_arguments(sparsity: float, bits: int) -> None:
@@ -29,97 +29,106 @@ def require_arguments(sparsity: float, bits: int) -> None:
         raise ValueError(f"bits is no integer in 1..32: {bits!r}")
 
 
-# ---- arithmetic coding -------------------------------------------------------------------------
+# ---- entropy coding ----------------------------------------------------------------------------
 
 
-class Model:
-    """Probability of a 0, in 1/65536, of every decision by its context; adapts more slowly on."""
-
-    def __init__(self) -> None:
-        self.zero: dict[int, int] = {}
-        self.seen: dict[int, int] = {}
-
-    def chance(self, context: int) -> int:
-        return self.zero.get(context, HALF)
-
-    def learn(self, context: int, bit: int) -> None:
-        old = self.zero.get(context, HALF)
-        rate = self.seen.get(context, 1)
-        if rate < (1 << SLOWEST):
-            self.seen[context] = rate + 1
-        target = 64 if bit else 65472
-        self.zero[context] = old + int((target - old) / (rate + 0.5))
+def frequencies(symbols: np.ndarray) -> np.ndarray:
+    """How often each symbol occurs, scaled to the sum TOTAL, at least 1 where it occurs at all."""
+    counts = np.bincount(symbols, minlength=1)
+    scaled = np.where(counts > 0, np.maximum(counts * TOTAL // max(len(symbols), 1), 1), 0)
+    while scaled.sum() > TOTAL:
+        scaled[scaled.argmax()] -= min(scaled.sum() - TOTAL, scaled.max() // 2)
+    scaled[scaled.argmax()] += TOTAL - scaled.sum()
+    return scaled
 
 
-class Encoder:
-    def __init__(self) -> None:
-        self.low, self.high, self.out = 0, ALL, bytearray()
-        self.model = Model()
-
-    def code(self, context: int, bit: int) -> int:
-        middle = self.low + ((self.high - self.low) * self.model.chance(context) >> 16)
-        self.model.learn(context, bit)
-        if bit:
-            self.low = middle + 1
-        else:
-            self.high = middle
-        while not (self.low ^ self.high) & TOP:
-            self.out.append(self.high >> 24)
-            self.low = self.low << 8 & ALL
-            self.high = (self.high << 8 & ALL) | 255
-        return bit
-
-    def finish(self) -> bytes:
-        return bytes(self.out) + (self.low + 1 & ALL).to_bytes(4, "big")
+def table_of(streams: list[np.ndarray]) -> np.ndarray:
+    """For each position in the concatenated streams, which stream it is in."""
+    return np.repeat(np.arange(len(streams)), [len(stream) for stream in streams])
 
 
-class Decoder:
-    def __init__(self, data: bytes) -> None:
-        self.low, self.high, self.data, self.at = 0, ALL, data, 4
-        self.value = int.from_bytes(data[:4], "big")
-        self.model = Model()
-
-    def code(self, context: int, bit: int = 0) -> int:
-        middle = self.low + ((self.high - self.low) * self.model.chance(context) >> 16)
-        bit = int(self.value > middle)
-        self.model.learn(context, bit)
-        if bit:
-            self.low = middle + 1
-        else:
-            self.high = middle
-        while not (self.low ^ self.high) & TOP:
-            self.low = self.low << 8 & ALL
-            self.high = (self.high << 8 & ALL) | 255
-            byte = self.data[self.at] if self.at < len(self.data) else 0
-            self.value = (self.value << 8 & ALL) | byte
-            self.at += 1
-        return bit
+def padded(tables: list[np.ndarray]) -> np.ndarray:
+    """Frequencies as one array, a row for each table."""
+    rows = np.zeros((len(tables), max(map(len, tables), default=1)), dtype=np.uint64)
+    for row, table in zip(rows, tables, strict=True):
+        row[: len(table)] = table
+    return rows
 
 
-Coder = Encoder | Decoder
+def entropy_encode(streams: list[np.ndarray], tables: list[np.ndarray]) -> bytes:
+    frequency = padded(tables)
+    first = np.cumsum(frequency, axis=1, dtype=np.uint64) - frequency
+    symbols = np.concatenate([*streams, np.zeros(0, np.int64)])
+    owner = table_of(streams)
+    share, start = frequency[owner, symbols], first[owner, symbols]
+    limit = share << np.uint64(32 - PRECISION)
+    states = np.full(LANES, LOWEST, dtype=np.uint64)
+    words = []
+    for at in range((len(symbols) - 1) // LANES * LANES, -1, -LANES):
+        f, c = share[at : at + LANES], start[at : at + LANES]
+        x = states[: len(f)]
+        full = x >= limit[at : at + LANES]
+        words.append(x[full].astype("<u2"))
+        x = np.where(full, x >> np.uint64(16), x)
+        quotient = x // f
+        states[: len(f)] = (quotient << np.uint64(PRECISION)) + (x - quotient * f) + c
+    body = b"".join(piece.tobytes() for piece in reversed(words))
+    return states.astype("<u4").tobytes() + body
 
 
-def code_number(coder: Coder, context: int, width: int, value: int = 0) -> int:
-    """A number of `width` bits, the highest first; beyond eight, bits have no context of theirs."""
-    node = 1
-    for place in range(width - 1, -1, -1):
-        known = node if node < 256 else 256 + place
-        node = 2 * node | coder.code(context | known, value >> place & 1)
-    return node - (1 << width)
+def entropy_decode(data: bytes, sizes: list[int], tables: list[np.ndarray]) -> list[np.ndarray]:
+    frequency = padded(tables)
+    first = np.cumsum(frequency, axis=1, dtype=np.uint64) - frequency
+    symbol_at = [np.repeat(np.arange(len(table)), table) for table in tables]
+    lookup = np.stack(symbol_at) if tables else np.zeros((0, TOTAL), np.int64)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    states = np.frombuffer(data, "<u4", LANES).astype(np.uint64)
+    words = np.frombuffer(data, "<u2", offset=4 * LANES).astype(np.uint64)
+    symbols = np.zeros(len(owner), dtype=np.int64)
+    taken = 0
+    for at in range(0, len(owner), LANES):
+        table = owner[at : at + LANES]
+        x = states[: len(table)]
+        slot = x & np.uint64(TOTAL - 1)
+        found = lookup[table, slot.astype(np.int64)]
+        symbols[at : at + LANES] = found
+        x = frequency[table, found] * (x >> np.uint64(PRECISION)) + slot - first[table, found]
+        hungry = np.flatnonzero(x < LOWEST)
+        x[hungry] = x[hungry] << np.uint64(16) | words[taken : taken + len(hungry)]
+        taken += len(hungry)
+        states[: len(table)] = x
+    return np.split(symbols, np.cumsum(sizes)[:-1]) if sizes else []
 
 
-def code_gap(coder: Coder, context: int, value: int = 0) -> int:
-    """The length of value + 1 in bits, then what follows its leading one."""
-    length = code_number(coder, context, 6, (value + 1).bit_length())
-    rest = length - 1
-    tail = (value + 1) & ((1 << rest) - 1)
-    return (1 << rest | code_number(coder, context | 1 << 10 | length << 11, rest, tail)) - 1
+def split_gaps(gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(symbol, how many bits follow, these bits): short gaps exactly, else three leading bits."""
+    size = np.frexp(gaps.astype(np.float64))[1].astype(np.int64)
+    rest = np.where(gaps < EXACT, 0, size - 3)
+    symbol = np.where(gaps < EXACT, gaps, EXACT + (size - 6) * 4 + (gaps >> rest) - 4)
+    return symbol, rest, gaps & ((1 << rest) - 1)
 
 
-def contexts(tensor: int, last: int) -> tuple[int, int]:
-    """Where the decisions about a gap and a label of this tensor begin."""
-    busy = min((last + 1).bit_length(), 7) // 2
-    return (tensor * 8 + busy) << 18, (tensor * 8 + 7) << 18
+def gap_base(symbol: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest gap of each symbol, and how many bits follow."""
+    size, lead = np.divmod(np.maximum(symbol - EXACT, 0), 4)
+    rest = np.where(symbol < EXACT, 0, size + 3)
+    return np.where(symbol < EXACT, symbol, (lead + 4) << rest), rest
+
+
+def spread_bits(values: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """The lowest `widths` bits of each value, one after the other, as zeros and ones."""
+    owner = np.repeat(np.arange(len(values)), widths)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(widths) - widths, widths)
+    return (values[owner] >> within & 1).astype(np.uint8)
+
+
+def gather_bits(bits: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """What `spread_bits` was given."""
+    owner = np.repeat(np.arange(len(widths)), widths)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(widths) - widths, widths)
+    values = np.zeros(len(widths), dtype=np.int64)
+    np.add.at(values, owner, bits[: len(owner)].astype(np.int64) << within)
+    return values
 
 
 # ---- weights -----------------------------------------------------------------------------------
@@ -168,7 +177,11 @@ def best_cuts(values: np.ndarray, counts: np.ndarray, k: int) -> np.ndarray:
 
 
 def codebook(values: np.ndarray, levels: int) -> np.ndarray:
-    """Few values for many: weights in narrow bins, the bins in the best clusters."""
+    """Few values for many: weights in narrow bins, the bins in the best clusters.
+
+    A bin counts with the square root of its weights only: of equally many clusters, some that are
+    spread more evenly than the ones of least error have labels of a lower entropy.
+    """
     distinct = np.unique(values)
     if len(distinct) <= levels:
         return distinct
@@ -179,7 +192,7 @@ def codebook(values: np.ndarray, levels: int) -> np.ndarray:
     sums, counts = np.bincount(bins, weights=values)[used], counts[used]
     if len(used) <= levels:
         return sums / counts
-    cuts = best_cuts(sums / counts, counts, levels)[:-1]
+    cuts = best_cuts(sums / counts, np.sqrt(counts), levels)[:-1]
     return np.add.reduceat(sums, cuts) / np.add.reduceat(counts, cuts)
 
 
@@ -205,7 +218,7 @@ def label_width(levels: int) -> int:
 
 
 def memory(tensor: Tensor) -> bytes:
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    flat = tensor.detach().cpu().reshape(-1).clone(memory_format=torch.contiguous_format)
     return flat.view(torch.uint8).numpy().tobytes() if len(flat) else b""
 
 
@@ -215,44 +228,54 @@ def from_memory(data: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> Tens
     return torch.frombuffer(bytearray(data), dtype=torch.uint8).view(dtype).reshape(shape)
 
 
+def low_bits(levels: int) -> int:
+    """The lowest bits of a label, beyond eight, are written as they are."""
+    return max(label_width(levels) - 8, 0)
+
+
 def compress(state: Mapping[str, Tensor], sparsity: float, bits: int) -> bytes:
     require_arguments(sparsity, bits)
-    coder = Encoder()
-    head, exact = [], bytearray()
-    for number, (name, tensor) in enumerate(state.items()):
+    head, exact, streams, plain = [], bytearray(), [], [np.zeros(0, np.uint8)]
+    for name, tensor in state.items():
         entry = [name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)]
         if is_weight(tensor):
             shared, labels = share(tensor, sparsity, bits)
             turned = labels.reshape(tensor.shape[0], -1).T.reshape(-1)
             columns = np.log2(gaps_of(turned) + 1).sum() < np.log2(gaps_of(labels) + 1).sum()
             labels = turned if columns else labels
-            told = labels[labels >= 0].tolist()
+            told = labels[labels >= 0]
             entry += [len(shared), len(told), bool(columns)]
             exact += memory(shared)
-            width, last = label_width(len(shared)), 0
-            for gap, label in zip(gaps_of(labels).tolist(), told, strict=True):
-                at_gap, at_label = contexts(number, last)
-                code_gap(coder, at_gap, gap)
-                code_number(coder, at_label, width, label)
-                last = gap
+            symbol, widths, rest = split_gaps(gaps_of(labels))
+            low = low_bits(len(shared))
+            streams += [symbol, told >> low]
+            plain += [spread_bits(rest, widths), spread_bits(told, np.full(len(told), low))]
         else:
             exact += memory(tensor)
         head.append(tuple(entry))
-    text = zlib.compress(repr(head).encode("utf-8", "surrogatepass"), 9)
+    tables = [frequencies(stream) for stream in streams]
+    told_tables = [table.tolist() for table in tables]
+    text = zlib.compress(repr((head, told_tables)).encode(), 9)
     numbers = zlib.compress(bytes(exact), 9)
-    sizes = len(text).to_bytes(4, "big") + len(numbers).to_bytes(4, "big")
-    return sizes + text + numbers + coder.finish()
+    coded = entropy_encode(streams, tables)
+    sizes = b"".join(len(part).to_bytes(4, "big") for part in (text, numbers, coded))
+    return sizes + text + numbers + coded + np.packbits(np.concatenate(plain)).tobytes()
 
 
 def decompress(data: bytes) -> dict[str, Tensor]:
-    first = 8 + int.from_bytes(data[:4], "big")
-    second = first + int.from_bytes(data[4:8], "big")
-    text = zlib.decompress(data[8:first]).decode("utf-8", "surrogatepass")
-    head, exact = ast.literal_eval(text), pieces(zlib.decompress(data[first:second]))
+    parts = pieces(data[12:])
+    next(parts)
+    text, numbers, coded = (
+        parts.send(int.from_bytes(data[at : at + 4], "big")) for at in (0, 4, 8)
+    )
+    plain = np.unpackbits(np.frombuffer(parts.send(len(data)), np.uint8))
+    head, tables = ast.literal_eval(zlib.decompress(text).decode())
+    sizes = [entry[4] for entry in head if len(entry) > 3 for _ in range(2)]
+    streams = iter(entropy_decode(coded, sizes, [np.array(table) for table in tables]))
+    exact = pieces(zlib.decompress(numbers))
     next(exact)
-    coder = Decoder(data[second:])
     state = {}
-    for number, (name, kind, shape, *more) in enumerate(head):
+    for name, kind, shape, *more in head:
         dtype = getattr(torch, kind)
         bytes_each = torch.empty((), dtype=dtype).element_size()
         if not more:
@@ -261,7 +284,18 @@ def decompress(data: bytes) -> dict[str, Tensor]:
             continue
         levels, alive, columns = more
         shared = from_memory(exact.send(levels * bytes_each), dtype, (levels,))
-        state[name] = read_weight(coder, number, shared, shape, alive, columns)
+        gaps, widths = gap_base(next(streams))
+        gaps = gaps + gather_bits(plain, widths)
+        plain = plain[widths.sum() :]
+        low = low_bits(levels)
+        labels = (next(streams) << low) + gather_bits(plain, np.full(alive, low))
+        plain = plain[alive * low :]
+        places = np.cumsum(gaps + 1) - 1
+        flat = torch.zeros(int(np.prod(shape, dtype=np.int64)), dtype=dtype)
+        flat[torch.from_numpy(places)] = shared[torch.from_numpy(labels)]
+        if columns:
+            flat = flat.reshape(-1, shape[0]).T.contiguous()
+        state[name] = flat.reshape(shape)
     return state
 
 
@@ -272,25 +306,6 @@ def pieces(data: bytes) -> Iterator[bytes]:
         size = yield piece
         piece = data[at : at + size]
         at += size
-
-
-def read_weight(
-    coder: Decoder, number: int, shared: Tensor, shape: tuple[int, ...], alive: int, columns: bool
-) -> Tensor:
-    width, last, place = label_width(len(shared)), 0, -1
-    places, labels = [], []
-    for _ in range(alive):
-        at_gap, at_label = contexts(number, last)
-        last = code_gap(coder, at_gap)
-        place += last + 1
-        places.append(place)
-        labels.append(code_number(coder, at_label, width))
-    n = int(np.prod(shape, dtype=np.int64))
-    flat = torch.zeros(n, dtype=shared.dtype)
-    flat[torch.tensor(places, dtype=torch.long)] = shared[torch.tensor(labels, dtype=torch.long)]
-    if columns:
-        flat = flat.reshape(-1, shape[0]).T.contiguous()
-    return flat.reshape(shape)
 
 
 def stage_report(state: Mapping[str, Tensor], sparsity: float, bits: int) -> dict[str, int]:

@@ -23,7 +23,7 @@ def _check(sparsity: Any, bits: Any) -> None:
 
 
 def _raw(tensor: Tensor) -> bytes:
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    flat = tensor.detach().cpu().reshape(-1).clone(memory_format=torch.contiguous_format)
     return bytes(flat.view(torch.uint8).tolist()) if flat.numel() else b""
 
 

@@ -1,0 +1,227 @@
+"""The starter of the final project: what was trained is what the file holds and what is scored."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autograder.scoring import counting, graph, inference
+from autograder.scoring.records import Layer
+from tests.support import ROOT
+
+FOLDER = ROOT / "solutions" / "s7_final_project"
+MODULES = ("quantised", "network", "recipes", "export", "train")
+SHAPE = (1, 8, 8)
+PEAK = 16
+
+
+@pytest.fixture(scope="module")
+def kit() -> Iterator[SimpleNamespace]:
+    """The modules of the starter, imported as a student's script imports them."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        yield SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
+    finally:
+        sys.path.remove(str(FOLDER))
+        for name in MODULES:
+            sys.modules.pop(name, None)
+
+
+def pixels(n: int = 12) -> Tensor:
+    return torch.randint(0, PEAK + 1, (n, *SHAPE), generator=torch.Generator().manual_seed(0)).to(
+        torch.uint8
+    )
+
+
+def centred(images: Tensor) -> Tensor:
+    return (images.float() - 8) / 4
+
+
+def network(kit: SimpleNamespace, bits: int = 4, weight_bits: int | None = None) -> nn.Module:
+    """A small network with drawn weights and statistics, quantised unless `bits` is 0."""
+    torch.manual_seed(0)
+    model: nn.Module = kit.network.SmallResNet((1, 1), (8, 16), channels=1)
+    for layer in kit.recipes.convolutions(model):
+        nn.init.normal_(layer.norm.weight)  # some are negative
+        nn.init.normal_(layer.norm.bias)
+    if bits:
+        kit.recipes.start_quantising(model, bits, 8, weight_bits)
+    model.train()
+    for _ in range(3):
+        model(centred(pixels(32)))
+    return model.eval()
+
+
+def exported(kit: SimpleNamespace, model: nn.Module, path: Path) -> tuple[Tensor, list[Layer]]:
+    """Logits of the file and what the scorer counts in it."""
+    kit.export.export_submission(model, path, SHAPE, PEAK)
+    content = path.read_bytes()
+    logits = inference.logits(inference.session(content), pixels().numpy(), 5)
+    layers = counting.count(graph.read(content, SHAPE, 10))
+    return torch.from_numpy(logits), list(layers)
+
+
+@pytest.mark.parametrize(
+    ("bits", "weight_bits"), [(0, None), (8, None), (4, None), (4, 2), (4, 1), (3, 3), (2, 2)]
+)
+def test_the_file_computes_what_the_network_does(
+    kit: SimpleNamespace, tmp_path: Path, bits: int, weight_bits: int | None
+) -> None:
+    model = network(kit, bits, weight_bits)
+    logits, _ = exported(kit, model, tmp_path / "model.onnx")
+    with torch.no_grad():
+        wanted = model(centred(pixels()))
+    torch.testing.assert_close(logits, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("bits", "weight_bits"), [(4, 4), (4, 2), (4, 1), (2, 2), (8, 8)])
+def test_the_scorer_sees_the_trained_widths(
+    kit: SimpleNamespace, tmp_path: Path, bits: int, weight_bits: int
+) -> None:
+    _, layers = exported(kit, network(kit, bits, weight_bits), tmp_path / "model.onnx")
+    products = [layer.products[0] for layer in layers if layer.products]
+    inner = products[1:-1]
+    assert {(p.weight_bits, p.activation_bits) for p in inner} == {(weight_bits, bits)}
+    ends = {(p.weight_bits, p.activation_bits) for p in (products[0], products[-1])}
+    assert ends == {(8, 8)}
+
+
+def test_pruned_weights_are_zero_in_the_file(kit: SimpleNamespace, tmp_path: Path) -> None:
+    model = network(kit)
+    kit.recipes.prune_globally(model, 0.75)
+    masks = [layer.mask for layer in kit.recipes.convolutions(model)]
+    kept = sum(int(mask.sum()) for mask in masks)
+    assert kept == sum(mask.numel() for mask in masks) - round(
+        0.75 * sum(mask.numel() for mask in masks)
+    )
+    _, layers = exported(kit, model, tmp_path / "model.onnx")
+    weights = [layer.stored[0] for layer in layers if layer.kind == "Conv"]
+    assert sum(each.elements for each in weights) == sum(mask.numel() for mask in masks)
+    assert sum(each.nonzeros for each in weights) <= kept
+
+
+def test_the_exporter_gives_modes_back_and_names_what_it_cannot_write(
+    kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    model = network(kit).train()
+    model.get_submodule("blocks.0").eval()
+    before = {name: each.training for name, each in model.named_modules()}
+    kit.export.export_submission(model, tmp_path / "model.onnx", SHAPE, PEAK)
+    assert {name: each.training for name, each in model.named_modules()} == before
+    odd = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Softshrink())
+    with pytest.raises(ValueError, match="Softshrink"):
+        kit.export.export_submission(odd, tmp_path / "odd.onnx", SHAPE, PEAK)
+    assert not (tmp_path / "odd.onnx").exists()
+
+
+def test_stock_layers_are_exported(kit: SimpleNamespace, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, groups=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 4, 3, 2, 1, groups=4, bias=False),
+        nn.Hardswish(),
+        nn.AvgPool2d(2),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        nn.Linear(4, 10),
+    ).eval()
+    logits, _ = exported(kit, model, tmp_path / "model.onnx")
+    with torch.no_grad():
+        torch.testing.assert_close(logits, model(centred(pixels())), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_learned_steps_have_the_gradients_of_the_paper(
+    kit: SimpleNamespace, signed: bool, bits: int
+) -> None:
+    """Esser et al. 2020, equations 3 and 5, one element after the other."""
+    quantiser = kit.quantised.Quantiser(signed)
+    quantiser.start(bits)
+    quantiser.fresh.fill_(0)
+    step = 0.37
+    quantiser.step.data.fill_(step)
+    low, high = quantiser.bounds()
+    x = torch.linspace(-3, 5, 41, requires_grad=True)
+    out = quantiser(x)
+    out.sum().backward()
+    to_step, values = 0.0, []
+    for value in x.tolist():
+        ratio = value / step
+        code = min(max(round(ratio), low), high)
+        values.append(code * step)
+        to_step += code - ratio if low <= ratio <= high else code
+    torch.testing.assert_close(out.detach(), torch.tensor(values), rtol=0, atol=1e-5)
+    scale = 1 / np.sqrt(41 * high)
+    assert float(quantiser.step.grad) == pytest.approx(to_step * scale, rel=1e-3)
+    inside = (x / step >= low) & (x / step <= high)
+    torch.testing.assert_close(x.grad, inside.float())
+
+
+def test_a_step_is_set_from_the_first_tensor(kit: SimpleNamespace) -> None:
+    quantiser = kit.quantised.Quantiser(signed=True, channels=2)
+    x = torch.randn(2, 3, 3, 3)
+    torch.testing.assert_close(quantiser(x), x)  # floating point until it starts
+    quantiser.start(4)
+    quantiser(x)
+    wanted = 2 * x.abs().mean(dim=(1, 2, 3)) / 7**0.5
+    torch.testing.assert_close(quantiser.step.flatten(), wanted)
+
+
+def test_activations_cannot_have_one_bit(kit: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match="got 1"):
+        kit.quantised.Quantiser(signed=False).start(1)
+
+
+def test_pruning_in_rounds_ends_at_the_sparsity_and_goes_on_after_a_checkpoint(
+    kit: SimpleNamespace,
+) -> None:
+    def shares(model: nn.Module) -> float:
+        masks = [layer.mask.float().flatten() for layer in kit.recipes.convolutions(model)]
+        return 1 - float(torch.cat(masks).mean())
+
+    model = network(kit)
+    prune = kit.recipes.PruneInRounds(model, 0.6, steps=40, every=5)
+    for _ in range(10):
+        prune()
+    half_way = shares(model)
+    assert half_way == pytest.approx(0.6 * (1 - 0.5**3), abs=0.01)
+    state = model.state_dict()
+    again = network(kit)
+    prune = kit.recipes.PruneInRounds(again, 0.6, steps=40, every=5)
+    again.load_state_dict(state)
+    for _ in range(30):
+        prune()
+    assert shares(again) == pytest.approx(0.6, abs=0.01)
+
+
+def test_distillation_is_the_loss_of_the_paper(kit: SimpleNamespace) -> None:
+    teacher, student = nn.Linear(3, 4), nn.Linear(3, 4)
+    inputs, targets = torch.randn(5, 3), torch.tensor([0, 1, 2, 3, 0])
+    loss = kit.recipes.distillation(teacher, temperature=3.0, alpha=0.25)(student, inputs, targets)
+    total = 0.0
+    rows = zip(student(inputs).detach(), teacher(inputs).detach(), targets.tolist(), strict=True)
+    for ours, theirs, target in rows:
+        p, q = torch.softmax(theirs / 3, 0), torch.softmax(ours / 3, 0)
+        hard = -torch.log_softmax(ours, 0)[target]
+        total += float(0.25 * hard + 0.75 * 9 * (p * (p / q).log()).sum())
+    assert loss.item() == pytest.approx(total / 5, rel=1e-5)
+
+
+def test_the_sample_is_what_the_exporter_writes(kit: SimpleNamespace) -> None:
+    del kit
+    content = (ROOT / "tests/submissions/s7_final_project/samples/ada/model.onnx").read_bytes()
+    layers = counting.count(graph.read(content, SHAPE, 10))
+    assert sum(layer.macs for layer in layers) == 135_840
+    assert sum(layer.params for layer in layers) == 5_140
