@@ -30,7 +30,7 @@ from rich.table import Table
 from benchmarks.common import CHECKS, MODULE, ROOT, SOLUTION, WRONG, Run, processors
 from benchmarks.peers import Files, Grader, Kit, graders, ready
 
-TIMEOUT = 60.0
+TIMEOUT = 180.0
 SECRET_VARIABLE = "COURSE_SECRET"
 NO_RESULT = "no result"
 MARK = "LEAKED:"  # the attacks put it together at run time, so that their text does not hold it

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -57,12 +57,25 @@ class Callback:
         return self
 
 
+@dataclass(frozen=True)
+class Instance:
+    """What calling a class gave: an object to be called, even if its class is a dataclass."""
+
+    value: object
+
+
 class WorkerEncoder(Encoder):
     """Sends a handle of what has no form of its own; the object stays here."""
 
     def __init__(self, handle: Callable[[object], Node], max_bytes: int) -> None:
         super().__init__(max_bytes)
         self._handle = handle
+
+    def encode(self, value: object, depth: int = 0) -> Node:
+        """Return the node of `value`, of an instance a handle."""
+        if type(value) is Instance:
+            return self._handle(value.value)
+        return super().encode(value, depth)
 
     def opaque(self, value: object, depth: int) -> Node:
         """Return a handle."""
@@ -144,7 +157,9 @@ class Worker:
 
     def _call(self, decoder: Decoder, header: dict[str, Any]) -> Any:
         args, kwargs = decoder.decode(header["args"])
-        return self._target(header)(*args, **kwargs)
+        target = self._target(header)
+        result = target(*args, **kwargs)
+        return Instance(result) if isinstance(target, type) else result
 
     def _target(self, header: dict[str, Any]) -> Any:
         if "handle" not in header:

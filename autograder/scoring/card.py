@@ -13,6 +13,7 @@ from autograder.errors import SubmissionError
 from autograder.text_safety import clean_line
 
 MAX_CARD_BYTES = 20_000
+MAX_BRACKETS = 200  # the parser's time grows with the square of their depth
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -46,6 +47,8 @@ def parse_card(text: bytes, name: str = "card.yaml") -> Card:
     """Check the text of a card; `name` stands in the messages."""
     if len(text) > MAX_CARD_BYTES:
         raise SubmissionError(f"{name}: more than {MAX_CARD_BYTES:,} bytes")
+    if text.count(b"[") + text.count(b"{") > MAX_BRACKETS:
+        raise SubmissionError(f"{name}: more than {MAX_BRACKETS} brackets")
     try:
         data: Any = yaml.safe_load(text.decode("utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):

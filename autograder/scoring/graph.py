@@ -7,7 +7,7 @@ protobuf, ONNX's checker and its shape inference work on the stranger's bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -261,17 +261,18 @@ def _constant_nodes(
     return found
 
 
-def _check_order(nodes: Iterable[Node], source: str, constants: Mapping[str, object]) -> None:
+def _check_order(nodes: Sequence[Node], source: str, constants: Mapping[str, object]) -> None:
     """Every input exists before it is used, and every name is given once."""
-    known = {source, *constants}
     if source in constants:
         raise Refusal(f"two tensors are called {source!r}")
+    later = {name for node in nodes if node.kind == "Constant" for name in node.outputs}
+    known = {source, *constants} - later
     for node in nodes:
         missing = [name for name in node.inputs if name and name not in known]
         if missing:
             raise Refusal(f"{node.label}: {missing[0][:60]!r} is used before it is computed")
         for name in node.outputs:
-            if name and name in known and node.kind != "Constant":
+            if name and name in known:
                 raise Refusal(f"{node.label}: two tensors are called {name[:60]!r}")
             known.add(name)
 

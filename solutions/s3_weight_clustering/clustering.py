@@ -55,39 +55,6 @@ def _nearest(values: Tensor, centroids: Tensor) -> Tensor:
 # ---- k-means -----------------------------------------------------------------------------------
 
 
-def _start(values: Tensor, k: int, method: str, seed: int) -> Tensor:
-    """`init_centroids` for weights that are sorted already; `kmeans_1d` starts here too.
-
-    Args:
-        values: float64 (n,), ascending, n at least 1.
-        k: as in `init_centroids`, and so are `method` and `seed`.
-
-    Returns:
-        float64 (min(k, distinct),), ascending.
-
-    Raises:
-        ValueError: if `method` is unknown.
-    """
-    # BEGIN SOLUTION s3.init_centroids
-    distinct = values.unique_consecutive()
-    k = min(k, len(distinct))
-    share = (torch.arange(k, dtype=torch.float64, device=values.device) + 0.5) / k
-    if method == "linear":
-        if k > 1:
-            share = (share - share[0]) / (share[-1] - share[0])  # 0..1, ends included
-        return values[0] + share * (values[-1] - values[0])
-    if method == "density":
-        place = share * (len(values) - 1)
-        below, above = values[place.floor().long()], values[place.ceil().long()]
-        return below + place.frac() * (above - below)
-    if method == "forgy":
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(len(distinct), generator=generator)[:k]
-        return distinct[chosen.to(values.device)].sort().values
-    raise ValueError(f"method must be linear, density or forgy: {method!r}")
-    # END SOLUTION
-
-
 def init_centroids(weights: Tensor, k: int, method: str = "linear", seed: int = 0) -> Tensor:
     """Return the centroids that k-means starts from, sorted (Han et al. 2016, section 3.2).
 
@@ -112,8 +79,27 @@ def init_centroids(weights: Tensor, k: int, method: str = "linear", seed: int = 
     >>> init_centroids(torch.tensor([0.0, 1.0, 1.0, 2.0, 8.0]), 3)
     tensor([0., 4., 8.])
     """
+    # BEGIN SOLUTION s3.init_centroids
     _check_int(k, "k", 1)
-    return _start(_sorted(weights), k, method, seed).to(weights.dtype)
+    values = _sorted(weights)
+    distinct = values.unique_consecutive()
+    k = min(k, len(distinct))
+    share = (torch.arange(k, dtype=torch.float64, device=values.device) + 0.5) / k
+    if method == "linear":
+        if k > 1:
+            share = (share - share[0]) / (share[-1] - share[0])  # 0..1, ends included
+        centroids = values[0] + share * (values[-1] - values[0])
+    elif method == "density":
+        place = share * (len(values) - 1)
+        below, above = values[place.floor().long()], values[place.ceil().long()]
+        centroids = below + place.frac() * (above - below)
+    elif method == "forgy":
+        chosen = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))[:k]
+        centroids = distinct[chosen.to(values.device)].sort().values
+    else:
+        raise ValueError(f"method must be linear, density or forgy: {method!r}")
+    return centroids.to(weights.dtype)
+    # END SOLUTION
 
 
 def _lloyd(values: Tensor, centroids: Tensor, iterations: int) -> Tensor:
@@ -186,8 +172,22 @@ def kmeans_1d(
     _check_int(k, "k", 1)
     _check_int(iterations, "iterations", 0)
     values = _sorted(weights)
-    centroids = _lloyd(values, _start(values, k, init, seed=0), iterations)
-    centroids = centroids.to(weights.dtype)
+    # Not init_centroids(weights, k, init): exercises stand alone, so that a mistake shows once.
+    distinct = values.unique_consecutive()
+    k = min(k, len(distinct))
+    middles = (torch.arange(k, dtype=torch.float64) + 0.5) / k
+    if init == "linear":
+        grid = torch.linspace(0, 1, k, dtype=torch.float64) if k > 1 else middles
+        centroids = values[0] + grid * (values[-1] - values[0])
+    elif init == "density":
+        place = middles * (len(values) - 1)
+        centroids = torch.lerp(values[place.floor().long()], values[place.ceil().long()], place % 1)
+    elif init == "forgy":
+        chosen = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(0))[:k]
+        centroids = distinct[chosen].sort().values
+    else:
+        raise ValueError(f"init must be linear, density or forgy: {init!r}")
+    centroids = _lloyd(values, centroids, iterations).to(weights.dtype)
     return centroids, _nearest(weights.detach().double(), centroids.double())
     # END SOLUTION
 
@@ -233,7 +233,12 @@ def cluster_nonzero(weight: Tensor, mask: Tensor, bits: int) -> tuple[Tensor, Te
     values = _sorted(weight[shared])
     means = values.unique_consecutive()
     if len(means) > 2**bits:
-        means = _lloyd(values, _start(values, 2**bits, "linear", seed=0), iterations=50)
+        means = values[0] + torch.linspace(0, 1, 2**bits).double() * (values[-1] - values[0])
+        for _ in range(50):  # Lloyd's algorithm at its plainest; a cluster without weights stays
+            owner = _nearest(values, means)
+            sizes = torch.bincount(owner, minlength=len(means))
+            sums = torch.bincount(owner, values, len(means))
+            means = torch.where(sizes > 0, sums / sizes.clamp_min(1), means)
     labels[shared] = _nearest(weight[shared].double(), means) + 1
     return torch.cat([weight.new_zeros(1), means.to(weight.dtype)]), labels
     # END SOLUTION

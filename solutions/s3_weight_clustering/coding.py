@@ -267,7 +267,15 @@ def huffman_encode(symbols: Sequence[int]) -> bytes:
     """
     # BEGIN SOLUTION s3.huffman_encode
     counts = Counter(symbols)
-    lengths = dict(zip(counts, _code_lengths(list(counts.values()))))
+    # Not huffman_code(counts): exercises stand alone, so that a mistake shows once. A tree is
+    # (count, number, {symbol: depth}); no two numbers are equal, so the dicts never compare.
+    trees = [(n, number, {symbol: 0}) for number, (symbol, n) in enumerate(counts.items())]
+    heapq.heapify(trees)
+    while len(trees) > 1:
+        (n, _, left), (m, number, right) = heapq.heappop(trees), heapq.heappop(trees)
+        joint = {symbol: depth + 1 for symbol, depth in (*left.items(), *right.items())}
+        heapq.heappush(trees, (n + m, number, joint))
+    lengths = {symbol: max(depth, 1) for *_, tree in trees for symbol, depth in tree.items()}
     alphabet = sorted(lengths, key=lambda symbol: (lengths[symbol], symbol))
     code = dict(zip(alphabet, _canonical([lengths[symbol] for symbol in alphabet])))
     per_length = Counter(lengths.values())

@@ -142,10 +142,9 @@ class _Writer:
         return self._store(numpy_helper.from_array(np.array(values, np.int64), name))
 
     def codes(self, values: np.ndarray[Any, Any], kind: int) -> str:
-        """Store integers in a type of few bits."""
-        name = f"c{len(self._constants)}"
-        flat = values.astype(np.int64).flatten().tolist()
-        return self._store(helper.make_tensor(name, kind, list(values.shape), flat))
+        """Store integers in a type of few bits, packed."""
+        packed = np.asarray(values).astype(helper.tensor_dtype_to_np_dtype(kind))
+        return self._store(numpy_helper.from_array(packed, f"c{len(self._constants)}"))
 
     def _store(self, tensor: TensorProto) -> str:
         self._constants.append(tensor)

@@ -616,6 +616,7 @@ def ends_of(*seen: Tensor) -> tuple[float, float]:
 def lopsided(rng: Draws, *shape: int) -> Tensor:
     """Numbers around 0 whose positive side reaches further, or the other way round."""
     x = rng.uniform(*shape, low=-1.0, high=rng.number(2.0, 4.0))
+    x.view(-1)[:2] = torch.tensor([-0.5, 1.5])  # both signs, however few there are
     return x * rng.choice([-1, 1]) * rng.number(0.5, 3.0)
 
 
@@ -1689,7 +1690,7 @@ def test_quantised_network_keeps_its_accuracy(student: Any, rng: Draws) -> None:
 
     with torch.no_grad():
         before = right(case.model(images))
-    for bits, drop in ((8, 0.02), (6, 0.10)):
+    for bits, drop in ((8, 0.02), (6, 0.05)):
         network = quantised(student, case.model, in_order(*case.seen, 64), bits)
         logits = run(student, network, images)
         check(logits.shape == (len(images), 10), "the output has the shape of the network's")

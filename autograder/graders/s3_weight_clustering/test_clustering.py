@@ -523,6 +523,12 @@ def test_fewer_values_than_centroids(student: Any, rng: Draws) -> None:
         expect_zeros(decoded, weights, mask)
         hint = "more centroids than distinct weights: reduce their number"
         check(allclose(decoded[mask], weights[mask], atol=1e-3), hint)
+    # Values of very uneven distances: k-means from evenly spaced centroids would join some.
+    values = rng.choice([-1.0, 1.0]) * 2.0 ** torch.arange(8)
+    weights = values[rng.permutation(8)].repeat(6).view(6, 8)
+    mask = torch.ones_like(weights, dtype=torch.bool)
+    decoded = expect_shared(student, other, weights, mask, 3)
+    check(allclose(decoded, weights, atol=1e-3), "few different weights: each keeps its value")
 
 
 @exercise("s3.cluster_nonzero")

@@ -427,3 +427,13 @@ def test_entropy_without_choice(student: Any, rng: Draws) -> None:
     expect_entropy(student, "one symbol: nothing is left open", {"a": rng.integer(1, 99)})
     value = expect_float(student.entropy({}), "entropy")
     check(value == 0.0, "no symbols: 0.0")
+
+
+@exercise("s3.entropy")
+@guard
+@weight(0.5)
+def test_entropy_refuses_negative_frequencies(student: Any, rng: Draws) -> None:
+    """A negative frequency raises ValueError."""
+    counts = {i: rng.integer(10, 19) for i in range(5)}
+    counts[rng.integer(0, 4)] = -rng.integer(1, 5)
+    expect_value_error(student.entropy, counts)

@@ -345,11 +345,15 @@ def test_huffman_bytes_are_those_of_compress(student: Any, rng: Draws) -> None:
 @exercise("s3.stage_report")
 @weight(2)
 def test_pruning_and_sharing_save(student: Any, rng: Draws) -> None:
-    """On a sparse network pruning saves bytes, and so does sharing what is left."""
+    """Pruning saves bytes, on a sparse network and on a dense one, and so does sharing."""
     report = expect_stages(student, sparse_state(rng, 0.1), 0.9, 5)
     hint = "pruned: only the weights that are kept, and their places"
     check(report["pruned"] < 0.25 * report["dense"], hint)
     hint = "quantised: `bits` bits for each kept weight instead of 32"
+    check(report["quantised"] < 0.6 * report["pruned"], hint)
+    report = expect_stages(student, sparse_state(rng, 1.0), 0.9, 5)
+    hint = "pruned: what `sparsity` prunes is not kept, even if the state is dense"
+    check(report["pruned"] < 0.25 * report["dense"], hint)
     check(report["quantised"] < 0.6 * report["pruned"], hint)
 
 

@@ -179,7 +179,7 @@ def best_cuts(values: np.ndarray, counts: np.ndarray, k: int) -> np.ndarray:
 def codebook(values: np.ndarray, levels: int) -> np.ndarray:
     """Few values for many: weights in narrow bins, the bins in the best clusters.
 
-    A bin counts with the square root of its weights only: of equally many clusters, some that are
+    A bin counts with a low power of its weights only: of equally many clusters, some that are
     spread more evenly than the ones of least error have labels of a lower entropy.
     """
     distinct = np.unique(values)
@@ -192,7 +192,7 @@ def codebook(values: np.ndarray, levels: int) -> np.ndarray:
     sums, counts = np.bincount(bins, weights=values)[used], counts[used]
     if len(used) <= levels:
         return sums / counts
-    cuts = best_cuts(sums / counts, np.sqrt(counts), levels)[:-1]
+    cuts = best_cuts(sums / counts, counts**0.25, levels)[:-1]
     return np.add.reduceat(sums, cuts) / np.add.reduceat(counts, cuts)
 
 

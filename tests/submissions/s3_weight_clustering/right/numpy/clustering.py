@@ -79,9 +79,7 @@ def cluster_nonzero(weight, mask, bits):
     """Centroids in ascending order with the zero at its place among them."""
     bits = _integer(bits, "bits", 1, 32)
     if weight.shape != mask.shape:
-        raise ValueError(
-            f"mask: expected the shape {tuple(weight.shape)}, got {tuple(mask.shape)}"
-        )
+        raise ValueError(f"mask: expected the shape {tuple(weight.shape)}, got {tuple(mask.shape)}")
     values = _numpy(weight).ravel()
     values = np.where(mask.cpu().numpy().ravel(), values, 0.0)
     nonzero = values[values != 0]

@@ -1,0 +1,897 @@
+# Generated from solutions/s2_quantization_pruning/quantization.py by `autograder release`: change it there.
+"""Session 2, quantisation: networks that compute on integers of few bits.
+
+A real number x is stored as an integer, its code q, with
+
+    x = scale * (q - zero_point)                        (Jacob et al. 2018, eq. 1),
+
+and a layer becomes a sum of products of codes, rescaled once at the end. Codes are int32 tensors
+whatever their bit width. Scales and roundings are computed in float64, which holds every code of
+32 bits, and rounded half to even, as IEEE 754, Python's `round` and `torch.round` do.
+
+Papers: Jacob et al., "Quantization and training of neural networks for efficient
+integer-arithmetic-only inference", CVPR 2018 (arXiv:1712.05877); Krishnamoorthi, "Quantizing deep
+convolutional networks for efficient inference", 2018 (arXiv:1806.08342).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from shared.records import QParams
+
+IntPair = int | tuple[int, int]
+PRUNABLE = (
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+
+
+# ---- checks of arguments -----------------------------------------------------------------------
+
+
+def _check_bits(bits: int, least: int = 1, most: int = 32) -> None:
+    """ValueError unless `bits` is an int in least..most."""
+    if not isinstance(bits, int) or isinstance(bits, bool) or not least <= bits <= most:
+        raise ValueError(f"bits must be an int in {least}..{most}: {bits!r}")
+
+
+def _check_positive(value: float | Tensor, name: str) -> None:
+    """ValueError unless the scale `value`, a number or a vector of them, is positive and finite."""
+    numbers = torch.as_tensor(value, dtype=torch.float64)
+    if numbers.dim() > 1 or not bool((numbers.isfinite() & (numbers > 0)).all()):
+        raise ValueError(f"{name} must be positive and finite: {value!r}")
+
+
+def _check_finite(x: Tensor, name: str) -> None:
+    """ValueError unless every value of `x` is finite."""
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError(f"{name} must be finite: it holds {x[~torch.isfinite(x)][0].item()}")
+
+
+def _check_axis(axis: int, x: Tensor) -> None:
+    """ValueError unless `axis` is a dimension of `x`; -1 is the last one."""
+    if not -x.dim() <= axis < x.dim():
+        raise ValueError(f"axis must be a dimension of a tensor of shape {tuple(x.shape)}: {axis}")
+
+
+def _check_qparams(qparams: QParams, x: Tensor, axis: int | None) -> None:
+    """ValueError unless `qparams` fit `x`: numbers, or one entry for each index along `axis`."""
+    _check_positive(qparams.scale, "qparams.scale")
+    if axis is not None:
+        _check_axis(axis, x)
+    for name, part in (("scale", qparams.scale), ("zero_point", qparams.zero_point)):
+        shape = tuple(torch.as_tensor(part).shape)
+        if shape and axis is None:
+            raise ValueError(f"axis must be given for qparams.{name} of shape {shape}: {axis}")
+        if shape and axis is not None and shape != (x.shape[axis],):
+            raise ValueError(f"qparams.{name} must be a number or ({x.shape[axis]},): {shape}")
+
+
+def _per_tensor(qparams: QParams, name: str) -> tuple[float, int]:
+    """(scale, zero point) as Python numbers; ValueError unless they are one of each."""
+    _check_positive(qparams.scale, f"{name}.scale")
+    for part in (qparams.scale, qparams.zero_point):
+        if isinstance(part, Tensor) and part.dim():
+            raise ValueError(f"{name} must be per tensor, one number each: {tuple(part.shape)}")
+    return float(qparams.scale), int(qparams.zero_point)
+
+
+def _check_operands(
+    q_input: Tensor, q_weight: Tensor, q_bias: Tensor | None, weight_qparams: QParams
+) -> None:
+    """ValueError unless codes of weights (out, ...), bias and weight parameters fit together."""
+    outputs = len(q_weight)
+    for name, codes in (("q_input", q_input), ("q_weight", q_weight), ("q_bias", q_bias)):
+        if codes is not None and (codes.is_floating_point() or codes.is_complex()):
+            raise ValueError(f"{name} must hold integers: {codes.dtype}")
+    if q_bias is not None and q_bias.shape != (outputs,):
+        raise ValueError(f"q_bias must be ({outputs},): {tuple(q_bias.shape)}")
+    _check_qparams(weight_qparams, q_weight, axis=0)
+    if bool(torch.as_tensor(weight_qparams.zero_point).any()):
+        raise ValueError(f"weight_qparams.zero_point must be 0: {weight_qparams.zero_point!r}")
+
+
+def _pair(value: IntPair, name: str, least: int = 1) -> tuple[int, int]:
+    """`value` as (height, width), e.g. 3 as (3, 3); ValueError unless both are ints >= `least`."""
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(pair) != 2 or not all(isinstance(each, int) and each >= least for each in pair):
+        raise ValueError(f"{name} must be an int or a pair of ints, at least {least}: {value!r}")
+    return pair[0], pair[1]
+
+
+def _check_convolution(
+    q_input: Tensor,
+    q_weight: Tensor,
+    stride: IntPair,
+    padding: IntPair,
+    dilation: IntPair,
+    groups: int,
+) -> None:
+    """ValueError unless input (N, in, H, W) and weight (out, in/groups, kh, kw) fit together."""
+    if q_input.dim() != 4 or q_weight.dim() != 4:
+        shapes = f"{tuple(q_input.shape)}, {tuple(q_weight.shape)}"
+        raise ValueError(f"q_input and q_weight must have 4 dimensions: {shapes}")
+    if not isinstance(groups, int) or groups < 1 or len(q_weight) % groups:
+        raise ValueError(f"groups must divide {len(q_weight)} output channels: {groups}")
+    if q_input.shape[1] != groups * q_weight.shape[1]:
+        wanted = f"{groups} groups of {q_weight.shape[1]}"
+        raise ValueError(f"q_input must have {wanted} channels: {q_input.shape[1]}")
+    _pair(stride, "stride")
+    pads, spacings = _pair(padding, "padding", least=0), _pair(dilation, "dilation")
+    for size, kernel, pad, spacing in zip(q_input.shape[2:], q_weight.shape[2:], pads, spacings):
+        if size + 2 * pad < spacing * (kernel - 1) + 1:
+            raise ValueError(f"q_input {tuple(q_input.shape)} is smaller than the kernel: {kernel}")
+
+
+# ---- from real numbers to codes and back -------------------------------------------------------
+
+
+def quantization_range(bits: int, signed: bool = True, narrow: bool = False) -> tuple[int, int]:
+    """Return (qmin, qmax), the lowest and the highest code of `bits` bits.
+
+    Signed codes are two's complement, -2^(b-1)..2^(b-1) - 1; unsigned ones are 0..2^b - 1: 2^b
+    codes, hence 2^b - 1 steps. A narrow range leaves out the lowest code, so that signed codes
+    are symmetric, e.g. -127..127, and unsigned ones start at 1.
+
+    Raises:
+        ValueError: if `bits` is not an int in 1..32.
+
+    >>> quantization_range(8), quantization_range(8, narrow=True)
+    ((-128, 127), (-127, 127))
+    >>> quantization_range(4, signed=False)
+    (0, 15)
+    """
+    _check_bits(bits)
+    # TODO(s2.quantization_range): your code; the docstring says what it must do
+    raise NotImplementedError("s2.quantization_range")
+
+
+def affine_params(
+    low: float, high: float, bits: int, symmetric: bool = False, signed: bool = True
+) -> QParams:
+    """Return the scale and the zero point with which codes of `bits` bits cover low..high.
+
+    The range is first widened to contain 0, because padding, ReLU and pruned weights need a code
+    that means exactly 0 (Jacob et al. 2018, section 2.1). Then (Krishnamoorthi 2018, sections 2.1
+    and 2.2)
+
+    - affine: scale = (high - low) / (qmax - qmin), and the zero point is
+      round(qmin - low / scale), half to even, clamped to qmin..qmax;
+    - symmetric: scale = max(|low|, |high|) / qmax, and the zero point is 0. The code qmin then
+      lies outside the range: dividing by |qmin| instead would leave `high` without a code.
+
+    `qmin` and `qmax` are those of the full range (`signed` as in `quantization_range`, not
+    narrow). Compute in float64, which Python's floats are.
+
+    Args:
+        low: lowest number of the range.
+        high: highest number of the range. low = high is allowed; if both are 0, any finite
+            positive scale will do.
+        bits: width of the codes, 2..32.
+        symmetric: see above; only with signed codes.
+        signed: two's complement codes or codes from 0.
+
+    Returns:
+        `QParams(scale, zero_point)`, a float and an int.
+
+    Raises:
+        ValueError: if a bound (or high - low) is not finite, `low > high`, `bits` is not an int
+            in 2..32, or `symmetric` comes with `signed=False`.
+
+    >>> affine_params(-1.0, 2.0, bits=2)  # codes -2..1 stand for -1, 0, 1, 2
+    QParams(scale=1.0, zero_point=-1)
+    >>> affine_params(-1.0, 3.0, bits=3, symmetric=True)  # codes up to 3
+    QParams(scale=1.0, zero_point=0)
+    """
+    _check_bits(bits, least=2)
+    # TODO(s2.affine_params): your code; the docstring says what it must do
+    raise NotImplementedError("s2.affine_params")
+
+
+def quantize(
+    x: Tensor, qparams: QParams, bits: int, axis: int | None = None, signed: bool = True
+) -> Tensor:
+    """Return the codes of `x`: clamp(round(x / scale) + zero_point, qmin, qmax).
+
+    In this order: round x / scale (half to even), add the zero point, then saturate, and only
+    then convert to integers. What lies outside the range gets the nearest end of it, +-infinity
+    included. (NaN has no code; what it gives is not specified.)
+
+    Args:
+        x: real numbers of any shape.
+        qparams: a float and an int (or tensors without dimensions), or vectors (C,).
+        bits: width of the codes, 1..32; at most 31 for unsigned codes, which int32 has to hold.
+        axis: dimension of `x` of size C along which vectors apply, e.g. 0 for the output
+            channels of a weight; may be negative. Vectors need it.
+        signed: two's complement codes or codes from 0, as in `quantization_range`.
+
+    Returns:
+        int32 tensor of the shape of `x`.
+
+    Raises:
+        ValueError: for other `bits`, a scale that is not positive and finite, vectors without
+            `axis`, an `axis` that `x` has not, or vectors of another length than x.shape[axis].
+
+    >>> x = torch.tensor([-9.0, 0.0, 0.5, 1.5, 2.5, 9.0])
+    >>> quantize(x, QParams(1.0, -1), bits=3)  # codes -4..3; 0.5, 1.5, 2.5 round to 0, 2, 2
+    tensor([-4, -1, -1,  1,  1,  3], dtype=torch.int32)
+    """
+    _check_bits(bits, most=32 if signed else 31)
+    _check_qparams(qparams, x, axis)
+    # TODO(s2.quantize): your code; the docstring says what it must do
+    raise NotImplementedError("s2.quantize")
+
+
+def dequantize(q: Tensor, qparams: QParams, axis: int | None = None) -> Tensor:
+    """Return the numbers that codes stand for: scale * (q - zero_point) (Jacob et al., eq. 1).
+
+    Args:
+        q: integer tensor of any shape.
+        qparams: numbers, or vectors (C,) with `axis`, as in `quantize`.
+        axis: as in `quantize`.
+
+    Returns:
+        float32 tensor of the shape of `q`.
+
+    Raises:
+        ValueError: for `qparams` and `axis` as in `quantize`.
+
+    >>> dequantize(torch.tensor([-2, -1, 0, 1]), QParams(0.5, -1))
+    tensor([-0.5000,  0.0000,  0.5000,  1.0000])
+    """
+    _check_qparams(qparams, q, axis)
+    # TODO(s2.dequantize): your code; the docstring says what it must do
+    raise NotImplementedError("s2.dequantize")
+
+
+def per_channel_params(weight: Tensor, bits: int, axis: int = 0) -> QParams:
+    """Return symmetric parameters for each channel of a weight tensor.
+
+    scale[c] = max |weight of channel c| / qmax with qmax = 2^(b-1) - 1, zero point 0. Channels
+    differ in size by orders of magnitude, so one scale for all leaves small ones with few codes
+    (Krishnamoorthi 2018, section 2.6); along the output channels it costs nothing, because each
+    output is rescaled once anyway. A channel of zeros may have any positive scale.
+
+    Args:
+        weight: floating, of at least one dimension, e.g. (out, in/groups, kh, kw).
+        bits: width of the codes, 2..32.
+        axis: the dimension of the channels; may be negative.
+
+    Returns:
+        `QParams(scale, zero_point)` with tensors (C,) for C = weight.shape[axis]: floating, and
+        integer zeros.
+
+    Raises:
+        ValueError: for other `bits`, an `axis` that `weight` has not, or a weight that is not
+            finite.
+
+    >>> per_channel_params(torch.tensor([[1.0, -7.0], [0.5, 3.5]]), bits=4)  # codes up to 7
+    QParams(scale=tensor([1.0000, 0.5000]), zero_point=tensor([0, 0], dtype=torch.int32))
+    """
+    _check_bits(bits, least=2)
+    _check_axis(axis, weight)
+    _check_finite(weight, "weight")
+    # TODO(s2.per_channel_params): your code; the docstring says what it must do
+    raise NotImplementedError("s2.per_channel_params")
+
+
+# ---- observers: from data to a range -----------------------------------------------------------
+#
+# Every observer has `.observe(x)`, which takes a floating tensor of any shape and returns nothing,
+# and `.qparams(bits)`, which may be called at any time after the first `observe`. Each stands
+# alone, down to the last three lines of `qparams`, so that a slip in one does not spoil the rest.
+
+
+class MinMaxObserver:
+    """The range from the smallest to the largest of all values seen.
+
+    >>> observer = MinMaxObserver()
+    >>> observer.observe(torch.tensor([0.0, 2.0]))
+    >>> observer.observe(torch.tensor([-1.0]))
+    >>> observer.qparams(bits=2)
+    QParams(scale=1.0, zero_point=-1)
+    """
+
+    def __init__(self) -> None:
+        self.low, self.high = math.inf, -math.inf
+
+    def observe(self, x: Tensor) -> None:
+        """Widen the range to hold every value of `x`."""
+        # TODO(s2.MinMaxObserver): your code; the docstring says what it must do
+        raise NotImplementedError("s2.MinMaxObserver")
+
+    def qparams(self, bits: int) -> QParams:
+        """Return affine signed parameters, a float and an int (see `affine_params`).
+
+        Raises ValueError before any `observe`, if the range is not finite, or if `bits` is not
+        an int in 2..32.
+        """
+        _check_bits(bits, least=2)
+        # TODO(s2.MinMaxObserver): your code; the docstring says what it must do
+        raise NotImplementedError("s2.MinMaxObserver")
+
+
+class MovingAverageObserver:
+    """A smoothed range: exponential moving averages of each batch's minimum and maximum.
+
+    The first batch sets both, each later one moves them:
+
+        new = momentum * old + (1 - momentum) * batch       (Jacob et al. 2018, section 3.1).
+
+    Args:
+        momentum: share of the old value, in 0..1.
+
+    Raises:
+        ValueError: for another momentum.
+
+    >>> observer = MovingAverageObserver(momentum=0.75)
+    >>> observer.observe(torch.tensor([0.0, 2.0]))
+    >>> observer.observe(torch.tensor([0.0, 6.0]))  # the maximum becomes 0.75 * 2 + 0.25 * 6
+    >>> observer.qparams(bits=2)
+    QParams(scale=1.0, zero_point=-2)
+    """
+
+    def __init__(self, momentum: float = 0.9) -> None:
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must be in 0..1: {momentum}")
+        self.momentum = momentum
+        self.low, self.high = math.inf, -math.inf
+
+    def observe(self, x: Tensor) -> None:
+        """Move the range towards that of `x`."""
+        # TODO(s2.MovingAverageObserver): your code; the docstring says what it must do
+        raise NotImplementedError("s2.MovingAverageObserver")
+
+    def qparams(self, bits: int) -> QParams:
+        """Return affine signed parameters, a float and an int (see `affine_params`).
+
+        Raises ValueError before any `observe`, if the range is not finite, or if `bits` is not
+        an int in 2..32.
+        """
+        _check_bits(bits, least=2)
+        # TODO(s2.MovingAverageObserver): your code; the docstring says what it must do
+        raise NotImplementedError("s2.MovingAverageObserver")
+
+
+class PercentileObserver:
+    """A range that ignores outliers: from the (100 - p)th to the pth percentile.
+
+    The percentiles are those of all values seen in all batches together, by linear interpolation
+    between neighbours (McKinstry et al., "Discovering low-precision networks close to
+    full-precision networks for efficient embedded inference", 2018, calibrate so).
+
+    Args:
+        p: in percent, 50..100; with 100 the range is that of `MinMaxObserver`.
+
+    Raises:
+        ValueError: for another p.
+
+    >>> observer = PercentileObserver(75)
+    >>> observer.observe(torch.tensor([-100.0, -1.0, 0.0, 2.0, 100.0]))  # 25th: -1, 75th: 2
+    >>> observer.qparams(bits=2)
+    QParams(scale=1.0, zero_point=-1)
+    """
+
+    def __init__(self, p: float = 99.9) -> None:
+        if not 50 <= p <= 100:
+            raise ValueError(f"p must be in 50..100: {p}")
+        self.p = p
+        self.values: list[Tensor] = []
+
+    def observe(self, x: Tensor) -> None:
+        """Remember the values of `x`; later changes of `x` do not matter."""
+        # TODO(s2.PercentileObserver): your code; the docstring says what it must do
+        raise NotImplementedError("s2.PercentileObserver")
+
+    def qparams(self, bits: int) -> QParams:
+        """Return affine signed parameters, a float and an int (see `affine_params`).
+
+        Raises ValueError before any `observe`, if a value seen is not finite, or if `bits` is
+        not an int in 2..32.
+        """
+        _check_bits(bits, least=2)
+        # TODO(s2.PercentileObserver): your code; the docstring says what it must do
+        raise NotImplementedError("s2.PercentileObserver")
+
+
+class MSEObserver:
+    """The range with the least squared error on the values seen.
+
+    A narrower range clips the tails and has finer steps for all other values. With few bits that
+    is a good bargain (Choukroun et al., "Low-bit quantization of neural networks for efficient
+    inference", 2019). Which ranges to try is yours to choose. The squared error between the values
+    and their quantised versions must not be above that of the range from minimum to maximum, and
+    must be clearly below it for Gaussian values at 2 to 4 bits.
+
+    >>> observer = MSEObserver()
+    >>> observer.observe(torch.tensor([-1.0, 0.0, 1.0, 2.0]))
+    >>> observer.qparams(bits=2)  # no error left
+    QParams(scale=1.0, zero_point=-1)
+    """
+
+    def __init__(self) -> None:
+        self.values: list[Tensor] = []
+
+    def observe(self, x: Tensor) -> None:
+        """Remember the values of `x`; later changes of `x` do not matter."""
+        # TODO(s2.MSEObserver): your code; the docstring says what it must do
+        raise NotImplementedError("s2.MSEObserver")
+
+    def qparams(self, bits: int) -> QParams:
+        """Return affine signed parameters, a float and an int (see `affine_params`).
+
+        Raises ValueError before any `observe`, if a value seen is not finite, or if `bits` is
+        not an int in 2..32.
+        """
+        _check_bits(bits, least=2)
+        # TODO(s2.MSEObserver): your code; the docstring says what it must do
+        raise NotImplementedError("s2.MSEObserver")
+
+
+# ---- training with quantisation ----------------------------------------------------------------
+
+
+class _FakeQuantize(torch.autograd.Function):
+    """`fake_quantize` to autograd: what comes out, and the gradient that is passed on."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
+        """Return `x` on the grid of the codes, same shape and dtype; `ctx` keeps what you save."""
+        # TODO(s2.fake_quantize): your code; the docstring says what it must do
+        raise NotImplementedError("s2.fake_quantize")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        """Return the gradient for `x`, given that of the output; the other arguments get None."""
+        # TODO(s2.fake_quantize): your code; the docstring says what it must do
+        raise NotImplementedError("s2.fake_quantize")
+
+
+def fake_quantize(x: Tensor, qparams: QParams, bits: int, signed: bool = True) -> Tensor:
+    """Return `x` quantised and dequantised, with a gradient to train through.
+
+    Forward: scale * (q - zero_point) for the codes q of `quantize`, so the network feels the
+    rounding while its weights stay real (quantisation-aware training, Jacob et al. 2018,
+    section 3). Backward: rounding has the derivative 0 almost everywhere, with which nothing
+    would learn, so the straight-through estimator (Bengio et al., "Estimating or propagating
+    gradients through stochastic neurons", 2013) takes it for the identity: where x lies inside
+    the range scale * (qmin - zero_point)..scale * (qmax - zero_point), the gradient passes
+    unchanged, elementwise; where x saturates it is 0. (Which of the two holds for the half step
+    beyond each end is yours to choose.) The parameters get no gradient.
+
+    Args:
+        x: floating, any shape.
+        qparams: per tensor, a float and an int (or tensors without dimensions).
+        bits: width of the codes, 1..32.
+        signed: two's complement codes or codes from 0.
+
+    Returns:
+        tensor of the shape and dtype of `x`, connected to it in the autograd graph.
+
+    Raises:
+        ValueError: for other `bits`, parameters per channel, or a scale that is not positive
+            and finite.
+
+    >>> x = torch.tensor([-9.0, 0.3, 0.7, 9.0], requires_grad=True)
+    >>> y = fake_quantize(x, QParams(1.0, -1), bits=3)  # codes -4..3: from -3 to 4
+    >>> y.detach(), torch.autograd.grad(y, x, torch.tensor([2.0, 3.0, 4.0, 5.0]))[0]
+    (tensor([-3.,  0.,  1.,  4.]), tensor([0., 3., 4., 0.]))
+    """
+    _check_bits(bits)
+    scale, zero_point = _per_tensor(qparams, "qparams")
+    # TODO(s2.fake_quantize): your code; the docstring says what it must do
+    raise NotImplementedError("s2.fake_quantize")
+
+
+# ---- layers on integers ------------------------------------------------------------------------
+
+
+def quantize_bias(bias: Tensor, input_scale: float, weight_scale: float | Tensor) -> Tensor:
+    """Return a bias as 32-bit codes that can be added to the sums of a quantised layer.
+
+    These sums are in units of input_scale * weight_scale, so the bias has this scale and the zero
+    point 0 (Jacob et al. 2018, section 2.4): round(bias / (input_scale * weight_scale)), half to
+    even, saturated to int32. A bias is added to every output of its channel, so an error in it
+    does not average out; at 32 bits it hardly has one.
+
+    Args:
+        bias: (out,) floating.
+        input_scale: scale of the layer's input.
+        weight_scale: scale of its weights, a number or one for each output (out,).
+
+    Returns:
+        int32 tensor (out,).
+
+    Raises:
+        ValueError: for other shapes, or scales that are not positive and finite.
+
+    >>> quantize_bias(torch.tensor([1.0, -0.375]), 0.5, torch.tensor([0.25, 0.5]))
+    tensor([ 8, -2], dtype=torch.int32)
+    """
+    _check_positive(input_scale, "input_scale")
+    _check_positive(weight_scale, "weight_scale")
+    # TODO(s2.quantize_bias): your code; the docstring says what it must do
+    raise NotImplementedError("s2.quantize_bias")
+
+
+def quantized_linear(
+    q_input: Tensor,
+    q_weight: Tensor,
+    q_bias: Tensor | None,
+    input_qparams: QParams,
+    weight_qparams: QParams,
+    output_qparams: QParams,
+    bits: int = 8,
+) -> Tensor:
+    """Return the output codes of a linear layer from input codes, with integer sums.
+
+    With M = input_scale * weight_scale / output_scale (Jacob et al. 2018, section 2.2),
+
+        sum[o] = sum over i of (q_input[i] - input_zero_point) * q_weight[o, i] + q_bias[o]
+        output[o] = clamp(round(M[o] * sum[o]) + output_zero_point, qmin, qmax).
+
+    The sums are exact integers (int32 on a chip; their values fit into int32 here). float32 is
+    not enough for them: it skips integers above 2^24. Only M is real; the product with it is
+    rounded half to even.
+
+    Args:
+        q_input: integers (..., in); leading dimensions are kept.
+        q_weight: integers (out, in).
+        q_bias: int32 (out,) as from `quantize_bias`, or None.
+        input_qparams: per tensor.
+        weight_qparams: per tensor, or scales and zero points (out,); all zero points are 0.
+        output_qparams: per tensor.
+        bits: width of the output codes, which are signed, 1..32.
+
+    Returns:
+        int32 codes (..., out).
+
+    Raises:
+        ValueError: for other `bits`, shapes that do not match, codes that are not integers,
+            weight zero points other than 0, or scales that are not positive and finite.
+
+    >>> quantized_linear(
+    ...     torch.tensor([[3, 5]]), torch.tensor([[2, -1], [4, 4]]), torch.tensor([10, 0]),
+    ...     QParams(0.5, 1), QParams(0.25, 0), QParams(0.5, -3), bits=5,
+    ... )  # sums 2*2 - 4*1 + 10 = 10 and 24; M = 1/4; 2.5 and 6 round to 2 and 6
+    tensor([[-1,  3]], dtype=torch.int32)
+    """
+    _check_bits(bits)
+    _check_operands(q_input, q_weight, q_bias, weight_qparams)
+    input_scale, input_zero_point = _per_tensor(input_qparams, "input_qparams")
+    output_scale, output_zero_point = _per_tensor(output_qparams, "output_qparams")
+    if q_weight.dim() != 2 or not q_input.dim() or q_input.shape[-1] != q_weight.shape[1]:
+        shapes = f"{tuple(q_input.shape)}, {tuple(q_weight.shape)}"
+        raise ValueError(f"q_input must be (..., in) and q_weight (out, in): {shapes}")
+    # TODO(s2.quantized_linear): your code; the docstring says what it must do
+    raise NotImplementedError("s2.quantized_linear")
+
+
+def quantized_conv2d(
+    q_input: Tensor,
+    q_weight: Tensor,
+    q_bias: Tensor | None,
+    input_qparams: QParams,
+    weight_qparams: QParams,
+    output_qparams: QParams,
+    bits: int = 8,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Return the output codes of a 2-d convolution from input codes, with integer sums.
+
+    Sums, multiplier, rounding and saturation are those of `quantized_linear`, for the products
+    under the window of a convolution. Padding means the real number 0, whose code is the input
+    zero point, not the code 0.
+
+    Args:
+        q_input: integers (N, in, H, W).
+        q_weight: integers (out, in/groups, kh, kw).
+        q_bias: int32 (out,), or None.
+        input_qparams: per tensor.
+        weight_qparams: per tensor, or scales and zero points (out,); all zero points are 0.
+        output_qparams: per tensor.
+        bits: width of the output codes, which are signed, 1..32.
+        stride: as this and the following in `torch.nn.functional.conv2d`, an int or a pair.
+        padding: rows and columns added on each side.
+        dilation: spacing of kernel elements.
+        groups: every output channel sees in/groups input channels.
+
+    Returns:
+        int32 codes (N, out, H', W').
+
+    Raises:
+        ValueError: for other `bits`, shapes that do not match or leave no output, codes that are
+            not integers, weight zero points other than 0, or scales that are not positive and
+            finite.
+
+    >>> quantized_conv2d(
+    ...     torch.tensor([[[[3, 5]]]]), torch.tensor([[[[1, 2]]]]), None,
+    ...     QParams(0.5, 1), QParams(1.0, 0), QParams(0.5, 0), padding=(0, 1),
+    ... )  # on the numbers 0, 2, 4, 0 (times 0.5): 0*1 + 2*2, 2*1 + 4*2, 4*1 + 0*2
+    tensor([[[[ 4, 10,  4]]]], dtype=torch.int32)
+    """
+    _check_bits(bits)
+    _check_operands(q_input, q_weight, q_bias, weight_qparams)
+    input_scale, input_zero_point = _per_tensor(input_qparams, "input_qparams")
+    output_scale, output_zero_point = _per_tensor(output_qparams, "output_qparams")
+    _check_convolution(q_input, q_weight, stride, padding, dilation, groups)
+    # TODO(s2.quantized_conv2d): your code; the docstring says what it must do
+    raise NotImplementedError("s2.quantized_conv2d")
+
+
+def dynamic_quantized_linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, bits: int = 8
+) -> Tensor:
+    """Return x @ weight.T + bias with inputs and weights on codes, inputs quantised as they come.
+
+    No calibration: the range of `x` is measured in the call itself, for the whole tensor or for
+    each row (yours to choose; a row of its own does not depend on what else is in the batch).
+    The weights are symmetric per output (`per_channel_params`), the products are summed as
+    integers, and scales and the floating bias are applied to the sums.
+
+    Args:
+        x: floating (..., in).
+        weight: floating (out, in), not yet quantised.
+        bias: floating (out,), or None.
+        bits: width of the codes of inputs and weights, 2..32.
+
+    Returns:
+        tensor (..., out) of the dtype of `x`.
+
+    Raises:
+        ValueError: for other `bits`, shapes that do not match, or values that are not finite.
+
+    >>> x, weight = torch.tensor([[-1.0, 2.0]]), torch.tensor([[3.0, 1.0]])
+    >>> dynamic_quantized_linear(x, weight, bits=2)  # x is exact, of 3 and 1 the 1 rounds to 0
+    tensor([[-3.]])
+    """
+    _check_bits(bits, least=2)
+    if weight.dim() != 2 or not x.dim() or x.shape[-1] != weight.shape[1]:
+        shapes = f"{tuple(x.shape)}, {tuple(weight.shape)}"
+        raise ValueError(f"x must be (..., in) and weight (out, in): {shapes}")
+    if bias is not None and bias.shape != (len(weight),):
+        raise ValueError(f"bias must be ({len(weight)},): {tuple(bias.shape)}")
+    _check_finite(x, "x")
+    _check_finite(weight, "weight")
+    # TODO(s2.dynamic_quantized_linear): your code; the docstring says what it must do
+    raise NotImplementedError("s2.dynamic_quantized_linear")
+
+
+def fold_batchnorm(
+    weight: Tensor,
+    bias: Tensor | None,
+    gamma: Tensor,
+    beta: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    eps: float = 1e-5,
+) -> tuple[Tensor, Tensor]:
+    """Return (weight, bias) of one layer that equals a layer followed by batch norm in eval mode.
+
+    Batch norm computes gamma * (y - mean) / sqrt(var + eps) + beta for each output channel of
+    y = W x + b. That is linear, so (Jacob et al. 2018, eq. 14; Krishnamoorthi 2018, section 3.2.2)
+
+        W' = W * gamma / sqrt(var + eps),    b' = (b - mean) * gamma / sqrt(var + eps) + beta.
+
+    Args:
+        weight: floating (out, ...) of 2 to 5 dimensions, of a linear layer or a convolution (not
+            of a transposed one).
+        bias: (out,), or None, which is 0; the result has one in any case.
+        gamma: (out,), the weight of the batch norm.
+        beta: (out,), its bias.
+        mean: (out,), its running mean.
+        var: (out,), its running variance.
+        eps: its eps, at least 0.
+
+    Returns:
+        (weight, bias): new tensors, of the dtype of `weight`.
+
+    Raises:
+        ValueError: for other shapes, or where var + eps is not positive.
+
+    >>> one = torch.ones(1)
+    >>> fold_batchnorm(one.view(1, 1), 3 * one, 2 * one, one, -one, 4 * one - 1, eps=1.0)
+    (tensor([[1.]]), tensor([5.]))
+    """
+    # TODO(s2.fold_batchnorm): your code; the docstring says what it must do
+    raise NotImplementedError("s2.fold_batchnorm")
+
+
+def sqnr_db(reference: Tensor, approximation: Tensor) -> float:
+    """Return the signal-to-quantisation-noise ratio in decibels.
+
+    10 * log10(sum of r^2 / sum of (r - a)^2), summed in float64; +inf if there is no noise. For a
+    uniformly distributed signal each bit adds 20 * log10(2) = 6.02 dB.
+
+    Args:
+        reference: the exact values r, any shape.
+        approximation: the values a, same shape.
+
+    Raises:
+        ValueError: if the shapes differ.
+
+    >>> sqnr_db(torch.tensor([3.0, 4.0]), torch.tensor([3.0, 3.5]))  # 10 * log10(25 / 0.25)
+    20.0
+    """
+    # TODO(s2.sqnr_db): your code; the docstring says what it must do
+    raise NotImplementedError("s2.sqnr_db")
+
+
+# ---- whole networks ----------------------------------------------------------------------------
+
+
+class QuantizedModel(nn.Module):
+    """What `quantize_model` returns: call it like the network it was made from.
+
+    Floats go in and come out; between them, inputs and weights of every Conv2d and Linear are
+    codes of few bits.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float batch in, float result out, shapes as those of the network."""
+        result: Tensor = self.network(x)
+        return result
+
+
+def _without_weights(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
+    """A layer of the same geometry without bias, and with weights that take no memory yet."""
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(layer.in_features, layer.out_features, bias=False, device="meta")
+    names = "in_channels out_channels kernel_size stride padding dilation groups padding_mode"
+    geometry: Any = {name: getattr(layer, name) for name in names.split()}
+    return nn.Conv2d(**geometry, bias=False, device="meta")
+
+
+class _IntegerLayer(nn.Module):
+    """One Conv2d or Linear on codes, for `quantize_model` (a suggestion; yours may differ).
+
+    Args:
+        layer: the floating layer, which stays as it is.
+        low: lower end of its calibrated input range, at most 0.
+        high: upper end, at least 0.
+        bits: width of the codes of inputs and weights.
+    """
+
+    rescale: Tensor  # (out,) or (out, 1, 1): input scale * weight scales
+    bias: Tensor  # same shape
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear, low: float, high: float, bits: int) -> None:
+        super().__init__()
+        # TODO(s2.quantize_model): your code; the docstring says what it must do
+        raise NotImplementedError("s2.quantize_model")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Quantise the input, sum integers, return floats of the dtype of `x`."""
+        # TODO(s2.quantize_model): your code; the docstring says what it must do
+        raise NotImplementedError("s2.quantize_model")
+
+
+def quantize_model(
+    model: nn.Module, calibration_loader: Iterable[Tensor | tuple[Tensor, ...]], bits: int
+) -> QuantizedModel:
+    """Return a quantised copy of a trained network: static post-training quantisation.
+
+    1. Calibrate: run the batches of `calibration_loader` (training images; never the test set)
+       through a copy in eval mode and observe the range of the input of every Conv2d and Linear,
+       at any depth, the first and the last included.
+    2. Quantise: weights symmetric per output channel, inputs affine per tensor with the range
+       observed, all with `bits` bits. From now on the ranges are fixed ("static"): what lies
+       outside saturates.
+
+    When the result runs, each of these layers turns its input into codes, sums products of codes,
+    and rescales (Krishnamoorthi 2018, section 3.1). What is between them (batch norm, activations,
+    additions of residual blocks) stays in floating point. A layer that is called several times
+    has one range for all its calls. A layer that the calibration never reaches has no range and
+    stays as it is.
+
+    Args:
+        model: maps a float batch to a float result. It is not changed: neither weights nor
+            buffers, modes nor hooks.
+        calibration_loader: batches, either tensors or tuples or lists (inputs, targets), of which
+            only the inputs are used. It is gone through once.
+        bits: width of the codes of weights and inputs, 2..32.
+
+    Returns:
+        `QuantizedModel`, in eval mode.
+
+    Raises:
+        ValueError: if the loader has no batches, a layer's inputs or weights are not finite, or
+            `bits` is not an int in 2..32.
+
+    With 8 bits a network for digits keeps its accuracy; with 4 it loses some, with 2 most of it.
+    """
+    _check_bits(bits, least=2)
+    # TODO(s2.quantize_model): your code; the docstring says what it must do
+    raise NotImplementedError("s2.quantize_model")
+
+
+def to_half(model: nn.Module) -> nn.Module:
+    """Return a copy of `model` in half precision: every floating parameter and buffer in float16.
+
+    The running statistics of batch norm are buffers; left in float32 they do not fit the
+    activations. Integer buffers (batch norm's counter) stay integers. Shared parameters stay
+    shared. float16 has 11 significant bits and ends at 65,504; `model` is not changed.
+
+    >>> model = to_half(nn.BatchNorm1d(2))
+    >>> model.weight.dtype, model.running_var.dtype, model.num_batches_tracked.dtype
+    (torch.float16, torch.float16, torch.int64)
+    """
+    # TODO(s2.to_half): your code; the docstring says what it must do
+    raise NotImplementedError("s2.to_half")
+
+
+# ---- binary weights ----------------------------------------------------------------------------
+
+
+def binarize(
+    weight: Tensor, stochastic: bool = False, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return weights of -1 and +1 (Courbariaux et al., "BinaryConnect", NIPS 2015, section 2.2).
+
+    - deterministic: +1 where w >= 0, else -1. There is no third value: sign(0) is +1, although
+      `torch.sign(0)` is 0.
+    - stochastic: +1 with probability clip((w + 1) / 2, 0, 1), else -1, independently for each
+      weight. Within -1..1 the mean is then w itself.
+
+    Args:
+        weight: floating, any shape.
+        stochastic: which of the two.
+        generator: source of the random numbers; the same seed gives the same weights. Without
+            one, stochastic results differ from call to call. The global generator is not used.
+
+    Returns:
+        tensor of the shape and dtype of `weight`.
+
+    >>> binarize(torch.tensor([-0.1, 0.0, -0.0, 2.0]))
+    tensor([-1.,  1.,  1.,  1.])
+    """
+    # TODO(s2.binarize): your code; the docstring says what it must do
+    raise NotImplementedError("s2.binarize")
+
+
+def binary_connect_step(
+    model: nn.Module,
+    batch: tuple[Tensor, Tensor],
+    loss_fn: Callable[[Tensor, Tensor], Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> float:
+    """Train `model` in place by one step of BinaryConnect (Courbariaux et al. 2015, algorithm 1).
+
+    1. Binarise the weights, deterministically as in `binarize`; run forward and backward with
+       the binary weights.
+    2. Put the real weights back and let `optimizer` step on *them*, with these gradients. A step
+       is much smaller than 1: added to -1 or +1 it would be forgotten at the next binarisation.
+    3. Clip the real weights to [-1, 1]; beyond, they have no influence.
+
+    All this concerns the weights of Linear and Conv layers (`PRUNABLE`). Biases and norms are
+    trained as usual, and never binarised or clipped. Gradients from before the call do not count.
+    Afterwards the model holds its real weights, also when forward or `loss_fn` raises.
+
+    Args:
+        model: in whatever mode it is to be trained.
+        batch: (inputs, targets).
+        loss_fn: maps (output of the model, targets) to a 0-dim loss.
+        optimizer: over the model's parameters; one `step`.
+
+    Returns:
+        The loss with binary weights, before the step (not graded).
+    """
+    # TODO(s2.binary_connect_step): your code; the docstring says what it must do
+    raise NotImplementedError("s2.binary_connect_step")

@@ -1,0 +1,259 @@
+# Generated from solutions/s3_weight_clustering/clustering.py by `autograder release`: change it there.
+"""Session 3, clustering: many weights share few values (Han et al., Deep Compression, 2016).
+
+A layer keeps a *codebook* of k centroids and, for every weight, the *label* (index) of its
+centroid. Weights are scalars, so clusters are intervals of the real line: everything here works on
+sorted weights and on the cuts between neighbouring clusters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def _check_int(value: int, name: str, least: int, most: float = float("inf")) -> None:
+    """ValueError unless `value` is an int in least..most."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} must be an int in {least}..{most}: {value!r}")
+
+
+def _check_labels(labels: Tensor, k: int) -> None:
+    """ValueError unless all labels are integers in 0..k-1."""
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"labels must be integers: {labels.dtype}")
+    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= k):
+        raise ValueError(f"labels must be in 0..{k - 1}: {int(labels.min())}..{int(labels.max())}")
+
+
+def _sorted(weights: Tensor) -> Tensor:
+    """All elements, ascending, as float64 (n,); ValueError if there are none."""
+    if weights.numel() == 0:
+        raise ValueError(f"weights must have at least one element: shape {tuple(weights.shape)}")
+    return weights.detach().flatten().double().sort().values
+
+
+def _nearest(values: Tensor, centroids: Tensor) -> Tensor:
+    """The index of the centroid nearest to each value, the lower one of two equally near.
+
+    Args:
+        values: float64, any shape.
+        centroids: float64 (k,), sorted, k at least 1.
+
+    Returns:
+        int64, the shape of `values`.
+
+    >>> _nearest(torch.tensor([-1.0, 0.5, 0.6]), torch.tensor([0.0, 1.0]))
+    tensor([0, 0, 1])
+    """
+    middles = (centroids[:-1] + centroids[1:]) / 2
+    return torch.searchsorted(middles, values.contiguous())  # how many middles lie below a value
+
+
+# ---- k-means -----------------------------------------------------------------------------------
+
+
+def init_centroids(weights: Tensor, k: int, method: str = "linear", seed: int = 0) -> Tensor:
+    """Return the centroids that k-means starts from, sorted (Han et al. 2016, section 3.2).
+
+    - "linear": evenly spaced from the smallest to the largest weight, both included; for k = 1
+      the middle between them. Large weights, which are rare but matter, get centroids as well.
+    - "density": the quantiles (i + 1/2) / k, i = 0..k-1, of the weights (linear interpolation
+      between neighbours), so that about equally many weights lie around each centroid.
+    - "forgy": k different values among the weights, drawn by a `torch.Generator` with `seed`.
+
+    Args:
+        weights: floating, any shape, at least one element; not changed.
+        k: how many, at least 1; if there are fewer distinct weights, as many as those.
+        method: one of the three names.
+        seed: for "forgy" only; the same seed gives the same centroids.
+
+    Returns:
+        (min(k, distinct),) in the dtype and on the device of `weights`.
+
+    Raises:
+        ValueError: if `weights` is empty, `k` below 1 or `method` unknown.
+
+    >>> init_centroids(torch.tensor([0.0, 1.0, 1.0, 2.0, 8.0]), 3)
+    tensor([0., 4., 8.])
+    """
+    # TODO(s3.init_centroids): your code; the docstring says what it must do
+    raise NotImplementedError("s3.init_centroids")
+
+
+def _lloyd(values: Tensor, centroids: Tensor, iterations: int) -> Tensor:
+    """Lloyd's algorithm for `kmeans_1d`, on weights that are sorted already.
+
+    Args:
+        values: float64 (n,), ascending, n at least 1.
+        centroids: float64 (k,), ascending, where to start.
+        iterations: at most so many; with 0 the result is `centroids`.
+
+    Returns:
+        float64 (k,), ascending.
+    """
+    # TODO(s3.kmeans_1d): your code; the docstring says what it must do
+    raise NotImplementedError("s3.kmeans_1d")
+
+
+def kmeans_1d(
+    weights: Tensor, k: int, init: str = "linear", iterations: int = 50
+) -> tuple[Tensor, Tensor]:
+    """Return (centroids, labels) that make the within-cluster sum of squares small.
+
+    Minimises sum_i (w_i - c_label(i))^2 (Han et al. 2016, equation 2). One iteration assigns every
+    weight to its nearest centroid, then moves every centroid to the mean of its weights (Lloyd's
+    algorithm); neither step can raise the sum. A centroid that lost all its weights has no mean:
+    give it a weight that is badly served where it is. Stops early once nothing changes. The
+    same arguments always give the same result.
+
+    Args:
+        weights: floating, any shape, at least one element; not changed.
+        k: clusters, at least 1; never more than there are distinct weights.
+        init: method of `init_centroids`.
+        iterations: at most so many, at least 0. With 0 the centroids are those of
+            `init_centroids`, and only the labels are computed.
+
+    Returns:
+        centroids: (at most k,), sorted, in the dtype of `weights`.
+        labels: int64 in the shape of `weights`: the nearest of the *returned* centroids, of two
+            equally near ones the lower index.
+
+    Raises:
+        ValueError: if `weights` is empty, `k` below 1, `iterations` below 0 or `init` unknown.
+
+    >>> kmeans_1d(torch.tensor([1.0, 2.0, 9.0, 10.0, 11.0]), 2)
+    (tensor([ 1.5000, 10.0000]), tensor([0, 0, 1, 1, 1]))
+    """
+    # TODO(s3.kmeans_1d): your code; the docstring says what it must do
+    raise NotImplementedError("s3.kmeans_1d")
+
+
+# ---- weight sharing ----------------------------------------------------------------------------
+
+
+def cluster_nonzero(weight: Tensor, mask: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Return (centroids, labels) of a pruned weight: zeros stay zeros, the rest is shared.
+
+    Pruned weights become 0, and a kept weight that is 0 stays 0: zeros are not clustered, so they
+    cost no centroid but one, which is exactly 0. Here `centroids[0]` is that 0 and
+    `centroids[1:]` are the at most 2**bits centroids of the nonzero weights. `decode_clusters`
+    gives the clustered weight back. If the nonzero weights have at most 2**bits different values,
+    it is the pruned weight itself.
+
+    Args:
+        weight: floating, any shape, possibly all pruned; not changed.
+        mask: bool in the shape of `weight`, True where a weight is kept.
+        bits: 1..32, bits of the label of a nonzero weight.
+
+    Returns:
+        centroids: (at most 1 + 2**bits,) in the dtype of `weight`.
+        labels: int64 in the shape of `weight`.
+
+    Raises:
+        ValueError: if `bits` is no int in 1..32 or the shape of `mask` is another.
+
+    >>> weight = torch.tensor([[0.0, 1.0, 9.0], [2.0, 0.1, 11.0]])
+    >>> cluster_nonzero(weight, weight.abs() > 0.5, bits=1)
+    (tensor([ 0.0000,  1.5000, 10.0000]), tensor([[0, 1, 2],
+            [1, 0, 2]]))
+    """
+    # TODO(s3.cluster_nonzero): your code; the docstring says what it must do
+    raise NotImplementedError("s3.cluster_nonzero")
+
+
+def decode_clusters(centroids: Tensor, labels: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return the weight of `shape` that `cluster_nonzero` described: the centroid of each label.
+
+    Args:
+        centroids: (k,).
+        labels: integers in 0..k-1, any shape with as many elements as `shape`.
+        shape: of the result, whose dtype is that of `centroids`.
+
+    Raises:
+        ValueError: if a label is outside 0..k-1 or `labels` does not fill `shape`.
+
+    >>> decode_clusters(torch.tensor([0.0, 1.5]), torch.tensor([0, 1, 1, 0]), (2, 2))
+    tensor([[0.0000, 1.5000],
+            [1.5000, 0.0000]])
+    """
+    # TODO(s3.cluster_nonzero): your code; the docstring says what it must do
+    raise NotImplementedError("s3.cluster_nonzero")
+
+
+# ---- fine-tuning and cost ----------------------------------------------------------------------
+
+
+def centroid_gradient(weight_gradient: Tensor, labels: Tensor, k: int) -> Tensor:
+    """Return the gradient of the loss with respect to each of `k` centroids.
+
+    A centroid stands in the place of all its weights, so by the chain rule its gradient is the
+    *sum* of theirs, dL/dc_k = sum_ij dL/dW_ij 1(I_ij = k) (Han et al. 2016, equation 3). A
+    cluster without weights gets 0.
+
+    Args:
+        weight_gradient: floating, any shape; not changed.
+        labels: integers in 0..k-1 in the same shape.
+        k: number of centroids, at least 1.
+
+    Returns:
+        (k,) in the dtype of `weight_gradient`.
+
+    Raises:
+        ValueError: if the shapes differ, `k` is below 1 or a label outside 0..k-1.
+
+    >>> centroid_gradient(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 2, 0]), 3)
+    tensor([5., 0., 2.])
+    """
+    # TODO(s3.centroid_gradient): your code; the docstring says what it must do
+    raise NotImplementedError("s3.centroid_gradient")
+
+
+def codebook_step(centroids: Tensor, labels: Tensor, weight_gradient: Tensor, lr: float) -> Tensor:
+    """Return the centroids after one step of gradient descent; the labels stay as they are.
+
+    c_k - lr * dL/dc_k (Han et al. 2016, section 3.3). To keep the 0 of `cluster_nonzero` at 0, the
+    caller sets the gradient of pruned weights to 0.
+
+    Args:
+        centroids: floating (k,); not changed.
+        labels: integers in 0..k-1.
+        weight_gradient: floating, in the shape of `labels`.
+        lr: learning rate.
+
+    Returns:
+        New centroids, (k,) in the dtype of `centroids`.
+
+    Raises:
+        ValueError: as `centroid_gradient` does.
+
+    >>> labels = torch.tensor([[0, 1], [1, 1]])
+    >>> codebook_step(torch.tensor([-1.0, 2.0]), labels, torch.ones(2, 2), lr=0.5)
+    tensor([-1.5000,  0.5000])
+    """
+    # TODO(s3.codebook_step): your code; the docstring says what it must do
+    raise NotImplementedError("s3.codebook_step")
+
+
+def compression_ratio(n: int, k: int, bits: int = 32) -> float:
+    """Return by which factor sharing `k` values makes `n` weights of `bits` bits smaller.
+
+    r = n b / (n log2(k) + k b) (Han et al. 2016, equation 1): in place of n weights there are n
+    labels and k centroids. A label takes whole bits, ceil(log2(k)) of them, and none for k = 1.
+
+    Args:
+        n: number of weights, at least 1.
+        k: number of centroids, at least 1.
+        bits: of a weight and of a centroid, 1..32.
+
+    Raises:
+        ValueError: for any other argument.
+
+    >>> compression_ratio(16, 4)  # 16 * 32 bits to 16 * 2 + 4 * 32
+    3.2
+    """
+    # TODO(s3.compression_ratio): your code; the docstring says what it must do
+    raise NotImplementedError("s3.compression_ratio")

@@ -1,0 +1,69 @@
+# Generated from solutions/s7_final_project/network.py by `autograder release`: change it there.
+"""The network of the reference solution: a small residual network that trains at low precision."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from quantised import ConvNorm, QuantisedLinear, Quantiser
+from torch import Tensor, nn
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut (He et al. 2016); its output is quantised."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, groups: int = 1) -> None:
+        super().__init__()
+        self.first = ConvNorm(inputs, outputs, 3, stride, groups)
+        self.middle = Quantiser(signed=False)
+        self.second = ConvNorm(outputs, outputs, 3, 1, groups)
+        self.shortcut = ConvNorm(inputs, outputs, 1, stride) if inputs != outputs else None
+        self.output = Quantiser(signed=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        y = self.middle(F.relu(self.first(x)))
+        y = self.second(y)
+        y = y + (x if self.shortcut is None else self.shortcut(x))
+        return self.output(F.relu(y))
+
+
+class SmallResNet(nn.Module):
+    """3x3 stem, one stage of `blocks[i]` blocks with `widths[i]` channels each, pooling, linear.
+
+    With `groups` above 1 the 3x3 convolutions of the blocks are grouped: as many times cheaper.
+
+    Input: pixels p of 0..peak as (p - peak / 2) / (peak / 4), see `train.centred`.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[int] = (1, 2, 2),
+        widths: Sequence[int] = (16, 32, 64),
+        channels: int = 3,
+        classes: int = 10,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        self.stem = ConvNorm(channels, widths[0], 3)
+        self.stem_output = Quantiser(signed=False)
+        stages: list[Block] = []
+        for stage, (count, (before, width)) in enumerate(
+            zip(blocks, itertools.pairwise((widths[0], *widths)), strict=True)
+        ):
+            for number in range(count):
+                first = number == 0
+                stride = 2 if first and stage else 1
+                stages.append(Block(before if first else width, width, stride, groups))
+        self.blocks = nn.Sequential(*stages)
+        self.pooled = Quantiser(signed=False)
+        self.classifier = QuantisedLinear(widths[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) to logits (N, classes)."""
+        x = self.stem_output(F.relu(self.stem(x)))
+        x = self.pooled(self.blocks(x).mean(dim=(2, 3)))
+        logits: Tensor = self.classifier(x)
+        return logits

@@ -1,0 +1,87 @@
+# Generated from solutions/s7_final_project/recipes.py by `autograder release`: change it there.
+"""Recipes to combine: what to quantise, how to prune in rounds, how to distil, what to mix.
+
+Each is one small piece that works on any network made of the layers of `quantised.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from network import SmallResNet
+from quantised import ConvNorm, Quantiser
+from torch import Tensor, nn
+
+
+def convolutions(model: nn.Module) -> Iterator[ConvNorm]:
+    """The prunable layers."""
+    return (module for module in model.modules() if isinstance(module, ConvNorm))
+
+
+def start_quantising(
+    model: SmallResNet, bits: int, edge_bits: int, weight_bits: int | None = None
+) -> None:
+    """Quantise to `bits`; the first and the last layer, which suffer most, to `edge_bits`.
+
+    `weight_bits` are those of the weights in between, by default `bits`; 1 is BinaryConnect.
+    """
+    edges = {model.stem.quantiser, model.pooled, model.classifier.quantiser}
+    for module in model.modules():
+        if isinstance(module, Quantiser):
+            inner = bits if weight_bits is None or not module.signed else weight_bits
+            module.start(edge_bits if module in edges else inner)
+
+
+@torch.no_grad()
+def prune_globally(model: nn.Module, sparsity: float) -> None:
+    """Mask the smallest share of all weights, each layer relative to its own mean magnitude.
+
+    Relative magnitudes keep a layer with small weights from vanishing altogether.
+    """
+    layers = list(convolutions(model))
+    scores = [layer.conv.weight.abs() / layer.conv.weight.abs().mean() for layer in layers]
+    everything = torch.cat([score.flatten() for score in scores])
+    count = round(sparsity * everything.numel())
+    if count == 0:
+        return
+    threshold = everything.kthvalue(count).values
+    for layer, score in zip(layers, scores, strict=True):
+        layer.mask.copy_(score > threshold)
+
+
+def distillation(
+    teacher: nn.Module, temperature: float = 4.0, alpha: float = 0.3
+) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    """alpha * cross-entropy + (1 - alpha) * T^2 * KL(teacher || student): Hinton et al. 2015."""
+
+    def objective(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        logits = model(inputs).float()
+        with torch.no_grad():
+            wanted = F.softmax(teacher(inputs).float() / temperature, dim=1)
+        soft = F.kl_div(F.log_softmax(logits / temperature, 1), wanted, reduction="batchmean")
+        return alpha * F.cross_entropy(logits, targets) + (1 - alpha) * temperature**2 * soft
+
+    return objective
+
+
+class PruneInRounds:
+    """Called after each optimiser step: prunes more every few steps, up to `sparsity`.
+
+    Along the cubic schedule of Zhu & Gupta (2017) over the first half of `steps`; then the rest can
+    recover. The number of steps done is a buffer of the model, so a checkpoint holds it.
+    """
+
+    def __init__(self, model: nn.Module, sparsity: float, steps: int, every: int = 50) -> None:
+        self._model, self._final, self._steps, self._every = model, sparsity, steps, every
+        model.register_buffer("pruning_step", torch.tensor(0))
+
+    def __call__(self) -> None:
+        """Count one step, and prune if it is time."""
+        done = self._model.get_buffer("pruning_step")
+        done += 1
+        step, ramp = int(done), self._steps // 2
+        if step <= ramp and (step % self._every == 0 or step == ramp):
+            left = 1 - step / ramp
+            prune_globally(self._model, self._final * (1 - left**3))

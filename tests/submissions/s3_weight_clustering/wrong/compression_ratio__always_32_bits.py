@@ -1,0 +1,12 @@
+"""Weights and centroids have 32 bits, whatever `bits` says (source: own)."""
+
+import math
+
+
+def compression_ratio(n, k, bits=32):
+    for name, value, most in (("n", n, math.inf), ("k", k, math.inf), ("bits", bits, 32)):
+        if type(value) is not int or not 1 <= value <= most:
+            raise ValueError(f"{name} must be an integer in 1..{most}, got {value!r}")
+    bits = 32
+    index_bits = (k - 1).bit_length()
+    return n * bits / (n * index_bits + k * bits)

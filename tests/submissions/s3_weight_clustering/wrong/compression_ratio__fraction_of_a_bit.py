@@ -1,0 +1,11 @@
+"""An index takes log2(k) bits without rounding up (source: own)."""
+
+import math
+
+
+def compression_ratio(n, k, bits=32):
+    for name, value, most in (("n", n, math.inf), ("k", k, math.inf), ("bits", bits, 32)):
+        if type(value) is not int or not 1 <= value <= most:
+            raise ValueError(f"{name} must be an integer in 1..{most}, got {value!r}")
+    index_bits = math.log2(k)
+    return n * bits / (n * index_bits + k * bits)

@@ -1,0 +1,11 @@
+"""A single centroid is given an index of one bit (source: curriculum list)."""
+
+import math
+
+
+def compression_ratio(n, k, bits=32):
+    for name, value, most in (("n", n, math.inf), ("k", k, math.inf), ("bits", bits, 32)):
+        if type(value) is not int or not 1 <= value <= most:
+            raise ValueError(f"{name} must be an integer in 1..{most}, got {value!r}")
+    index_bits = max(math.ceil(math.log2(k)), 1)
+    return n * bits / (n * index_bits + k * bits)
