@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from autograder.errors import AutograderError
 from autograder.reports.score import markdown
 from autograder.scoring import strict
 from autograder.scoring.records import Score
 
 SCHEMA_VERSION = 1
-MAX_RECORD_BYTES = 8_000_000
+MAX_RECORD_BYTES = 64_000_000  # of a graph with as many nodes as there may be
 
 
 def to_json(score: Score) -> str:
@@ -36,7 +37,10 @@ def keep(score: Score, folder: Path) -> Path:
 
     The name holds team, file and time, so that a folder keeps a team's history.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AutograderError(f"{folder}: cannot be a folder ({error.strerror})") from None
     moment = "".join(char for char in score.scored_at[:19] if char.isdigit())
     record = folder / f"{score.team}-{moment}-{score.sha256[:8]}.json"
     for path, text in ((record.with_suffix(".md"), markdown(score)), (record, to_json(score))):

@@ -12,7 +12,7 @@ from tests.support import exercise, grade, small_course, submission
 pytestmark = pytest.mark.slow
 
 GRADERS = Path(__file__).parent / "graders"
-EXERCISES = ("add", "half", "count_calls", "train", "remember")
+EXERCISES = ("add", "half", "count_calls", "train", "remember", "Counter", "accumulate", "echo")
 RIGHT = """
     import torch
 
@@ -40,6 +40,21 @@ RIGHT = """
         if value is not None:
             _kept = value
         return _kept
+
+    import dataclasses
+
+    @dataclasses.dataclass
+    class Counter:
+        total: int = 0
+
+        def add(self, number):
+            self.total += number
+
+    def accumulate(model):
+        return model.bias.grad / 2
+
+    def echo(value):
+        return value
 """
 BLANK = "\n".join(
     f"def {name}(*args):\n    raise NotImplementedError('s1.{name}')\n" for name in EXERCISES
@@ -113,9 +128,9 @@ def test_blank_is_blank_everywhere(reports: dict[str, Report]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("student", "outcome", "points"),
+    ("student", "outcome", "share"),
     [
-        ("partial", Outcome.PARTIAL, 10.0),
+        ("partial", Outcome.PARTIAL, 0.5),
         ("failing", Outcome.FAILED, 0.0),
         ("wrong type", Outcome.FAILED, 0.0),
         ("raising", Outcome.CRASHED, 0.0),
@@ -133,11 +148,13 @@ def test_blank_is_blank_everywhere(reports: dict[str, Report]) -> None:
     ],
 )
 def test_one_exercise_ends_alone(
-    reports: dict[str, Report], student: str, outcome: Outcome, points: float
+    reports: dict[str, Report], student: str, outcome: Outcome, share: float
 ) -> None:
     result = exercise(reports[student], "half")
-    assert (result.outcome, result.points) == (outcome, points)
-    assert reports[student].points == 80 + points
+    assert result.outcome is outcome
+    assert result.points == pytest.approx(share * result.maximum, abs=0.001)
+    rest = 100 - result.maximum
+    assert reports[student].points == pytest.approx(rest + result.points, abs=0.001)
 
 
 @pytest.mark.parametrize("student", ["syntax", "import exits", "import hangs", "import raises"])

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from autograder.engine.student import CallbackError, Optimizer
+from autograder.engine.student import CallbackError, Handle, Optimizer
 from autograder.toolkit import (
     Draws,
     check,
@@ -85,3 +85,32 @@ def test_remember(student: Any) -> None:
     student.remember(7)
     check(student.remember(None) == 7, "keep the value in a global")
     check(student.fresh().remember(None) is None, "nothing survives in a fresh process")
+
+
+@exercise("s1.Counter")
+def test_counter(student: Any, thresholds: Any, source_bytes: Any) -> None:
+    """An instance of a class stays in the worker, whatever its decorators are."""
+    counter = student.Counter(3)
+    check(isinstance(counter, Handle), "an instance is an object, not a record")
+    student.invoke(counter, "add", 4)
+    check(student.get(counter, "total") == 7, "add to the total")
+    check(dict(thresholds) == {} and source_bytes > 100, "the fixtures are there")
+
+
+@exercise("s1.accumulate")
+def test_accumulate(student: Any, rng: Draws) -> None:
+    """Gradients that are already there are halved."""
+    net = nn.Linear(3, 2)
+    x, cotangent = rng.normal(4, 3), rng.normal(4, 2)
+    model = student.put(net)
+    student.backward(model, (x,), cotangent)
+    net(x).backward(cotangent)
+    halved = student.accumulate(model)
+    assert net.bias.grad is not None
+    check(torch.allclose(halved, net.bias.grad / 2, atol=1e-6), "half of the bias' gradient")
+
+
+@exercise("s1.echo")
+def test_echo(student: Any) -> None:
+    """A value comes back as it went."""
+    check(student.echo({"a": (1, 2.5, None)}) == {"a": (1, 2.5, None)}, "return the argument")

@@ -1,0 +1,132 @@
+"""Ranking, fronts, and the pages that are made of score records alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from autograder.cli import app
+from autograder.reports.leaderboard import chart, leaderboard_markdown, leaderboard_page
+from autograder.scoring import store
+from autograder.scoring.leaderboard import AXES, boards, front
+from autograder.scoring.records import Score
+from tests.scoring.test_records import SCORE
+from tests.support import ROOT
+
+COST = "imt-2025"
+COURSE = str(ROOT / "course.yaml")
+
+
+def entry(team: str, cost: float, counted: int = 349, day: int = 1, **fields: object) -> Score:
+    when = f"2027-04-{day:02}T10:00:00+00:00"
+    digest = f"{abs(hash((team, cost, counted, day))):064x}"[-64:]
+    changed = {"costs": {COST: cost}, "counted": counted, "scored_at": when, "sha256": digest}
+    return dataclasses.replace(SCORE, team=team, **changed, **fields)  # type: ignore[arg-type]
+
+
+def ranking(*entries: Score) -> list[tuple[str, float]]:
+    (board,) = boards(entries, [COST])
+    return [(score.team, score.costs[COST]) for score in board.ranked]
+
+
+def test_the_best_valid_entry_of_a_team_counts() -> None:
+    found = ranking(
+        entry("ada", 0.5),
+        entry("ada", 0.3, day=2),
+        entry("ada", 0.1, counted=341, day=3),  # below the gate
+        entry("ada", 0.05, day=4, refusal="it is a table"),
+        entry("blaise", 0.4),
+    )
+    assert found == [("ada", 0.3), ("blaise", 0.4)]
+
+
+def test_ties_go_to_accuracy_then_to_the_earlier_one() -> None:
+    entries = [
+        entry("late", 0.3, day=9),
+        entry("early", 0.3, day=2),
+        entry("accurate", 0.3, counted=355, day=12),
+    ]
+    wanted = [("accurate", 0.3), ("early", 0.3), ("late", 0.3)]
+    for order in itertools.permutations(entries):
+        assert ranking(*order) == wanted
+
+
+def test_a_team_without_a_valid_entry_stands_below_with_its_history() -> None:
+    (board,) = boards([entry("ada", 0.3), entry("zoe", 0.1, counted=3)], [COST])
+    assert [standing.team for standing in board.standings] == ["ada", "zoe"]
+    assert board.standings[1].best is None
+    assert len(board.standings[1].history) == 1
+
+
+def test_each_data_set_has_its_own_board() -> None:
+    found = boards([entry("ada", 0.3), entry("ada", 0.2, dataset="cifar10")], [COST])
+    assert [board.dataset for board in found] == ["cifar10", "digits"]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(342, 346)), min_size=1, max_size=9))
+def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
+    scores = [entry(f"t{i}", cost, right) for i, (cost, right) in enumerate(points)]
+    kept = front(scores, lambda score: score.costs[COST])
+    for i, (cost, right) in enumerate(points):
+        beaten = any((c <= cost and r >= right) and (c, r) != (cost, right) for c, r in points)
+        assert (i in kept) == (not beaten)
+
+
+def test_a_chart_places_every_entry_inside() -> None:
+    scores = [entry("ada", 0.3), entry("blaise", 0.003, 345), entry("carl", 0.4, 343)]
+    drawn = chart(scores, "cost", lambda score: score.costs[COST])
+    assert [dot.on_front for dot in drawn.dots] == [True, True, False]
+    assert all(0 < dot.x < 360 and 0 < dot.y < 230 for dot in drawn.dots)
+    assert drawn.dots[1].x < drawn.dots[0].x < drawn.dots[2].x
+    assert drawn.dots[0].y < drawn.dots[1].y < drawn.dots[2].y  # more accurate is higher
+    single = chart(scores[:1], "MACs", AXES["MACs"])
+    assert len(single.x_ticks) == 4
+
+
+HOSTILE = "</svg><script>alert(1)</script>\x1b[31m"
+
+
+def test_pages_are_closed_and_hostile_texts_inert() -> None:
+    scores = [entry("ada", 0.3, method=HOSTILE), entry("bo", 0.2, refusal=HOSTILE)]
+    ranked = boards(scores, [COST])
+    page = leaderboard_page(ranked, f"A course {HOSTILE}")
+    assert "<script" not in page
+    assert "\x1b" not in page
+    assert "default-src 'none'" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    for piece in page.split("<svg")[1:]:
+        ElementTree.fromstring("<svg" + piece.split("</svg>")[0] + "</svg>")
+    text = leaderboard_markdown(ranked, HOSTILE)
+    assert "<script" not in text
+    assert "\x1b" not in text
+
+
+def test_the_command_ranks_records_and_names_what_is_none(tmp_path: Path) -> None:
+    for score in (entry("ada", 0.25), entry("blaise", 0.125), entry("ada", 0.5, day=2)):
+        store.keep(score, tmp_path)
+    (tmp_path / "forged.json").write_text('{"schema_version": 1, "team": "eve", "counted": 360}')
+    (tmp_path / "junk.json").write_bytes(b"\xff\xfe")
+    result = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--course", COURSE])
+    assert result.exit_code == 0
+    assert "forged.json" in result.output
+    assert "junk.json" in result.output
+    text = (tmp_path / "leaderboard.md").read_text()
+    assert text.index("blaise") < text.index("ada")
+    assert "eve" not in text
+    assert "0.50000" in (tmp_path / "leaderboard.html").read_text()  # history
+
+
+@pytest.mark.parametrize("place", ["missing", "empty"])
+def test_no_records_are_one_line_and_exit_2(tmp_path: Path, place: str) -> None:
+    (tmp_path / "empty").mkdir()
+    result = CliRunner().invoke(app, ["leaderboard", str(tmp_path / place), "--course", COURSE])
+    assert result.exit_code != 0
+    assert place in str(result.exception)
+    assert "\n" not in str(result.exception)
