@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
 
 import pytest
 
 from autograder.batch import graders_of
 from autograder.course import Course, Session
-from autograder.intake import Submission
 from autograder.records import Outcome, Report
 from tests import bank
 from tests.support import grade, submission
@@ -48,14 +46,10 @@ def mistaken() -> dict[str, Report]:
     """Reports of the wrong submissions, each graded on the exercise that it changes."""
     reports: dict[str, Report] = {}
     for session in SESSIONS.values():
-        by_exercise: dict[str, list[Submission]] = defaultdict(list)
-        for entry in WRONG[session.id]:
-            by_exercise[entry.exercise].append(entry.submission)
-        for exercise, entries in by_exercise.items():
-            graded = grade(
-                with_session(session), entries, graders_of(session), jobs=2, only=(exercise,)
-            )
-            reports.update(graded)
+        entries = WRONG[session.id]
+        own = {entry.submission.student: (entry.exercise,) for entry in entries}
+        course, graders = with_session(session), graders_of(session)
+        reports |= grade(course, [w.submission for w in entries], graders, jobs=2, only_for=own)
     return reports
 
 

@@ -316,7 +316,7 @@ class JudgePlugin:
         for item in items:
             by_exercise[_exercise_id(item)].append(item)
         results = []
-        for exercise in self.spec.exercises:
+        for exercise in self.spec.exercises_for(submission.student):
             self._progress(submission.student, exercise.id)
             tests = self._grade_exercise(exercise, run, by_exercise[exercise.id])
             results.append(

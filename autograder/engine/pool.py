@@ -255,7 +255,7 @@ def tool_error_report(spec: JudgeSpec, submission: Submission, reason: str) -> R
         submission_sha256=submission.sha256,
         exercises=tuple(
             exercise_result(e.id, e.title, e.module, e.points, e.extra_credit, [test])
-            for e in spec.exercises
+            for e in spec.exercises_for(submission.student)
         ),
         problems=submission.problems,
         incidents=submission.incidents,

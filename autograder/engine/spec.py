@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from autograder.course import Exercise, Limits, Session
@@ -22,9 +22,9 @@ class JudgeSpec:
     """Everything that a judge needs to know besides the submissions.
 
     `tests` are folders or files with graders, `secret` keys the random draws, `only` names the
-    exercises to grade (empty: all), `data_root` is COURSE_DATA for graders that use real data,
-    `without` switches sandbox mechanisms off (for tests). `scratch` is the folder for everything
-    temporary; the pool makes and removes it.
+    exercises to grade (empty: all), `only_for` fewer of them by student. `data_root` is
+    COURSE_DATA for graders that use real data, `without` switches sandbox mechanisms off (for
+    tests). `scratch` is the folder for everything temporary; the pool makes and removes it.
     """
 
     course_id: str
@@ -33,6 +33,7 @@ class JudgeSpec:
     tests: tuple[str, ...]
     secret: bytes
     only: tuple[str, ...] = ()
+    only_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     data_root: str = ""
     require_isolation: Level = "process"
     without: tuple[str, ...] = ()
@@ -42,6 +43,11 @@ class JudgeSpec:
     def exercises(self) -> tuple[Exercise, ...]:
         """The exercises to be graded, in the course's order."""
         return tuple(e for e in self.session.exercises if not self.only or e.id in self.only)
+
+    def exercises_for(self, student: str) -> tuple[Exercise, ...]:
+        """Those of them that are graded for a student."""
+        wanted = self.only_for.get(student)
+        return tuple(e for e in self.exercises if wanted is None or e.id in wanted)
 
     @property
     def worker_limits(self) -> WorkerLimits:

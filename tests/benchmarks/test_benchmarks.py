@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import attacks, common, peers, throughput
+from benchmarks import attacks, common, labs, peers, profilers, throughput
 from benchmarks.attacks import ATTACKS, MARK, verdict
 from benchmarks.common import CHECKS, MODULE, SOLUTION, WRONG, Run
 from benchmarks.stages import STAGES, Counters
@@ -39,6 +39,30 @@ def test_every_grader_is_given_the_same_checks(tmp_path: Path) -> None:
     for each in CHECKS:
         assert each.condition in graders
         assert each.condition in peers.unittest_file()
+
+
+@pytest.mark.parametrize("name", ["this kit", "flop-counter"])
+def test_profilers_are_judged_by_the_published_table(name: str) -> None:
+    entries = profilers.entries_of(["squeezenet1_1"])
+    tally = profilers.measure(profilers.PROFILERS[name], entries, lambda _: None)
+    assert (tally.right, tally.wrong, tally.failed) == (1, [], [])
+    double = profilers.Profiler(lambda *_: (0.7, 1), "meta")
+    assert len(profilers.measure(double, entries, lambda _: None).wrong) == 1
+
+
+def test_a_lab_sheet_without_a_choice_is_run_as_it_is() -> None:
+    sheet = common.ROOT / "solutions" / "s3_weight_clustering" / "lab.py"
+    compile(labs.script(sheet, None), "s3", "exec")
+    with pytest.raises(ValueError, match="DATASET"):
+        labs.script(sheet, "mnist")
+
+
+@pytest.mark.parametrize("session", ["s1_intro", "s2_quantization_pruning"])
+def test_lab_sheets_run_on_any_of_their_data_sets(session: str) -> None:
+    text = labs.script(common.ROOT / "solutions" / session / "lab.py", "mnist")
+    assert '\nDATASET = "mnist"' in text
+    assert "\n# %matplotlib" not in text
+    compile(text, session, "exec")
 
 
 def test_attacks_have_names_of_their_own_and_do_not_hold_the_mark() -> None:

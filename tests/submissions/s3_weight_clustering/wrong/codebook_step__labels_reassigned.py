@@ -1,4 +1,4 @@
-"""Weights are moved one by one and assigned to the nearest centroid again (source: curriculum list)."""
+"""Moved weights are assigned to the nearest centroid again (source: curriculum list)."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The new centroids are sorted, so that labels point to others once two have crossed (source: own)."""
+"""Sorted afterwards, so that labels point to others once two have crossed (source: own)."""
 
 import torch
 

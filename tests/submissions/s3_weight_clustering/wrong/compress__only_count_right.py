@@ -1,4 +1,4 @@
-"""The number of distinct weights is right, but the weights get the wrong ones (source: curriculum list)."""
+"""The number of values is right, but the weights get the wrong ones (source: curriculum list)."""
 
 import json
 import lzma

@@ -1,4 +1,4 @@
-"""Words are the binary numbers in the order of frequency, so that one begins another (source: own)."""
+"""Words are the binary numbers by frequency, so that one begins another (source: own)."""
 
 
 def huffman_code(frequencies):

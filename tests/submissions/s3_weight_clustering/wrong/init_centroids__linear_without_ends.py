@@ -1,4 +1,4 @@
-"""Linear centroids are middles of k equal parts, so that the largest weight gets none (source: own)."""
+"""Linear takes the middles of k equal parts, so that the ends get none (source: own)."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""With fewer distinct weights than k, linear and density still give k centroids (source: curriculum list)."""
+"""With fewer distinct weights than k there are still k centroids (source: curriculum list)."""
 
 import torch
 
