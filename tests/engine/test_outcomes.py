@@ -77,6 +77,9 @@ SUBMISSIONS = {
     "silent": {"work.py": wrong("def count_calls(f): return None")},
     "raising": {"work.py": wrong("def half(n): return {}['x']")},
     "blocked": {"work.py": wrong("def half(n): raise NotImplementedError('s1.add')")},
+    "unsupported": {
+        "work.py": wrong("def half(n): raise NotImplementedError('abs is not implemented')")
+    },
     "exiting": {"work.py": wrong("import os\ndef half(n): os._exit(0)")},
     "sys.exit": {"work.py": wrong("import sys\ndef half(n): sys.exit(0)")},
     "segfault": {"work.py": wrong("import ctypes\ndef half(n): ctypes.string_at(0)")},
@@ -135,6 +138,7 @@ def test_blank_is_blank_everywhere(reports: dict[str, Report]) -> None:
         ("wrong type", Outcome.FAILED, 0.0),
         ("raising", Outcome.CRASHED, 0.0),
         ("blocked", Outcome.BLOCKED, 0.0),
+        ("unsupported", Outcome.CRASHED, 0.0),
         ("exiting", Outcome.CRASHED, 0.0),
         ("sys.exit", Outcome.CRASHED, 0.0),
         ("segfault", Outcome.CRASHED, 0.0),

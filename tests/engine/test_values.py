@@ -93,6 +93,13 @@ def test_views_subclasses_and_graphs_arrive_as_plain_tensors() -> None:
     assert crossed(torch.ones(2, requires_grad=True)).requires_grad
 
 
+@pytest.mark.parametrize(
+    "tensor", [torch.ones(1).expand(1), torch.as_strided(torch.ones(3), (0,), (0,))]
+)
+def test_a_stride_that_says_nothing_does_no_harm(tensor: torch.Tensor) -> None:
+    assert torch.equal(crossed(tensor), tensor)
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "u1", "?", "c8", ">f4", "i2"])
 def test_arrays_keep_kind_shape_and_values(dtype: str) -> None:
     array = np.arange(6).astype(dtype).reshape(2, 3)
