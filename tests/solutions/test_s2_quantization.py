@@ -38,7 +38,7 @@ FOLDER = ROOT / "solutions" / "s2_quantization_pruning"
 
 def load(name: str) -> ModuleType:
     """A module of the solution, under a name that no other session's module has."""
-    spec = importlib.util.spec_from_file_location(f"solution_s2_{name}", FOLDER / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"handout_s2_{name}", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
