@@ -120,7 +120,7 @@ def run(
 
     Orphans are adopted, so that their processor time counts and none outlives the measurement.
     """
-    _adopt_orphans()
+    _adopt_orphans(True)
     pin = (lambda: os.sched_setaffinity(0, {cpu})) if cpu is not None else None
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter()
@@ -148,6 +148,7 @@ def run(
         done.set()
         process.returncode = os.waitstatus_to_exitcode(status)
         orphans = _reap_orphans()
+        _adopt_orphans(False)
         log.seek(0)
         output = log.read().decode("utf-8", "replace")
     return Run(
@@ -161,11 +162,11 @@ def run(
     )
 
 
-def _adopt_orphans() -> None:
-    """Become the parent of descendants whose parent ends (Linux)."""
+def _adopt_orphans(adopt: bool) -> None:
+    """Become the parent of descendants whose parent ends, or no longer (Linux)."""
     if sys.platform == "linux":
         set_child_subreaper = 36
-        ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(set_child_subreaper, int(adopt), 0, 0, 0)
 
 
 def _reap_orphans(grace: float = 0.5) -> list[tuple[bool, resource.struct_rusage]]:
