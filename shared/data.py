@@ -400,15 +400,29 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(flip.to(images.device).view(-1, 1, 1, 1), images.flip(-1), images)
 
 
-def random_crop(images: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
-    """Shift each image (N, C, H, W) by up to `padding` pixels either way, zeros coming in."""
-    n, _, height, width = images.shape
+def random_crop(
+    images: Tensor, generator: torch.Generator, padding: int = 4, size: int | None = None
+) -> Tensor:
+    """A window of each image (N, C, H, W) at random, zeros padded all around.
+
+    The window is `size` pixels high and wide, or as large as the image: a shift by up to `padding`
+    pixels either way.
+
+    Raises ValueError if the window is larger than the padded image.
+    """
+    n, _, *shape = images.shape
+    out = shape if size is None else [size, size]
+    room = [side + 2 * padding - window for side, window in zip(shape, out, strict=True)]
+    if min(room) < 0:
+        raise ValueError(f"size: expected at most {min(shape) + 2 * padding}, got {size}")
     padded = F.pad(images, [padding] * 4).permute(0, 2, 3, 1)  # (N, H + 2p, W + 2p, C)
-    shifts = torch.randint(0, 2 * padding + 1, (2, n), generator=generator).to(images.device)
-    rows = shifts[0].view(-1, 1, 1) + torch.arange(height, device=images.device).view(1, -1, 1)
-    columns = shifts[1].view(-1, 1, 1) + torch.arange(width, device=images.device).view(1, 1, -1)
-    batch = torch.arange(n, device=images.device).view(-1, 1, 1)
-    return padded[batch, rows, columns].permute(0, 3, 1, 2).contiguous()
+    rows, columns = (
+        torch.randint(0, free + 1, (n, 1), generator=generator) + torch.arange(window)
+        for free, window in zip(room, out, strict=True)
+    )
+    batch = torch.arange(n).view(-1, 1, 1)
+    places = [i.to(images.device) for i in (batch, rows.unsqueeze(2), columns.unsqueeze(1))]
+    return padded[tuple(places)].permute(0, 3, 1, 2).contiguous()
 
 
 def flip_and_crop(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -10,11 +10,12 @@ back in order also when forward raises.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -99,10 +100,13 @@ def _meta_twin(model: nn.Module) -> nn.Module:
     """A copy whose tensors are on the meta device; sharing stays, no numbers are copied."""
     memo: dict[int, Any] = {}
     for module in model.modules():
+        for value in vars(module).values():  # a module has a dozen empty dictionaries of hooks
+            if isinstance(value, dict) and not value:
+                memo[id(value)] = type(value)()
         for tensors in (module._parameters, module._buffers, vars(module)):
             for tensor in tensors.values():
                 if isinstance(tensor, Tensor):
-                    meta = torch.empty_like(tensor.detach(), device="meta")
+                    meta = _blank(tensor)
                     is_parameter = isinstance(tensor, nn.Parameter)
                     memo[id(tensor)] = nn.Parameter(meta, False) if is_parameter else meta
     return copy.deepcopy(model, memo)
@@ -117,6 +121,7 @@ class _Recorder(TorchDispatchMode):
         # A weak reference frees the numbers, but keeps the identity from being used again.
         self._storages: dict[int, StorageWeakRef] = {}
         self._sparse: list[Tensor] = []
+        self._known: dict[Hashable, tuple[int | None, Blueprint | None]] = {}
 
     def run(self, model: nn.Module, inputs: Sequence[Tensor]) -> Trace:
         """Run model(*inputs) and return the record."""
@@ -142,20 +147,31 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         """Split a composite operator into its parts, or run it and write it down."""
         kwargs = kwargs or {}
-        if not is_product(func):
-            with self:
-                parts = func.decompose(*args, **kwargs)
-            if parts is not NotImplemented:
-                return parts
-        result = func(*args, **kwargs)
-        macs = product_macs(func, args, kwargs, result)
+        read = list(_operands((args, kwargs)))
+        key = _signature(func, args, kwargs) if all(each.is_meta for each in read) else None
+        known = None if key is None else self._known.get(key)
+        if known is None:
+            result = _normalised(func, args) if key else NotImplemented
+            if result is NotImplemented and not is_product(func):
+                with self:
+                    parts = func.decompose(*args, **kwargs)
+                if parts is not NotImplemented:
+                    return parts
+            if result is NotImplemented:
+                result = func(*args, **kwargs)
+            macs = product_macs(func, args, kwargs, result)
+            if key is not None:
+                self._known[key] = macs, _blueprint(func, args, result, key)
+        else:
+            macs, blueprint = known
+            result = func(*args, **kwargs) if blueprint is None else blueprint(args)
         self._trace.events.append(
             Call(
                 plain_name(func),
                 macs,
                 macs is not None or has_no_product(func),
-                self._memories((args, kwargs)),
-                self._memories(result),
+                tuple(map(self._memory, read)),
+                tuple(map(self._memory, _operands(result))),
             )
         )
         return result
@@ -181,6 +197,109 @@ class _Recorder(TorchDispatchMode):
         reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch has no types
         self._storages.setdefault(reference.cdata, reference)
         return Memory(reference.cdata, storage.nbytes(), shape)
+
+
+Blueprint = Callable[[tuple[Any, ...]], Any]
+"""Makes the result of an operator again, from its arguments."""
+
+
+def _signature(func: OpOverload, args: Any, kwargs: Any) -> Hashable | None:
+    """All that the result of `func` on the meta device depends on; None if that is not known."""
+    try:
+        key = func, _described(args), _described(kwargs)
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _described(tree: Any) -> Hashable:
+    match tree:
+        case Tensor():
+            if tree.layout != torch.strided:
+                raise TypeError("only dense tensors are described by shape and stride")
+            return tree.dtype, tree.shape, tree.stride()
+        case list() | tuple():
+            return tuple(map(_described, tree))
+        case dict():
+            return tuple((key, _described(value)) for key, value in tree.items())
+        case int() | float():
+            return type(tree), tree  # 1, 1.0 and True are equal, but give other dtypes
+    return cast(Hashable, tree)
+
+
+@functools.cache
+def _aliases(func: OpOverload) -> Literal["none", "first", "some"]:
+    """Which arguments the results share storage with, by the operator's schema."""
+    returned = [value.alias_info for value in func._schema.returns]
+    if not any(returned):
+        return "none"
+    first, changed = returned[0], func._schema.arguments[0].alias_info
+    if len(returned) > 1 or first is None or changed is None or not changed.is_write:
+        return "some"
+    return "first" if first.before_set == changed.before_set else "some"
+
+
+def _blueprint(
+    func: OpOverload, args: tuple[Any, ...], result: Any, key: Hashable
+) -> Blueprint | None:
+    """How to make `result` again; None if the operator has to run for that."""
+    aliases = _aliases(func)
+    if aliases == "first" and func.overloadpacket is not torch.ops.aten.set_:
+        unchanged = key == _signature(func, args, {})
+        return (lambda args: args[0]) if unchanged else None
+    made = list(_operands(result))
+    storages = [each.untyped_storage() for each in made]
+    read = {each.untyped_storage()._cdata for each in _operands(args)}
+    whole = all(
+        storage.nbytes() == _blank(each).untyped_storage().nbytes() and storage._cdata not in read
+        for each, storage in zip(made, storages, strict=True)
+    )  # some operators return views, whatever their schema says
+    if aliases != "none" or not whole:
+        return None
+    parts = [_empty_like(each) for each in made]
+    if isinstance(result, Tensor):
+        return lambda _args: parts[0]()
+    if isinstance(result, tuple) and len(result) == len(made):
+        return lambda _args: tuple(make() for make in parts)
+    return None
+
+
+def _normalised(func: OpOverload, args: tuple[Any, ...]) -> Any:
+    """Batch norm with constant statistics on the meta device, or NotImplemented.
+
+    What torch does there takes a millisecond: it derives the shape from every step of the formula.
+    """
+    if func is not torch.ops.aten.native_batch_norm.default:
+        return NotImplemented
+    x, *others, training, _momentum, _eps = args
+    per_channel = all(each is None or each.shape == x.shape[1:2] for each in others)
+    if training or x.dim() < 2 or not per_channel:
+        return NotImplemented
+    return _blank(x), *(torch.empty(0, dtype=x.dtype, device="meta") for _ in range(2))
+
+
+def _empty_like(tensor: Tensor) -> Callable[[], Tensor]:
+    shape, stride, dtype = tensor.shape, tensor.stride(), tensor.dtype
+    return lambda: torch.empty_strided(shape, stride, dtype=dtype, device="meta")
+
+
+def _blank(tensor: Tensor) -> Tensor:
+    """A meta tensor like it. (torch.empty_like is the same for dense tensors, but slower there.)"""
+    if tensor.layout != torch.strided:
+        return torch.empty_like(tensor.detach(), device="meta")
+    return _empty_like(tensor)()
+
+
+def _operands(tree: Any) -> Iterator[Tensor]:
+    """The tensors among an operator's arguments or results."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, list | tuple):
+        for each in tree:
+            yield from _operands(each)
+    elif isinstance(tree, dict):
+        yield from _operands(tuple(tree.values()))
 
 
 def _tensors(tree: Any) -> list[Tensor]:

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from torch.utils.flop_counter import FlopCounterMode
 
-from shared import probes
+from shared import probes, tracing
 from shared.models import LeNet5, ResNet20
 from shared.profiling import (
     bit_operations,
@@ -529,6 +529,52 @@ def test_what_cannot_run_without_numbers_runs_with_them(build):
     assert peak_activation_bytes(model, (3, 4)) == 2 * 3 * 4 * 4
     assert_as_before(model, before)
     assert hooks(model) == 0
+
+
+class Repeats(nn.Module):
+    """The same operators twice: new tensors, views, in place, with lists, with other shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.norms = nn.ModuleList([nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False)])
+        self.batch_statistics = nn.BatchNorm2d(4, track_running_stats=False)
+
+    def forward(self, x):
+        for norm in (*self.norms, *self.norms, self.batch_statistics, self.batch_statistics):
+            x = norm(x)
+            x = F.hardswish(F.relu(x + 1), inplace=True).add_(x).mul_(2)
+            left, right = x.chunk(2, dim=1)
+            x = torch.cat([left, right.transpose(2, 3).contiguous()], dim=1)
+            x = x.flatten(1).unsqueeze(0).squeeze_(0).view(x.shape)
+            x = torch.ops.aten._unsafe_view(x, x.shape)
+            x = x.to(memory_format=torch.channels_last) * torch.arange(x.shape[-1])
+            torch._foreach_add_([x, x], 1.0)
+            values, order = x.sort()
+            x = torch.where(order > 1, values, 1) + torch.where(order > 1, values, 1.0)
+        return x.double().sum(-1), x[:, :1]
+
+
+@pytest.mark.parametrize(
+    ("build", "shape"),
+    [(Repeats, (2, 4, 6, 6)), (ResNet20, (2, 3, 32, 32)), (probes.Auxiliary, (2, 5))],
+)
+def test_a_remembered_result_is_that_of_running_the_operator(monkeypatch, build, shape):
+    model = build()
+    remembered = profile_layers(model, shape), peak_activation_bytes(model, shape)
+    calls = tracing.record(model, [dummy_input(model, shape)]).calls
+    monkeypatch.setattr(tracing, "_signature", lambda *_: None)
+    assert remembered == (profile_layers(model, shape), peak_activation_bytes(model, shape))
+    # batch norm has another name, and two results that are empty, when it is run
+    run = tracing.record(model, [dummy_input(model, shape)]).calls
+    for call, other in zip(calls, run, strict=True):
+        assert call.makes[0].shape == other.makes[0].shape if call.makes else not other.makes
+        assert [m.bytes for m in call.makes[:1]] == [m.bytes for m in other.makes[:1]]
+
+
+def test_batch_norm_of_another_width_is_refused():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(5))
+    with pytest.raises(RuntimeError):
+        profile_layers(model, (1, 3, 2, 2))
 
 
 def test_a_real_run_does_not_keep_activations_alive():
