@@ -51,6 +51,7 @@ class Plan:
     float_phase: Windows
     quantised_phase: Windows
     augmented: bool
+    distilled: bool
     batch_size: int = 128
     groups: int = 1
     mix: Literal["none", "mixup", "cutmix"] = "none"
@@ -67,9 +68,10 @@ PLANS = {
         channels=3,
         blocks=(2, 2, 2),
         widths=(16, 32, 64),
-        float_phase=((32, 24), (10, 28), (12, 32)),
-        quantised_phase=((4, 24), (4, 28), (8, 32)),
+        float_phase=((30, 24), (6, 28), (8, 32)),
+        quantised_phase=((2, 24), (4, 28), (6, 32)),
         augmented=True,
+        distilled=False,
         lr=0.2,
     ),
     "digits": Plan(
@@ -80,6 +82,7 @@ PLANS = {
         float_phase=((15, 8),),
         quantised_phase=((15, 8),),
         augmented=False,
+        distilled=True,
         batch_size=64,
     ),
 }
@@ -187,7 +190,7 @@ def main() -> None:
         fine,
         None,
         recipe,
-        objective=distillation(teacher),
+        objective=distillation(teacher) if plan.distilled else None,
         after_step=PruneInRounds(model, plan.sparsity, steps),
         checkpoint=options.out / "quantised.pt",
         progress=True,

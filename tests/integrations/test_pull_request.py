@@ -220,6 +220,26 @@ def test_two_teams_at_once_both_stand(course: Course, tmp_path: Path) -> None:
     assert sorted(each.team for each in found) == ["ada", "blaise"]
 
 
+@pytest.mark.slow
+def test_the_real_scorer_from_the_branches_to_the_leaderboard(
+    course: Course, tmp_path: Path
+) -> None:
+    said = {}
+    for team in ("ada", "carl"):
+        folder = ROOT / "tests" / "submissions" / "s7_final_project" / "samples" / team
+        files = {f"entries/{team}/{path.name}": path.read_bytes() for path in folder.iterdir()}
+        said[team] = run(course, course.branch(team, files), tmp_path)
+    assert {team: answer[:2] for team, answer in said.items()} == {
+        "ada": (0, "success"),
+        "carl": (1, "failure"),
+    }
+    (record,) = [each for _, each in store.load(tmp_path / "scores") if each.team == "ada"]
+    assert isinstance(record, Score)
+    assert record.answers is not None
+    assert f"{record.answers.correct} of 360" in said["ada"][3]
+    assert f"{record.costs['imt-2025']:.5f}" in said["ada"][2]
+
+
 def test_a_hostile_text_is_inert_in_the_comment() -> None:
     said = pulls.refusal(ValueError("<script>@everyone</script>\n::set-output name=x::1"))
     assert "<script>" not in said.comment
