@@ -1,0 +1,158 @@
+"""The road of the final project's reference network: accuracy and cost after each step.
+
+    COURSE_DATA=... python -m benchmarks.road build/cifar10 --figure road.svg
+
+The folder is the one that `solutions/s7_final_project/train.py` trained in. Each step is exported
+to ONNX and scored from the file like an entry, about a minute each: in floating point; quantised
+to 8 and to 4 bits without training; half of its weights pruned on top of that; and trained with
+all of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import importlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+from rich.console import Console
+from torch import nn
+
+from autograder.course import load_course
+from autograder.scoring import scorer
+from autograder.scoring.card import Card
+from autograder.scoring.records import Score
+from benchmarks.common import ROOT
+from shared import plots
+
+STARTER = ROOT / "solutions" / "s7_final_project"
+CALIBRATION_IMAGES = 1000
+METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".png": {}}
+
+
+def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
+    """(what was done, network) for each step; networks are in eval mode."""
+    sys.path.insert(0, str(STARTER))
+    trainer, recipes, network, quantised = (
+        importlib.import_module(module) for module in ("train", "recipes", "network", "quantised")
+    )
+    plan = trainer.PLANS[name]
+    data = trainer.centred(plan.load())
+    images = data.normalised().train.images[:CALIBRATION_IMAGES]
+
+    def blank() -> nn.Module:
+        model: nn.Module = network.SmallResNet(
+            plan.blocks, plan.widths, plan.channels, groups=plan.groups
+        )
+        return model.eval()
+
+    def calibrated(bits: int, edge_bits: int, sparsity: float = 0.0) -> nn.Module:
+        model = copy.deepcopy(floating)
+        recipes.prune_globally(model, sparsity)
+        recipes.start_quantising(model, bits, edge_bits)
+        with torch.no_grad():
+            model(images)
+        return model
+
+    floating = blank()
+    floating.load_state_dict(_state(folder / "float.pt"))
+    yield "trained in floating point", floating
+    yield "8 bits, not trained for it", calibrated(8, 8)
+    low = f"{plan.bits} bits"
+    yield f"{low}, not trained for it", calibrated(plan.bits, plan.edge_bits)
+    share = f"{plan.sparsity:.0%} pruned"
+    yield f"{low}, {share}, not trained", calibrated(plan.bits, plan.edge_bits, plan.sparsity)
+    model = blank()
+    state = _state(folder / "quantised.pt")
+    state.pop("pruning_step")
+    model.load_state_dict(state)
+    assert not any(int(m.fresh) for m in model.modules() if isinstance(m, quantised.Quantiser))
+    yield f"{low}, {share}, trained with both", model
+
+
+def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
+    model: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["model"]
+    return model
+
+
+def score(model: nn.Module, name: Any, peak: int) -> Score:
+    """The kit's score of a network, from its file."""
+    export = importlib.import_module("export")
+    project = load_course(ROOT / "course.yaml").final_project
+    if project is None:
+        raise ValueError("course.yaml has no final project")
+    shape = project.datasets[name].input_shape
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export.export_submission(model, path, tuple(shape), peak)
+        return scorer.score(path.read_bytes(), Card(team="reference"), name, project)
+
+
+def figure_of(points: list[tuple[str, float, float]], gate: float) -> Figure:
+    """The steps (name, cost, accuracy in 0..1) as a path from right to left, with the gate."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    costs = [cost for _, cost, _ in points]
+    percent = [100 * accuracy for _, _, accuracy in points]
+    axes.axhline(100 * gate, color=plots.GREY, linewidth=1, linestyle="--")
+    axes.annotate("gate", (costs[0], 100 * gate), (0, -11), textcoords="offset points", fontsize=9)
+    axes.plot(costs, percent, color=plots.BLUE, alpha=0.4)
+    for place, (name, cost, _) in enumerate(points):
+        colour = plots.ORANGE if place == len(points) - 1 else plots.BLUE
+        at = (cost, percent[place])
+        axes.plot(*at, "o", color=colour, markersize=13, label=f"{place + 1}  {name}")
+        axes.annotate(f"{place + 1}", at, color="white", ha="center", va="center", fontsize=9)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.margins(x=0.12, y=0.12)
+    axes.grid(visible=True, alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("cost (imt-2025)")
+    axes.set_ylabel("right answers (%)")
+    axes.legend(loc="lower right", fontsize=9, markerscale=0.5, frameon=True)
+    return figure
+
+
+def main() -> None:
+    """Read the arguments, score every step, print the table, draw the figure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="with float.pt and quantised.pt")
+    parser.add_argument("--dataset", choices=("cifar10", "digits"), default="cifar10")
+    parser.add_argument("--figure", type=Path, help="SVG or PNG file")
+    options = parser.parse_args()
+    console = Console()
+    peak = {"cifar10": 255, "digits": 16}[options.dataset]
+    points, gate = [], 0.0
+    print("| step | file, kB | nonzeros | MACs | right | perturbed | imt-2025 | micronet-2019 |")
+    print("|---|---|---|---|---|---|---|---|")
+    for what, model in steps(options.folder, options.dataset):
+        with console.status(what):
+            found = score(model, options.dataset, peak)
+        if found.measurement is None or found.answers is None:
+            raise SystemExit(f"{what}: {found.refusal}")
+        cost = found.costs["imt-2025"]
+        print(
+            f"| {what} | {found.file_bytes / 1000:,.0f} | {found.measurement.nonzeros:,} "
+            f"| {found.measurement.macs:,} | {found.answers.correct:,} "
+            f"| {found.answers.perturbed:,} | {cost:.4f} | {found.costs['micronet-2019']:.4f} |",
+            flush=True,
+        )
+        points.append((what, cost, found.answers.correct / found.answers.images))
+        gate = found.gate / found.answers.images
+    if options.figure:
+        figure_of(points, gate).savefig(options.figure, metadata=METADATA[options.figure.suffix])
+
+
+if __name__ == "__main__":
+    main()
