@@ -40,17 +40,13 @@ METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".png": {}
 def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
     """(what was done, network) for each step; networks are in eval mode."""
     sys.path.insert(0, str(STARTER))
-    trainer, recipes, network, quantised = (
-        importlib.import_module(module) for module in ("train", "recipes", "network", "quantised")
-    )
+    trainer, recipes, quantised = map(importlib.import_module, ("train", "recipes", "quantised"))
     plan = trainer.PLANS[name]
     data = trainer.centred(plan.load())
     images = data.normalised().train.images[:CALIBRATION_IMAGES]
 
     def blank() -> nn.Module:
-        model: nn.Module = network.SmallResNet(
-            plan.blocks, plan.widths, plan.channels, groups=plan.groups
-        )
+        model: nn.Module = trainer.build(plan)
         return model.eval()
 
     def calibrated(bits: int, edge_bits: int, sparsity: float = 0.0) -> nn.Module:

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 
 class _LearnedStep(torch.autograd.Function):
-    """round and clamp with LSQ's gradients; `step` broadcasts against x."""
+    """round and clamp with LSQ's gradients; `step` is one number or one for each first index."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int, scale: float) -> Tensor:
         ratio = x / step
-        codes = ratio.round().clamp_(low, high)
+        codes = ratio.clamp(low, high).round_()
         ctx.save_for_backward(ratio, codes, step)
         ctx.bounds = (low, high, scale)
         return codes * step
@@ -32,11 +32,20 @@ class _LearnedStep(torch.autograd.Function):
         (gradient,) = gradients
         ratio, codes, step = ctx.saved_tensors
         low, high, scale = ctx.bounds
-        inside = (ratio >= low) & (ratio <= high)
+        # eq. 5: straight through where low < ratio < high
+        to_x = torch.ops.aten.hardtanh_backward(gradient, ratio, low, high)
         # eq. 3: d x_hat / d step is codes - ratio inside the range, the bound outside it
-        slope = torch.where(inside, codes - ratio, codes)
-        to_step = (gradient * slope).sum_to_size(step.shape) * scale
-        return gradient * inside, to_step, None, None, None
+        each = _dots(gradient, codes, len(step)) - _dots(to_x, ratio, len(step))
+        return to_x, each.view_as(step) * scale, None, None, None
+
+
+def _dots(left: Tensor, right: Tensor, rows: int) -> Tensor:
+    """Sum of left * right, for each first index or of everything: (rows,)."""
+    if left.dim() == 4:  # so that channels-last tensors are read as they lie
+        left, right = left.permute(0, 2, 3, 1), right.permute(0, 2, 3, 1)
+    if rows == 1:
+        return torch.dot(left.reshape(-1), right.reshape(-1))
+    return torch.linalg.vecdot(left.reshape(rows, -1), right.reshape(rows, -1))
 
 
 class Quantiser(nn.Module):

@@ -127,12 +127,102 @@ def centred(dataset: Dataset) -> Dataset:
     return replace(dataset, mean=(middle,) * channels, std=(spread,) * channels)
 
 
+@dataclass(frozen=True)
+class Training:
+    """Both phases on one data set. `held_out` images are measured after each epoch, if any."""
+
+    plan: Plan
+    data: Dataset
+    images: Split
+    held_out: TensorBatches | None
+    out: Path
+    mixed_precision: bool
+
+    def batches(self, phase: Windows) -> TensorBatches:
+        """The training images of one phase."""
+        if self.plan.augmented:
+            return GrowingWindows(self.data, self.images, self.plan.batch_size, phase)
+        return TensorBatches(self.data, self.images, self.plan.batch_size, seed=0)
+
+    def in_floating_point(self, model: SmallResNet) -> None:
+        """Train `model` in place; checkpoints in float.pt."""
+        plan = self.plan
+        recipe = Recipe(
+            epochs(plan.float_phase),
+            plan.lr,
+            warmup=2,
+            mix=plan.mix,
+            mixed_precision=self.mixed_precision,
+        )
+        train(
+            model,
+            self.batches(plan.float_phase),
+            self.held_out,
+            recipe,
+            checkpoint=self.out / "float.pt",
+            progress=True,
+        )
+
+    def at_low_precision(self, model: SmallResNet) -> None:
+        """Quantise `model`, prune it in rounds and go on training; checkpoints in quantised.pt."""
+        plan, batches = self.plan, self.batches(self.plan.quantised_phase)
+        count = epochs(plan.quantised_phase)
+        objective = distillation(copy.deepcopy(model).eval()) if plan.distilled else None
+        start_quantising(model, plan.bits, plan.edge_bits, plan.weight_bits)
+        recipe = Recipe(
+            count,
+            plan.lr / 4,
+            weight_decay=1e-4,
+            warmup=1,
+            mixed_precision=self.mixed_precision,
+        )
+        train(
+            model,
+            batches,
+            self.held_out,
+            recipe,
+            objective=objective,
+            after_step=PruneInRounds(model, plan.sparsity, count * len(batches)),
+            checkpoint=self.out / "quantised.pt",
+            progress=True,
+        )
+
+
+def prepare(
+    plan: Plan, out: Path, hold_out: bool = False, mixed_precision: bool = False
+) -> Training:
+    """Load the data; without `hold_out` the validation images are trained on too."""
+    data = centred(plan.load())
+    if hold_out:
+        held_out = TensorBatches(data, data.validation, 500)
+        return Training(plan, data, data.train, held_out, out, mixed_precision)
+    images = Split(
+        torch.cat([data.train.images, data.validation.images]),
+        torch.cat([data.train.labels, data.validation.labels]),
+    )
+    return Training(plan, data, images, None, out, mixed_precision)
+
+
+def build(plan: Plan) -> SmallResNet:
+    """The network of a plan before training."""
+    torch.manual_seed(0)
+    model = SmallResNet(plan.blocks, plan.widths, plan.channels, groups=plan.groups)
+    return model.to(memory_format=torch.channels_last)
+
+
 def main() -> None:
-    """Read the arguments and train."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Read the arguments, train, export."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", choices=PLANS, default="digits")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--hold-out",
+        action="store_true",
+        help="measure validation images after each epoch instead of training on them too",
+    )
     parser.add_argument(
         "--bfloat16",
         action="store_true",
@@ -140,64 +230,14 @@ def main() -> None:
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    plan = PLANS[options.dataset]
     options.out.mkdir(parents=True, exist_ok=True)
-    data = centred(plan.load())
-    everything = Split(
-        torch.cat([data.train.images, data.validation.images]),
-        torch.cat([data.train.labels, data.validation.labels]),
-    )
-    torch.manual_seed(0)
-    model = SmallResNet(plan.blocks, plan.widths, plan.channels, groups=plan.groups).to(
-        memory_format=torch.channels_last
-    )
-
-    def batches(phase: Windows) -> TensorBatches:
-        if plan.augmented:
-            return GrowingWindows(data, everything, plan.batch_size, phase)
-        return TensorBatches(data, everything, plan.batch_size, seed=0)
-
-    recipe = Recipe(
-        epochs(plan.float_phase),
-        plan.lr,
-        warmup=2,
-        mix=plan.mix,
-        mixed_precision=options.bfloat16,
-    )
-    train(
-        model,
-        batches(plan.float_phase),
-        None,
-        recipe,
-        checkpoint=options.out / "float.pt",
-        progress=True,
-    )
-    teacher = copy.deepcopy(model).eval()
-
-    start_quantising(model, plan.bits, plan.edge_bits, plan.weight_bits)
-    fine = batches(plan.quantised_phase)
-    steps = epochs(plan.quantised_phase) * len(fine)
-    recipe = replace(
-        recipe,
-        epochs=epochs(plan.quantised_phase),
-        lr=plan.lr / 4,
-        weight_decay=1e-4,
-        warmup=1,
-        mix="none",
-    )
-    train(
-        model,
-        fine,
-        None,
-        recipe,
-        objective=distillation(teacher) if plan.distilled else None,
-        after_step=PruneInRounds(model, plan.sparsity, steps),
-        checkpoint=options.out / "quantised.pt",
-        progress=True,
-    )
-    torch.save(model.state_dict(), options.out / "model.pt")
-    shape = (plan.channels, *data.test.images.shape[2:])
-    export_submission(model, options.out / "model.onnx", shape, data.peak)
+    plan = PLANS[options.dataset]
+    training = prepare(plan, options.out, options.hold_out, options.bfloat16)
+    model = build(plan)
+    training.in_floating_point(model)
+    training.at_low_precision(model)
+    shape = (plan.channels, *training.data.test.images.shape[2:])
+    export_submission(model, options.out / "model.onnx", shape, training.data.peak)
     print(f"wrote {options.out / 'model.onnx'}; now: autograder score")
 
 
