@@ -100,8 +100,15 @@ class GrowingWindows(TensorBatches):
     where it needs them: 24 x 24 pixels of a 32 x 32 image without padding, 32 x 32 with four.
     """
 
-    def __init__(self, dataset: Dataset, split: Split, batch_size: int, phase: Windows) -> None:
-        super().__init__(dataset, split, batch_size, seed=0, augmentation=self._window)
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: Split,
+        batch_size: int,
+        phase: Windows,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(dataset, split, batch_size, 0, self._window, device)
         self._sizes = [size for count, size in phase for _ in range(count)]
         self._size = self._sizes[0]
 
@@ -136,13 +143,15 @@ class Training:
     images: Split
     held_out: TensorBatches | None
     out: Path
-    mixed_precision: bool
+    device: str = "cpu"
+    mixed_precision: bool = False
 
     def batches(self, phase: Windows) -> TensorBatches:
-        """The training images of one phase."""
+        """The training images of one phase, on the device."""
+        size = self.plan.batch_size
         if self.plan.augmented:
-            return GrowingWindows(self.data, self.images, self.plan.batch_size, phase)
-        return TensorBatches(self.data, self.images, self.plan.batch_size, seed=0)
+            return GrowingWindows(self.data, self.images, size, phase, self.device)
+        return TensorBatches(self.data, self.images, size, seed=0, device=self.device)
 
     def in_floating_point(self, model: SmallResNet) -> None:
         """Train `model` in place; checkpoints in float.pt."""
@@ -188,19 +197,14 @@ class Training:
         )
 
 
-def prepare(
-    plan: Plan, out: Path, hold_out: bool = False, mixed_precision: bool = False
-) -> Training:
-    """Load the data; without `hold_out` the validation images are trained on too."""
+def prepare(plan: Plan, hold_out: bool) -> tuple[Dataset, Split, TensorBatches | None]:
+    """The data, what to train on, and what is held out: without `hold_out` nothing is."""
     data = centred(plan.load())
     if hold_out:
-        held_out = TensorBatches(data, data.validation, 500)
-        return Training(plan, data, data.train, held_out, out, mixed_precision)
-    images = Split(
-        torch.cat([data.train.images, data.validation.images]),
-        torch.cat([data.train.labels, data.validation.labels]),
-    )
-    return Training(plan, data, images, None, out, mixed_precision)
+        return data, data.train, TensorBatches(data, data.validation, 500)
+    images = torch.cat([data.train.images, data.validation.images])
+    labels = torch.cat([data.train.labels, data.validation.labels])
+    return data, Split(images, labels), None
 
 
 def build(plan: Plan) -> SmallResNet:
@@ -228,16 +232,18 @@ def main() -> None:
         action="store_true",
         help="train in mixed precision: fast where the processor has it, very slow elsewhere",
     )
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda where there is one")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     plan = PLANS[options.dataset]
-    training = prepare(plan, options.out, options.hold_out, options.bfloat16)
-    model = build(plan)
+    data, images, held_out = prepare(plan, options.hold_out)
+    training = Training(plan, data, images, held_out, options.out, options.device, options.bfloat16)
+    model = build(plan).to(options.device)
     training.in_floating_point(model)
     training.at_low_precision(model)
-    shape = (plan.channels, *training.data.test.images.shape[2:])
-    export_submission(model, options.out / "model.onnx", shape, training.data.peak)
+    shape = (plan.channels, *data.test.images.shape[2:])
+    export_submission(model.cpu(), options.out / "model.onnx", shape, data.peak)
     print(f"wrote {options.out / 'model.onnx'}; now: autograder score")
 
 
