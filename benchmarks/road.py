@@ -4,8 +4,8 @@
 
 The folder is the one that `solutions/s7_final_project/train.py` trained in. Each step is exported
 to ONNX and scored from the file like an entry, about a minute each: in floating point; quantised
-to 8 and to 4 bits without training; half of its weights pruned on top of that; and trained with
-all of that.
+to 8 and to 4 bits without training; pruned on top of that; trained at that precision while it is
+pruned in rounds; and distilled.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".png": {}
 def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
     """(what was done, network) for each step; networks are in eval mode."""
     sys.path.insert(0, str(STARTER))
-    trainer, recipes, quantised = map(importlib.import_module, ("train", "recipes", "quantised"))
+    trainer, recipes = map(importlib.import_module, ("train", "recipes"))
     plan = trainer.PLANS[name]
     data = trainer.centred(plan.load())
     images = data.normalised().train.images[:CALIBRATION_IMAGES]
@@ -65,12 +65,14 @@ def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
     yield f"{low}, not trained for it", calibrated(plan.bits, plan.edge_bits)
     share = f"{plan.sparsity:.0%} pruned"
     yield f"{low}, {share}, not trained", calibrated(plan.bits, plan.edge_bits, plan.sparsity)
-    model = blank()
-    state = _state(folder / "quantised.pt")
-    state.pop("pruning_step")
-    model.load_state_dict(state)
-    assert not any(int(m.fresh) for m in model.modules() if isinstance(m, quantised.Quantiser))
-    yield f"{low}, {share}, trained with both", model
+    for checkpoint, what in (
+        ("quantised.pt", f"{low}, {share}, trained with both"),
+        ("distilled.pt", "and distilled"),
+    ):
+        model, state = blank(), _state(folder / checkpoint)
+        state.pop("pruning_step")
+        model.load_state_dict(state)
+        yield what, model
 
 
 def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -123,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="with float.pt and quantised.pt")
+    parser.add_argument("folder", type=Path, help="with float.pt, quantised.pt and distilled.pt")
     parser.add_argument("--dataset", choices=("cifar10", "digits"), default="cifar10")
     parser.add_argument("--figure", type=Path, help="SVG or PNG file")
     options = parser.parse_args()

@@ -1,5 +1,5 @@
 # Generated from solutions/s7_final_project/train.py by `autograder release`: change it there.
-"""Train the reference solution: in floating point, then pruned, quantised and distilled.
+"""Train the reference solution: in floating point, then quantised and pruned, then distilled.
 
     python train.py --dataset digits --out build/digits        a minute
     COURSE_DATA=... python train.py --dataset cifar10 --out build/cifar10
@@ -14,7 +14,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from export import export_submission
@@ -38,7 +38,7 @@ Windows = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Plan:
-    """How one data set is trained: network, both phases, final sparsity, bits.
+    """How one data set is trained: network, three phases, final sparsity, bits.
 
     A phase is a tuple of (epochs, window): small windows first, because an epoch on windows of
     24 x 24 pixels takes half the time of one on 32 x 32 and teaches nearly as much (progressive
@@ -51,8 +51,8 @@ class Plan:
     widths: tuple[int, ...]
     float_phase: Windows
     quantised_phase: Windows
+    distilled_phase: Windows
     augmented: bool
-    distilled: bool
     batch_size: int = 128
     groups: int = 1
     mix: Literal["none", "mixup", "cutmix"] = "none"
@@ -71,8 +71,8 @@ PLANS = {
         widths=(16, 32, 64),
         float_phase=((30, 24), (6, 28), (8, 32)),
         quantised_phase=((2, 24), (4, 28), (6, 32)),
+        distilled_phase=((6, 32),),
         augmented=True,
-        distilled=False,
         lr=0.2,
     ),
     "digits": Plan(
@@ -81,9 +81,9 @@ PLANS = {
         blocks=(1, 1),
         widths=(8, 16),
         float_phase=((15, 8),),
-        quantised_phase=((15, 8),),
+        quantised_phase=((10, 8),),
+        distilled_phase=((5, 8),),
         augmented=False,
-        distilled=True,
         batch_size=64,
     ),
 }
@@ -137,7 +137,7 @@ def centred(dataset: Dataset) -> Dataset:
 
 @dataclass(frozen=True)
 class Training:
-    """Both phases on one data set. `held_out` images are measured after each epoch, if any."""
+    """The three phases on one data set. `held_out` images, if any, are measured every epoch."""
 
     plan: Plan
     data: Dataset
@@ -157,44 +157,34 @@ class Training:
     def in_floating_point(self, model: SmallResNet) -> None:
         """Train `model` in place; checkpoints in float.pt."""
         plan = self.plan
-        recipe = Recipe(
-            epochs(plan.float_phase),
-            plan.lr,
-            warmup=2,
-            mix=plan.mix,
-            mixed_precision=self.mixed_precision,
-        )
-        train(
-            model,
-            self.batches(plan.float_phase),
-            self.held_out,
-            recipe,
-            checkpoint=self.out / "float.pt",
-            progress=True,
-        )
+        recipe = Recipe(epochs(plan.float_phase), plan.lr, warmup=2, mix=plan.mix)
+        self._train(model, plan.float_phase, recipe, "float.pt")
 
     def at_low_precision(self, model: SmallResNet) -> None:
         """Quantise `model`, prune it in rounds and go on training; checkpoints in quantised.pt."""
-        plan, batches = self.plan, self.batches(self.plan.quantised_phase)
-        count = epochs(plan.quantised_phase)
-        objective = distillation(copy.deepcopy(model).eval()) if plan.distilled else None
+        plan, phase = self.plan, self.plan.quantised_phase
         start_quantising(model, plan.bits, plan.edge_bits, plan.weight_bits)
-        recipe = Recipe(
-            count,
-            plan.lr / 4,
-            weight_decay=1e-4,
-            warmup=1,
-            mixed_precision=self.mixed_precision,
-        )
+        rounds = PruneInRounds(model, plan.sparsity, epochs(phase) * len(self.batches(phase)))
+        recipe = Recipe(epochs(phase), plan.lr / 4, weight_decay=1e-4)
+        self._train(model, phase, recipe, "quantised.pt", after_step=rounds)
+
+    def with_soft_targets(self, model: SmallResNet, teacher: SmallResNet) -> None:
+        """Go on training towards the answers of `teacher`; checkpoints in distilled.pt."""
+        phase = self.plan.distilled_phase
+        recipe = Recipe(epochs(phase), self.plan.lr / 10, weight_decay=1e-4)
+        self._train(model, phase, recipe, "distilled.pt", objective=distillation(teacher))
+
+    def _train(
+        self, model: SmallResNet, phase: Windows, recipe: Recipe, checkpoint: str, **options: Any
+    ) -> None:
         train(
             model,
-            batches,
+            self.batches(phase),
             self.held_out,
-            recipe,
-            objective=objective,
-            after_step=PruneInRounds(model, plan.sparsity, count * len(batches)),
-            checkpoint=self.out / "quantised.pt",
+            replace(recipe, mixed_precision=self.mixed_precision),
+            checkpoint=self.out / checkpoint,
             progress=True,
+            **options,
         )
 
 
@@ -242,7 +232,9 @@ def main() -> None:
     training = Training(plan, data, images, held_out, options.out, options.device, options.bfloat16)
     model = build(plan).to(options.device)
     training.in_floating_point(model)
+    teacher = copy.deepcopy(model).eval()
     training.at_low_precision(model)
+    training.with_soft_targets(model, teacher)
     shape = (plan.channels, *data.test.images.shape[2:])
     export_submission(model.cpu(), options.out / "model.onnx", shape, data.peak)
     print(f"wrote {options.out / 'model.onnx'}; now: autograder score")
