@@ -67,7 +67,7 @@ def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
     yield f"{low}, {share}, not trained", calibrated(plan.bits, plan.edge_bits, plan.sparsity)
     for checkpoint, what in (
         ("quantised.pt", f"{low}, {share}, trained with both"),
-        ("distilled.pt", "and distilled"),
+        ("distilled.pt", f"{low}, {plan.last_sparsity:.0%} pruned, distilled"),
     ):
         model, state = blank(), _state(folder / checkpoint)
         state.pop("pruning_step")

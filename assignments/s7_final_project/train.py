@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 from export import export_submission
 from network import SmallResNet
-from recipes import PruneInRounds, distillation, start_quantising
+from recipes import PruneInRounds, distillation, prune_globally, start_quantising
 from torch import Tensor
 
 from shared.data import (
@@ -60,6 +60,7 @@ class Plan:
     weight_bits: int = 4
     edge_bits: int = 8
     sparsity: float = 0.5
+    last_sparsity: float = 0.5
     lr: float = 0.1
 
 
@@ -73,6 +74,7 @@ PLANS = {
         quantised_phase=((2, 24), (4, 28), (6, 32)),
         distilled_phase=((6, 32),),
         augmented=True,
+        last_sparsity=0.36,
         lr=0.2,
     ),
     "digits": Plan(
@@ -169,8 +171,13 @@ class Training:
         self._train(model, phase, recipe, "quantised.pt", after_step=rounds)
 
     def with_soft_targets(self, model: SmallResNet, teacher: SmallResNet) -> None:
-        """Go on training towards the answers of `teacher`; checkpoints in distilled.pt."""
+        """Go on training towards the answers of `teacher`; checkpoints in distilled.pt.
+
+        With a lower last sparsity the largest of the pruned weights come back first (dense, sparse,
+        dense: Han et al. 2017).
+        """
         phase = self.plan.distilled_phase
+        prune_globally(model, self.plan.last_sparsity)
         recipe = Recipe(epochs(phase), self.plan.lr / 10, weight_decay=1e-4)
         self._train(model, phase, recipe, "distilled.pt", objective=distillation(teacher))
 
