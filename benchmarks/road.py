@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 from rich.console import Console
 from torch import nn
 
@@ -80,44 +78,17 @@ def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
     return model
 
 
-def score(model: nn.Module, name: Any, peak: int) -> Score:
+def score(model: nn.Module, name: Any) -> Score:
     """The kit's score of a network, from its file."""
     export = importlib.import_module("export")
     project = load_course(ROOT / "course.yaml").final_project
     if project is None:
         raise ValueError("course.yaml has no final project")
-    shape = project.datasets[name].input_shape
+    rules = project.datasets[name]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export.export_submission(model, path, tuple(shape), peak)
+        export.export_submission(model, path, tuple(rules.input_shape), rules.pixel_max)
         return scorer.score(path.read_bytes(), Card(team="reference"), name, project)
-
-
-def figure_of(points: list[tuple[str, float, float]], gate: float) -> Figure:
-    """The steps (name, cost, accuracy in 0..1) as a path from right to left, with the gate."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained", dpi=110)
-    axes = figure.subplots()
-    costs = [cost for _, cost, _ in points]
-    percent = [100 * accuracy for _, _, accuracy in points]
-    axes.axhline(100 * gate, color=plots.GREY, linewidth=1, linestyle="--")
-    axes.annotate("gate", (costs[0], 100 * gate), (0, -11), textcoords="offset points", fontsize=9)
-    axes.plot(costs, percent, color=plots.BLUE, alpha=0.4)
-    for place, (name, cost, _) in enumerate(points):
-        colour = plots.ORANGE if place == len(points) - 1 else plots.BLUE
-        at = (cost, percent[place])
-        axes.plot(*at, "o", color=colour, markersize=13, label=f"{place + 1}  {name}")
-        axes.annotate(f"{place + 1}", at, color="white", ha="center", va="center", fontsize=9)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.margins(x=0.12, y=0.12)
-    axes.grid(visible=True, alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel("cost (imt-2025)")
-    axes.set_ylabel("right answers (%)")
-    axes.legend(loc="lower right", fontsize=9, markerscale=0.5, frameon=True)
-    return figure
 
 
 def main() -> None:
@@ -130,26 +101,28 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="SVG or PNG file")
     options = parser.parse_args()
     console = Console()
-    peak = {"cifar10": 255, "digits": 16}[options.dataset]
-    points, gate = [], 0.0
-    print("| step | file, kB | nonzeros | MACs | right | perturbed | imt-2025 | micronet-2019 |")
+    points, gate = {}, 0.0
+    print("| step | file, kB | nonzeros | MACs | imt-2025 | micronet-2019 | right | perturbed |")
     print("|---|---|---|---|---|---|---|---|")
     for what, model in steps(options.folder, options.dataset):
         with console.status(what):
-            found = score(model, options.dataset, peak)
-        if found.measurement is None or found.answers is None:
+            found = score(model, options.dataset)
+        if found.measurement is None:
             raise SystemExit(f"{what}: {found.refusal}")
-        cost = found.costs["imt-2025"]
+        answers, cost = found.answers, found.costs["imt-2025"]
+        right = f"{answers.correct:,} | {answers.perturbed:,}" if answers else found.refusal + " |"
         print(
             f"| {what} | {found.file_bytes / 1000:,.0f} | {found.measurement.nonzeros:,} "
-            f"| {found.measurement.macs:,} | {found.answers.correct:,} "
-            f"| {found.answers.perturbed:,} | {cost:.4f} | {found.costs['micronet-2019']:.4f} |",
+            f"| {found.measurement.macs:,} | {cost:.4f} | {found.costs['micronet-2019']:.4f} "
+            f"| {right} |",
             flush=True,
         )
-        points.append((what, cost, found.answers.correct / found.answers.images))
-        gate = found.gate / found.answers.images
+        if answers:
+            points[what] = (cost, answers.correct / answers.images)
+            gate = found.gate / answers.images
     if options.figure:
-        figure_of(points, gate).savefig(options.figure, metadata=METADATA[options.figure.suffix])
+        figure = plots.plot_road(points, gate, "cost (imt-2025)")
+        figure.savefig(options.figure, metadata=METADATA[options.figure.suffix])
 
 
 if __name__ == "__main__":

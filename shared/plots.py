@@ -40,8 +40,6 @@ def plot_pareto(
     Raises:
         ValueError: there are no points.
     """
-    from matplotlib.ticker import LogLocator, NullLocator
-
     if not points:
         raise ValueError("points: expected at least one, got none")
     figure, axes = _figure()
@@ -62,15 +60,46 @@ def plot_pareto(
         where = (values[i][0], 100 * values[i][1])
         axes.annotate(names[i], where, (3, 4), textcoords="offset points", fontsize=9)
     if log_cost:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        _log_costs(axes)
     axes.margins(x=0.12, y=0.12)
     axes.set_xlabel(cost_label)
     axes.set_ylabel("accuracy (%)")
     if others:
         axes.legend(loc="lower right")
+    return figure
+
+
+def plot_road(
+    steps: Mapping[str, tuple[float, float]], gate: float, cost_label: str = "cost"
+) -> Figure:
+    """Accuracy against cost (logarithmic), step by step, with the accuracy that is asked for.
+
+    Args:
+        steps: name to (cost, accuracy in 0..1), in the order in which they were made; they are
+            numbered, and the last one stands out.
+        gate: the accuracy that is asked for, 0..1.
+        cost_label: what cost is, with its unit.
+
+    Raises:
+        ValueError: there are no steps.
+    """
+    if not steps:
+        raise ValueError("steps: expected at least one, got none")
+    figure, axes = _figure(height=4.0)
+    costs, shares = zip(*steps.values())
+    percent = [100 * share for share in shares]
+    axes.axhline(100 * gate, color=GREY, linewidth=1, linestyle="--")
+    axes.annotate("gate", (costs[0], 100 * gate), (0, -11), textcoords="offset points", fontsize=9)
+    axes.plot(costs, percent, color=BLUE, alpha=0.4)
+    for number, (name, *at) in enumerate(zip(steps, costs, percent), start=1):
+        colour = ORANGE if number == len(steps) else BLUE
+        axes.plot(*at, "o", color=colour, markersize=13, label=f"{number}  {name}")
+        axes.annotate(f"{number}", at, color="white", ha="center", va="center", fontsize=9)
+    _log_costs(axes)
+    axes.margins(x=0.12, y=0.12)
+    axes.set_xlabel(cost_label)
+    axes.set_ylabel("accuracy (%)")
+    axes.legend(loc="lower right", fontsize=9, markerscale=0.5)
     return figure
 
 
@@ -224,6 +253,16 @@ def _style(index: int) -> dict[str, Any]:
     """How curve number `index` is drawn; markers tell curves apart where colours do not."""
     marker = MARKERS[index % len(MARKERS)]
     return {"color": COLOURS[index % len(COLOURS)], "marker": marker, "markersize": 5}
+
+
+def _log_costs(axes: Any) -> None:
+    """A logarithmic cost axis with plain numbers at 1, 2, 5, 10..."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _short(value: float) -> str:

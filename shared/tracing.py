@@ -269,12 +269,12 @@ def _normalised(func: OpOverload, args: tuple[Any, ...]) -> Any:
     """Batch norm with constant statistics on the meta device, or NotImplemented.
 
     What torch does there takes a millisecond: it derives the shape from every step of the formula.
+    That the widths agree has been checked before (aten.batch_norm).
     """
     if func is not torch.ops.aten.native_batch_norm.default:
         return NotImplemented
-    x, *others, training, _momentum, _eps = args
-    per_channel = all(each is None or each.shape == x.shape[1:2] for each in others)
-    if training or x.dim() < 2 or not per_channel:
+    x, *_statistics, training, _momentum, _eps = args
+    if training:
         return NotImplemented
     return _blank(x), *(torch.empty(0, dtype=x.dtype, device="meta") for _ in range(2))
 
@@ -292,7 +292,10 @@ def _blank(tensor: Tensor) -> Tensor:
 
 
 def _operands(tree: Any) -> Iterator[Tensor]:
-    """The tensors among an operator's arguments or results."""
+    """The tensors among an operator's arguments or results: nested lists, at most.
+
+    As `_tensors`, which takes any tree, but several times as fast.
+    """
     if isinstance(tree, Tensor):
         yield tree
     elif isinstance(tree, list | tuple):

@@ -487,6 +487,28 @@ def test_random_crop_shifts_each_image_as_a_whole():
     assert len(shifts) > 15
 
 
+def test_random_crop_takes_windows_of_a_size():
+    images = torch.rand(300, 2, 6, 7)
+    windows = random_crop(images, torch.Generator().manual_seed(0), padding=0, size=4)
+    assert windows.shape == (300, 2, 4, 4)
+    places = set()
+    for window, image in zip(windows, images):
+        matches = [
+            (y, x)
+            for y in range(3)
+            for x in range(4)
+            if torch.equal(window, image[:, y : y + 4, x : x + 4])
+        ]
+        assert len(matches) == 1
+        places.update(matches)
+    assert len(places) == 12
+
+
+def test_random_crop_refuses_a_window_that_is_too_large():
+    with pytest.raises(ValueError, match="size: expected at most 8, got 9"):
+        random_crop(torch.rand(1, 1, 6, 7), torch.Generator(), padding=1, size=9)
+
+
 def test_augmentation_is_decided_by_its_generator():
     images = torch.rand(8, 3, 8, 8)
     first, second = (flip_and_crop(images, torch.Generator().manual_seed(9)) for _ in range(2))

@@ -10,6 +10,7 @@ from shared.plots import (
     plot_history,
     plot_layer_costs,
     plot_pareto,
+    plot_road,
     plot_sensitivity,
     plot_weights,
 )
@@ -46,6 +47,24 @@ def test_pareto_names_the_front_and_draws_every_point(log_cost):
 def test_pareto_of_one_point_has_no_legend():
     (axes,) = plot_pareto({"only": (1.0, 0.9)}).axes
     assert axes.get_legend() is None
+
+
+def test_a_road_numbers_its_steps_in_order():
+    figure = plot_road({"float": (2.0, 0.9), "8 bits": (0.5, 0.89), "4 bits": (0.25, 0.6)}, 0.85)
+    (axes,) = figure.axes
+    gate, path, *places = axes.lines
+    assert list(gate.get_ydata()) == [85, 85]
+    assert list(path.get_xdata()) == [2, 0.5, 0.25]
+    assert list(path.get_ydata()) == [90, 89, 60]
+    assert labels(axes) == ["1  float", "2  8 bits", "3  4 bits"]
+    assert {"gate", "1", "2", "3"} == texts(axes)
+    assert [p.get_color() for p in places].count(places[-1].get_color()) == 1
+    assert pixels(figure).std() > 0
+
+
+def test_a_road_has_steps():
+    with pytest.raises(ValueError, match="steps: expected at least one"):
+        plot_road({}, 0.9)
 
 
 def test_history_shows_what_was_measured():

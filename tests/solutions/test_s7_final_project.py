@@ -225,3 +225,28 @@ def test_the_sample_is_what_the_exporter_writes(kit: SimpleNamespace) -> None:
     layers = counting.count(graph.read(content, SHAPE, 10))
     assert sum(layer.macs for layer in layers) == 135_840
     assert sum(layer.params for layer in layers) == 5_140
+
+
+def test_windows_grow_from_epoch_to_epoch_and_after_a_restart(kit: SimpleNamespace) -> None:
+    data = kit.train.load_digits()
+    grow = kit.train.GrowingWindows
+
+    def sizes(batches: list[tuple[Tensor, Tensor]]) -> set[tuple[int, ...]]:
+        return {tuple(images.shape[1:]) for images, _ in batches}
+
+    batches = grow(data, data.validation, 64, ((2, 4), (1, 8)))
+    epochs = [list(batches) for _ in range(4)]
+    assert [sizes(each) for each in epochs] == [{(1, 4, 4)}] * 2 + [{(1, 8, 8)}] * 2
+    again = grow(data, data.validation, 64, ((2, 4), (1, 8)))
+    again.epoch = 2
+    for (images, labels), (others, theirs) in zip(again, epochs[2], strict=True):
+        assert torch.equal(images, others)
+        assert torch.equal(labels, theirs)
+
+
+@pytest.mark.parametrize("hold_out", [False, True])
+def test_held_out_images_are_not_trained_on(kit: SimpleNamespace, hold_out: bool) -> None:
+    data, images, held_out = kit.train.prepare(kit.train.PLANS["digits"], hold_out)
+    kept = len(data.validation.labels)
+    assert (held_out is not None) == hold_out
+    assert len(images.labels) == len(data.train.labels) + (0 if hold_out else kept)
