@@ -95,8 +95,17 @@ def epochs(phase: Windows) -> int:
     return sum(count for count, _ in phase)
 
 
+def jitter(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Scale contrast and shift brightness of each image (N, C, H, W) a little.
+
+    The scorer changes them too: a network that has never seen it is refused as one that memorised.
+    """
+    draws = torch.rand(2, len(images), 1, 1, 1, generator=generator).to(images.device)
+    return images * (0.8 + 0.4 * draws[0]) + (0.6 * draws[1] - 0.3)
+
+
 class GrowingWindows(TensorBatches):
-    """Batches of flipped random windows, whose size depends on the epoch.
+    """Batches of flipped and jittered random windows, whose size depends on the epoch.
 
     A window lies at one of nine offsets in each direction, in images that are padded with zeros
     where it needs them: 24 x 24 pixels of a 32 x 32 image without padding, 32 x 32 with four.
@@ -122,7 +131,7 @@ class GrowingWindows(TensorBatches):
     def _window(self, images: Tensor, generator: torch.Generator) -> Tensor:
         padding = max(self._size + 8 - images.shape[-1], 0) // 2
         images = random_crop(random_flip(images, generator), generator, padding, self._size)
-        return images.contiguous(memory_format=torch.channels_last)
+        return jitter(images, generator).contiguous(memory_format=torch.channels_last)
 
 
 def centred(dataset: Dataset) -> Dataset:
