@@ -31,6 +31,7 @@ from benchmarks.common import ROOT
 from shared import plots
 
 STARTER = ROOT / "solutions" / "s7_final_project"
+CHECKPOINTS = ("float.pt", "quantised.pt", "distilled.pt")
 CALIBRATION_IMAGES = 1000
 METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".png": {}}
 
@@ -96,10 +97,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="with float.pt, quantised.pt and distilled.pt")
+    parser.add_argument("folder", type=Path, help=f"with {', '.join(CHECKPOINTS)}")
     parser.add_argument("--dataset", choices=("cifar10", "digits"), default="cifar10")
     parser.add_argument("--figure", type=Path, help="SVG or PNG file")
     options = parser.parse_args()
+    for name in CHECKPOINTS:
+        if not (options.folder / name).is_file():
+            parser.error(f"{options.folder}: there is no {name}; train.py writes it there")
     console = Console()
     points, gate = {}, 0.0
     print("| step | file, kB | nonzeros | MACs | imt-2025 | micronet-2019 | right | perturbed |")
