@@ -182,7 +182,7 @@ def test_a_changed_child_of_a_registered_model_crosses() -> None:
         torch.zeros(MAX_BYTES // 4 + 1).expand(2, -1),
         {"deep": [[[[[]]]]]} | {"x": lambda: 0},
     ],
-    ids=str,
+    ids=["object", "long", "meta", "sparse", "text", "large", "function"],
 )
 def test_what_has_no_form_is_unsendable(value: object) -> None:
     with pytest.raises(Unsendable):

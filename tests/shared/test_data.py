@@ -280,6 +280,7 @@ def test_mnist_compressed_or_not_is_the_same(mnist):
         (".gz", b"not gzip"),
         (".gz", gzip.compress(idx(np.zeros((30, 28, 28))))[:-12]),
     ],
+    ids=["header", "one byte", "short", "one less", "flat", "no gzip", "short gzip"],
 )
 def test_damaged_idx_files_are_named(mnist, suffix, content):
     path = mnist / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
