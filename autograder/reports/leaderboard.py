@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
@@ -88,13 +89,14 @@ def axes(board: Board) -> list[tuple[str, Number]]:
 
 @dataclass(frozen=True)
 class Dot:
-    """One entry in a chart."""
+    """One entry in a chart; `label` is written beside it, for all of the front at its place."""
 
     x: float
     y: float
     name: str
     on_front: bool
     title: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,8 @@ def chart(scores: Sequence[Score], title: str, number: Number) -> Chart:
     """Place entries in the drawing area: a logarithmic x axis, accuracy in percent on y."""
     values = [max(number(score), 1e-12) for score in scores]
     percents = [100 * score.accuracy for score in scores]
-    x_low, x_high = _padded(math.log10(min(values)), math.log10(max(values)), 0.08)
-    y_low, y_high = _padded(min(percents), max(percents), 0.2)
+    x_low, x_high = _padded(math.log10(min(values)), math.log10(max(values)), 0.08, 0.05)
+    y_low, y_high = _padded(min(percents), max(percents), 0.2, 0.5)
 
     def x(value: float) -> float:
         return _between(math.log10(value), x_low, x_high, LEFT, WIDTH - RIGHT)
@@ -180,15 +182,26 @@ def chart(scores: Sequence[Score], title: str, number: Number) -> Chart:
     points.append((WIDTH - RIGHT, stairs[-1][1]))
     return Chart(
         title,
-        tuple(dots),
+        tuple(_labelled(dots)),
         " ".join(f"{a:.1f},{b:.1f}" for a, b in points),
         tuple((x(10**v), _short(10**v)) for v in _spread(x_low, x_high)),
         tuple((y(v), f"{v:.1f}") for v in _spread(y_low, y_high)),
     )
 
 
-def _padded(low: float, high: float, share: float) -> tuple[float, float]:
-    room = max((high - low) * share, 0.05)
+def _labelled(dots: Sequence[Dot]) -> Iterator[Dot]:
+    """The dots; of those of the front that cover each other, the first is labelled for all."""
+    names: dict[tuple[float, float], list[str]] = defaultdict(list)
+    for dot in dots:
+        if dot.on_front:
+            names[dot.x, dot.y].append(dot.name)
+    for dot in dots:
+        here = names.pop((dot.x, dot.y), []) if dot.on_front else []
+        yield replace(dot, label=", ".join(here))
+
+
+def _padded(low: float, high: float, share: float, least: float) -> tuple[float, float]:
+    room = max((high - low) * share, least)
     return low - room, high + room
 
 

@@ -90,6 +90,14 @@ def test_a_chart_places_every_entry_inside() -> None:
     assert len(single.x_ticks) == 4
 
 
+def test_equal_entries_share_a_label_and_ticks_tell_values_apart() -> None:
+    scores = [entry("ada", 0.3), entry("blaise", 0.3), entry("carl", 0.4)]
+    drawn = chart(scores, "cost", lambda score: score.costs[COST])
+    assert [dot.label for dot in drawn.dots] == ["ada, blaise", "", ""]
+    texts = [text for _, text in drawn.y_ticks]
+    assert len(set(texts)) == len(texts) == 4
+
+
 HOSTILE = "</svg><script>alert(1)</script>\x1b[31m"
 
 
