@@ -5,8 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := build/demo
-# Two processes; each file of tests stays in one of them, because its tests share what is graded.
-TWICE := --numprocesses 2 --dist loadfile
 
 .PHONY: setup demo test test-fast lint release clean
 
@@ -37,10 +35,10 @@ lint: $(READY)
 	$(BIN)/autograder release --check
 
 test: lint
-	$(BIN)/pytest $(TWICE)
+	$(BIN)/pytest
 
 test-fast: $(READY)
-	$(BIN)/pytest -m 'not slow' $(TWICE)
+	$(BIN)/pytest -m 'not slow'
 
 release: $(READY)
 	$(BIN)/autograder release

@@ -152,11 +152,11 @@ def test_interrupting_keeps_what_is_done(tmp_path: Path) -> None:
         if len(done) == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
+    entries = [submission(f"s{i}", RIGHT) for i in range(50)]
     # a shell starts its background jobs with the signal ignored
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            entries = [submission(f"s{i}", RIGHT) for i in range(50)]
             pool.grade(spec, entries, deliver, lambda *_: None)
     finally:
         signal.signal(signal.SIGINT, before)
