@@ -1,6 +1,11 @@
-"""Options of the kit's own tests."""
+"""Options of the kit's own tests, and a folder of its own for each process that runs them."""
 
 from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -8,3 +13,13 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`pytest --update-goldens` writes the golden files anew; review the diff."""
     parser.addoption("--update-goldens", action="store_true", help="write golden files anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With pytest-xdist, temporary files of one process are no leftovers to another's tests."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="tests-"))
+    folder.chmod(0o755)  # graders that are run as another user have to get in
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
