@@ -4,8 +4,8 @@
 
 The folder is the one that `solutions/s7_final_project/train.py` trained in. Each step is exported
 to ONNX and scored from the file like an entry, about a minute each: in floating point; quantised
-to 8 and to 4 bits without training; pruned on top of that; trained at that precision while it is
-pruned in rounds; and distilled.
+to 8 and to few bits without training; pruned on top of that; and trained like that, with soft
+targets, while it is pruned in rounds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import copy
 import importlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ from benchmarks.common import ROOT
 from shared import plots
 
 STARTER = ROOT / "solutions" / "s7_final_project"
-CHECKPOINTS = ("float.pt", "quantised.pt", "distilled.pt")
 CALIBRATION_IMAGES = 1000
 METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".png": {}}
 
@@ -48,33 +47,38 @@ def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
         model: nn.Module = trainer.build(plan)
         return model.eval()
 
-    def calibrated(bits: int, edge_bits: int, sparsity: float = 0.0) -> nn.Module:
+    def calibrated(bits: Sequence[int], sparsity: float = 0.0) -> nn.Module:
         model = copy.deepcopy(floating)
         recipes.prune_globally(model, sparsity)
-        recipes.start_quantising(model, bits, edge_bits)
+        recipes.start_quantising(model, bits, plan.edge_bits)
         with torch.no_grad():
             model(images)
         return model
 
+    names = [*(f"float-{cycle + 1}.pt" for cycle in range(len(plan.float_cycles))), "quantised.pt"]
+    *cycles, last = [_state(folder / each) for each in names]
     floating = blank()
-    floating.load_state_dict(_state(folder / "float.pt"))
-    yield "trained in floating point", floating
-    yield "8 bits, not trained for it", calibrated(8, 8)
-    low = f"{plan.bits} bits"
-    yield f"{low}, not trained for it", calibrated(plan.bits, plan.edge_bits)
-    share = f"{plan.sparsity:.0%} pruned"
-    yield f"{low}, {share}, not trained", calibrated(plan.bits, plan.edge_bits, plan.sparsity)
-    for checkpoint, what in (
-        ("quantised.pt", f"{low}, {share}, trained with both"),
-        ("distilled.pt", f"{low}, {plan.last_sparsity:.0%} pruned, distilled"),
-    ):
-        model, state = blank(), _state(folder / checkpoint)
-        state.pop("pruning_step")
-        model.load_state_dict(state)
-        yield what, model
+    for cycle, state in enumerate(cycles, 1):
+        floating.load_state_dict(state)
+        yield f"trained in floating point, cycle {cycle} of {len(cycles)}", floating
+    stages = len(plan.bits)
+    for bits in dict.fromkeys([(8,) * stages, (4,) * stages, plan.bits]):
+        yield f"{_widths(bits)}, not trained for it", calibrated(bits)
+    low = f"{_widths(plan.bits)}, {plan.sparsity:.0%} pruned"
+    yield f"{low}, not trained for it", calibrated(plan.bits, plan.sparsity)
+    last.pop("pruning_step")
+    model = blank()
+    model.load_state_dict(last)
+    yield f"{low}, trained and distilled", model
+
+
+def _widths(bits: Sequence[int]) -> str:
+    return f"{'/'.join(map(str, bits if len(set(bits)) > 1 else bits[:1]))} bits"
 
 
 def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
+    if not checkpoint.is_file():
+        raise SystemExit(f"{checkpoint.parent}: there is no {checkpoint.name}; train.py writes it")
     model: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["model"]
     return model
 
@@ -97,13 +101,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help=f"with {', '.join(CHECKPOINTS)}")
+    parser.add_argument("folder", type=Path, help="with the checkpoints of train.py")
     parser.add_argument("--dataset", choices=("cifar10", "digits"), default="cifar10")
     parser.add_argument("--figure", type=Path, help="SVG or PNG file")
     options = parser.parse_args()
-    for name in CHECKPOINTS:
-        if not (options.folder / name).is_file():
-            parser.error(f"{options.folder}: there is no {name}; train.py writes it there")
     console = Console()
     points, gate = {}, 0.0
     print("| step | file, kB | nonzeros | MACs | imt-2025 | micronet-2019 | right | perturbed |")

@@ -1,5 +1,5 @@
 # Generated from solutions/s7_final_project/train.py by `autograder release`: change it there.
-"""Train the reference solution: in floating point, then quantised and pruned, then distilled.
+"""Train the reference solution in floating point, then quantised, pruned and distilled.
 
     python train.py --dataset digits --out build/digits        a minute
     COURSE_DATA=... python train.py --dataset cifar10 --out build/cifar10
@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 from export import export_submission
 from network import SmallResNet
-from recipes import PruneInRounds, distillation, prune_globally, start_quantising
+from recipes import PruneInRounds, distillation, start_quantising
 from torch import Tensor
 
 from shared.data import (
@@ -38,7 +38,7 @@ Windows = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Plan:
-    """How one data set is trained: network, three phases, final sparsity, bits.
+    """How one data set is trained: network, phases, bits of each stage, final sparsity.
 
     A phase is a tuple of (epochs, window): small windows first, because an epoch on windows of
     24 x 24 pixels takes half the time of one on 32 x 32 and teaches nearly as much (progressive
@@ -49,18 +49,15 @@ class Plan:
     channels: int
     blocks: tuple[int, ...]
     widths: tuple[int, ...]
-    float_phase: Windows
+    float_cycles: tuple[Windows, ...]
     quantised_phase: Windows
-    distilled_phase: Windows
+    bits: tuple[int, ...]
     augmented: bool
     batch_size: int = 128
     groups: int = 1
     mix: Literal["none", "mixup", "cutmix"] = "none"
-    bits: int = 4
-    weight_bits: int = 4
     edge_bits: int = 8
     sparsity: float = 0.5
-    last_sparsity: float = 0.5
     lr: float = 0.1
 
 
@@ -70,11 +67,11 @@ PLANS = {
         channels=3,
         blocks=(2, 2, 2),
         widths=(16, 32, 64),
-        float_phase=((30, 24), (6, 28), (8, 32)),
-        quantised_phase=((2, 24), (4, 28), (6, 32)),
-        distilled_phase=((6, 32),),
+        float_cycles=(((30, 24), (6, 28), (8, 32)), ((24, 24), (6, 28), (6, 32))),
+        quantised_phase=((6, 24), (6, 28), (10, 32)),
+        bits=(4, 4, 2),
         augmented=True,
-        last_sparsity=0.36,
+        sparsity=0.36,
         lr=0.2,
     ),
     "digits": Plan(
@@ -82,9 +79,9 @@ PLANS = {
         channels=1,
         blocks=(1, 1),
         widths=(8, 16),
-        float_phase=((15, 8),),
-        quantised_phase=((10, 8),),
-        distilled_phase=((5, 8),),
+        float_cycles=(((15, 8),),),
+        quantised_phase=((15, 8),),
+        bits=(4, 4),
         augmented=False,
         batch_size=64,
     ),
@@ -96,17 +93,8 @@ def epochs(phase: Windows) -> int:
     return sum(count for count, _ in phase)
 
 
-def jitter(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Scale contrast and shift brightness of each image (N, C, H, W) a little.
-
-    The scorer changes them too: a network that has never seen it is refused as one that memorised.
-    """
-    draws = torch.rand(2, len(images), 1, 1, 1, generator=generator).to(images.device)
-    return images * (0.8 + 0.4 * draws[0]) + (0.6 * draws[1] - 0.3)
-
-
 class GrowingWindows(TensorBatches):
-    """Batches of flipped and jittered random windows, whose size depends on the epoch.
+    """Batches of flipped random windows, whose size depends on the epoch.
 
     A window lies at one of nine offsets in each direction, in images that are padded with zeros
     where it needs them: 24 x 24 pixels of a 32 x 32 image without padding, 32 x 32 with four.
@@ -132,7 +120,7 @@ class GrowingWindows(TensorBatches):
     def _window(self, images: Tensor, generator: torch.Generator) -> Tensor:
         padding = max(self._size + 8 - images.shape[-1], 0) // 2
         images = random_crop(random_flip(images, generator), generator, padding, self._size)
-        return jitter(images, generator).contiguous(memory_format=torch.channels_last)
+        return images.contiguous(memory_format=torch.channels_last)
 
 
 def centred(dataset: Dataset) -> Dataset:
@@ -148,7 +136,7 @@ def centred(dataset: Dataset) -> Dataset:
 
 @dataclass(frozen=True)
 class Training:
-    """The three phases on one data set. `held_out` images, if any, are measured every epoch."""
+    """The phases on one data set. `held_out` images, if any, are measured every epoch."""
 
     plan: Plan
     data: Dataset
@@ -166,29 +154,26 @@ class Training:
         return TensorBatches(self.data, self.images, size, seed=0, device=self.device)
 
     def in_floating_point(self, model: SmallResNet) -> None:
-        """Train `model` in place; checkpoints in float.pt."""
-        plan = self.plan
-        recipe = Recipe(epochs(plan.float_phase), plan.lr, warmup=2, mix=plan.mix)
-        self._train(model, plan.float_phase, recipe, "float.pt")
+        """Train `model` in place, each cycle from half the learning rate of the one before.
 
-    def at_low_precision(self, model: SmallResNet) -> None:
-        """Quantise `model`, prune it in rounds and go on training; checkpoints in quantised.pt."""
+        Warm restarts as in SGDR, Loshchilov & Hutter (2017); checkpoints in float-1.pt and so on.
+        """
+        plan = self.plan
+        for cycle, phase in enumerate(plan.float_cycles):
+            recipe = Recipe(epochs(phase), plan.lr / 2**cycle, warmup=2, mix=plan.mix)
+            self._train(model, phase, recipe, f"float-{cycle + 1}.pt")
+
+    def at_low_precision(self, model: SmallResNet, teacher: SmallResNet) -> None:
+        """Quantise `model`, prune it in rounds and go on training towards the answers of `teacher`.
+
+        Checkpoints in quantised.pt.
+        """
         plan, phase = self.plan, self.plan.quantised_phase
-        start_quantising(model, plan.bits, plan.edge_bits, plan.weight_bits)
+        start_quantising(model, plan.bits, plan.edge_bits)
         rounds = PruneInRounds(model, plan.sparsity, epochs(phase) * len(self.batches(phase)))
         recipe = Recipe(epochs(phase), plan.lr / 4, weight_decay=1e-4)
-        self._train(model, phase, recipe, "quantised.pt", after_step=rounds)
-
-    def with_soft_targets(self, model: SmallResNet, teacher: SmallResNet) -> None:
-        """Go on training towards the answers of `teacher`; checkpoints in distilled.pt.
-
-        With a lower last sparsity the largest of the pruned weights come back first (dense, sparse,
-        dense: Han et al. 2017).
-        """
-        phase = self.plan.distilled_phase
-        prune_globally(model, self.plan.last_sparsity)
-        recipe = Recipe(epochs(phase), self.plan.lr / 10, weight_decay=1e-4)
-        self._train(model, phase, recipe, "distilled.pt", objective=distillation(teacher))
+        soft = distillation(teacher)
+        self._train(model, phase, recipe, "quantised.pt", after_step=rounds, objective=soft)
 
     def _train(
         self, model: SmallResNet, phase: Windows, recipe: Recipe, checkpoint: str, **options: Any
@@ -249,8 +234,7 @@ def main() -> None:
     model = build(plan).to(options.device)
     training.in_floating_point(model)
     teacher = copy.deepcopy(model).eval()
-    training.at_low_precision(model)
-    training.with_soft_targets(model, teacher)
+    training.at_low_precision(model, teacher)
     shape = (plan.channels, *data.test.images.shape[2:])
     export_submission(model.cpu(), options.out / "model.onnx", shape, data.peak)
     print(f"wrote {options.out / 'model.onnx'}; now: autograder score")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -113,7 +114,8 @@ def terminal(score: Score, brief: bool = False) -> Group:
         table.add_row(*map(Text, row))
     if score.measurement is None:
         return Group(head, table)
-    each = Table(title="Products, for one image (the .md file has every operator)")
+    title = "Products, for one image (the .md file has every operator)"
+    each = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     each.title_justify = "left"
     for place, name in enumerate(LAYER_HEADS):
         each.add_column(name, justify="left" if place in (1, 2) else "right", no_wrap=True)

@@ -2,6 +2,9 @@
 
 Labels cost almost nothing to store, so accuracy on the stored test images alone can be bought.
 The seed is drawn when an entry is scored and written into its record.
+
+The changes are small, since a network that was trained with the usual augmentation is to lose
+little: what it loses is the room in which memorised images go unseen.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ Images = NDArray[np.uint8]
 SHIFT = 2.0  # pixels, either way
 ZOOM = 0.06  # largest share of the side that a crop takes away
 BRIGHTNESS = 0.15
-NOISE = 4.0  # standard deviation in levels of 0..255
+NOISE = 2.0  # standard deviation in levels of 0..255
 DIGITS_NOISE = 0.6  # in levels of 0..16
 
 
@@ -44,7 +47,11 @@ def _uniform(count: int, generator: torch.Generator) -> Tensor:
 
 
 def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror, shift and crop in one bilinear resampling; the border is repeated."""
+    """Mirror, shift and crop in one resampling; the border is repeated.
+
+    Bicubic, because bilinear resampling between pixels blurs: another change, which alone costs an
+    ordinary network three points.
+    """
     n, _, height, width = images.shape
     zoom = 1 - ZOOM * torch.rand(n, generator=generator)
     mirror = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
@@ -54,4 +61,4 @@ def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
     matrices[:, 0, 2] = 2 * SHIFT / width * _uniform(n, generator)
     matrices[:, 1, 2] = 2 * SHIFT / height * _uniform(n, generator)
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return F.grid_sample(images, grid, "bicubic", padding_mode="border", align_corners=False)

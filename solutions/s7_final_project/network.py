@@ -11,22 +11,26 @@ from torch import Tensor, nn
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2016); its output is quantised."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2016).
+
+    What the convolutions read is quantised; what an identity shortcut adds is not, because sums
+    cost nothing in bits and every rounding there would stay until the end of the network.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: int = 1) -> None:
         super().__init__()
+        self.input = Quantiser(signed=False)
         self.first = ConvNorm(inputs, outputs, 3, stride, groups)
         self.middle = Quantiser(signed=False)
         self.second = ConvNorm(outputs, outputs, 3, 1, groups)
         self.shortcut = ConvNorm(inputs, outputs, 1, stride) if inputs != outputs else None
-        self.output = Quantiser(signed=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
-        y = self.middle(F.relu(self.first(x)))
-        y = self.second(y)
-        y = y + (x if self.shortcut is None else self.shortcut(x))
-        return self.output(F.relu(y))
+        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride); both at least 0."""
+        codes = self.input(x)
+        y = self.middle(F.relu(self.first(codes)))
+        y = self.second(y) + (x if self.shortcut is None else self.shortcut(codes))
+        return F.relu(y)
 
 
 class SmallResNet(nn.Module):
@@ -47,22 +51,20 @@ class SmallResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = ConvNorm(channels, widths[0], 3)
-        self.stem_output = Quantiser(signed=False)
-        stages: list[Block] = []
-        for stage, (count, (before, width)) in enumerate(
-            zip(blocks, itertools.pairwise((widths[0], *widths)), strict=True)
+        self.stages = nn.Sequential()
+        for count, (before, width) in zip(
+            blocks, itertools.pairwise((widths[0], *widths)), strict=True
         ):
-            for number in range(count):
-                first = number == 0
-                stride = 2 if first and stage else 1
-                stages.append(Block(before if first else width, width, stride, groups))
-        self.blocks = nn.Sequential(*stages)
+            stride = 2 if len(self.stages) else 1
+            first = Block(before, width, stride, groups)
+            others = (Block(width, width, 1, groups) for _ in range(count - 1))
+            self.stages.append(nn.Sequential(first, *others))
         self.pooled = Quantiser(signed=False)
         self.classifier = QuantisedLinear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to logits (N, classes)."""
-        x = self.stem_output(F.relu(self.stem(x)))
-        x = self.pooled(self.blocks(x).mean(dim=(2, 3)))
+        x = self.stages(F.relu(self.stem(x)))
+        x = self.pooled(x.mean(dim=(2, 3)))
         logits: Tensor = self.classifier(x)
         return logits

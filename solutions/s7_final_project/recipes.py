@@ -5,7 +5,7 @@ Each is one small piece that works on any network made of the layers of `quantis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,17 +20,20 @@ def convolutions(model: nn.Module) -> Iterator[ConvNorm]:
 
 
 def start_quantising(
-    model: SmallResNet, bits: int, edge_bits: int, weight_bits: int | None = None
+    model: SmallResNet, bits: Sequence[int], edge_bits: int, weight_bits: int | None = None
 ) -> None:
-    """Quantise to `bits`; the first and the last layer, which suffer most, to `edge_bits`.
+    """Quantise each stage to its number of `bits`, the first and last layer to `edge_bits`.
 
-    `weight_bits` are those of the weights in between, by default `bits`; 1 is BinaryConnect.
+    Those two are few MACs and suffer most; wide late stages bear fewer bits than the early ones.
+    `weight_bits` are those of the weights in all stages, by default the stage's; 1 is
+    BinaryConnect.
     """
-    edges = {model.stem.quantiser, model.pooled, model.classifier.quantiser}
-    for module in model.modules():
-        if isinstance(module, Quantiser):
-            inner = bits if weight_bits is None or not module.signed else weight_bits
-            module.start(edge_bits if module in edges else inner)
+    for stage, width in zip(model.stages, bits, strict=True):
+        for module in stage.modules():
+            if isinstance(module, Quantiser):
+                module.start(weight_bits if weight_bits and module.signed else width)
+    for quantiser in (model.stem.quantiser, model.pooled, model.classifier.quantiser):
+        quantiser.start(edge_bits)
 
 
 @torch.no_grad()

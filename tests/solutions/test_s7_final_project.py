@@ -53,7 +53,7 @@ def network(kit: SimpleNamespace, bits: int = 4, weight_bits: int | None = None)
         nn.init.normal_(layer.norm.weight)  # some are negative
         nn.init.normal_(layer.norm.bias)
     if bits:
-        kit.recipes.start_quantising(model, bits, 8, weight_bits)
+        kit.recipes.start_quantising(model, (bits, bits), 8, weight_bits)
     model.train()
     for _ in range(3):
         model(centred(pixels(32)))
@@ -94,6 +94,26 @@ def test_the_scorer_sees_the_trained_widths(
     assert ends == {(8, 8)}
 
 
+def test_each_stage_has_its_own_width(kit: SimpleNamespace, tmp_path: Path) -> None:
+    model = network(kit, 0)
+    kit.recipes.start_quantising(model, (4, 2), 8)
+    model(centred(pixels()))
+    _, layers = exported(kit, model, tmp_path / "model.onnx")
+    widths = [layer.products[0] for layer in layers if layer.products]
+    seen = [(each.weight_bits, each.activation_bits) for each in widths]
+    assert seen == [(8, 8), (4, 4), (4, 4), (2, 2), (2, 2), (2, 2), (8, 8)]
+    with pytest.raises(ValueError, match="zip"):
+        kit.recipes.start_quantising(model, (4,), 8)
+
+
+def test_an_identity_shortcut_is_not_rounded(kit: SimpleNamespace) -> None:
+    block = kit.network.Block(4, 4, 1).eval()
+    nn.init.zeros_(block.second.norm.weight)
+    block.input.start(2)
+    x = torch.rand(2, 4, 5, 5)
+    torch.testing.assert_close(block(x), x)
+
+
 def test_pruned_weights_are_zero_in_the_file(kit: SimpleNamespace, tmp_path: Path) -> None:
     model = network(kit)
     kit.recipes.prune_globally(model, 0.75)
@@ -112,7 +132,7 @@ def test_the_exporter_gives_modes_back_and_names_what_it_cannot_write(
     kit: SimpleNamespace, tmp_path: Path
 ) -> None:
     model = network(kit).train()
-    model.get_submodule("blocks.0").eval()
+    model.get_submodule("stages.0").eval()
     before = {name: each.training for name, each in model.named_modules()}
     kit.export.export_submission(model, tmp_path / "model.onnx", SHAPE, PEAK)
     assert {name: each.training for name, each in model.named_modules()} == before
