@@ -253,6 +253,18 @@ def test_perturbed_photos_stay_the_same_or_their_mirror_image() -> None:
     assert 0.25 < mirrored.mean() < 0.75
 
 
+def test_perturbed_photos_stay_sharp() -> None:
+    """A blur would be one more change, which costs honest networks what it costs the others."""
+    small = torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    large = torch.nn.functional.interpolate(small, (32, 32), mode="bicubic").clamp(0, 1)
+    images = (255 * large).to(torch.uint8).numpy()
+
+    def detail(pixels: Any) -> float:
+        return float(np.abs(np.diff(pixels.astype(float), axis=-1)).mean())
+
+    assert detail(perturb(images, "cifar10", 255, 5)) > 0.9 * detail(images)
+
+
 def test_perturbed_digits_keep_their_label() -> None:
     """The nearest training image of a digit is as often of its class as before, within a point."""
     digits = data.load_digits()
