@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from autograder.course import Course, Session
 from autograder.engine import pool
 from autograder.engine.spec import JudgeSpec, Level, Progress
 from autograder.errors import AutograderError
+from autograder.files import write
 from autograder.intake import Collected, Submission
 from autograder.lateness import lateness
 from autograder.records import Report
@@ -200,19 +200,6 @@ def graders_of(session: Session) -> Path:
     if not folder.is_dir():
         raise AutograderError(f"this kit has no graders for {session.id} (a student's copy?)")
     return folder
-
-
-def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file so that it is either the old one or the whole new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def exercise_ids(session: Session, wanted: Iterable[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from autograder import batch, doctor, release
 from autograder.course import Course, DatasetName, FinalProject, Session, load_course
 from autograder.engine.spec import LEVELS, Level
 from autograder.errors import AutograderError, ExitCode, SubmissionError
+from autograder.files import writable_folder, write
 from autograder.intake import collect, read_submission
 from autograder.integrations import pull_request as pull_requests
 from autograder.records import Outcome, Report
@@ -125,6 +126,10 @@ def submit(
     """Pack your modules of a session into one zip with a manifest of hashes."""
     root, rules = _course(course)
     part = rules.session(session)
+    if not part.exercises:
+        raise AutograderError(
+            f"{part.id} is handed in as a pull request: model.onnx and card.yaml in entries/TEAM/"
+        )
     place = folder if folder is not None else root / "assignments" / part.folder
     packed = pack(part, place, output, getpass.getuser() if student is None else student)
     for warning in packed.warnings:
@@ -251,7 +256,8 @@ def score(
         typer.Option("--output", "-o", help="Folder for the record (.json) and a page (.md)."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Repeat a score: the seed that its record names.")
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Repeat a score: the seed that its record names."),
     ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="Print the verdict only.")] = False,
     course: CourseOption = None,
@@ -264,6 +270,8 @@ def score(
     content = scorer.read_model(model, project.max_bytes)
     about = read_card(card if card is not None else model.with_name("card.yaml"))
     name = _dataset(project, dataset or about.dataset)
+    if output is not None:
+        writable_folder(output)  # before minutes of work
     with err.status("scoring") as status:
         found = scorer.score(content, about, name, project, seed=seed, progress=status.update)
     out.print(terminal(found, brief))
@@ -285,24 +293,22 @@ def leaderboard(
 ) -> None:
     """Rank the final projects: a page and a table from score records alone."""
     _, rules = _course(course)
-    costs = _project(rules).costs
+    project = _project(rules)
     if not scores.is_dir():
         raise AutograderError(f"{scores}: there is no such folder")
     entries = []
-    for path, found in store.load(scores):
+    for path, found in store.load(scores, project):
         if isinstance(found, Score):
             entries.append(found)
         else:
             err.print(f"[yellow]note:[/yellow] {escape(f'{path.name}: {found}')}", highlight=False)
     if not entries:
         raise AutograderError(f"{scores}: no score records in it")
-    ranked = boards(entries, costs)
-    target = output if output is not None else scores
-    target.mkdir(parents=True, exist_ok=True)
-    text = leaderboard_markdown(ranked, rules.title)
-    (target / "leaderboard.md").write_text(text, encoding="utf-8")
+    ranked = boards(entries, project.costs)
+    target = writable_folder(output if output is not None else scores)
+    write(target / "leaderboard.md", leaderboard_markdown(ranked, rules.title))
     page = target / "leaderboard.html"
-    page.write_text(leaderboard_page(ranked, rules.title), encoding="utf-8")
+    write(page, leaderboard_page(ranked, rules.title))
     for board in ranked:
         out.print(leaderboard_table(board))
     out.print(f"\nLeaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
@@ -326,7 +332,7 @@ def pull_request(
     answer: Annotated[Path, typer.Option(help="Folder for state, summary and comment.md.")],
     repository: RepositoryOption = Path(),
     dataset: Annotated[
-        str | None, typer.Option(help="cifar10 or digits; by default the course's first.")
+        str | None, typer.Option(help="cifar10 or digits; by default the card's, or the first.")
     ] = None,
     course: CourseOption = None,
 ) -> None:
@@ -335,7 +341,7 @@ def pull_request(
     project = _project(rules)
     from autograder.scoring import scorer
 
-    name = _dataset(project, dataset)
+    writable_folder(answer)
     try:
         entry, model, text = pull_requests.verify(
             pull_requests.Repository(repository), base, head, artefact, project.max_bytes
@@ -343,6 +349,10 @@ def pull_request(
         card = parse_card(text, entry.card.path)
         if card.team != entry.team:
             raise SubmissionError(f"{entry.card.path}: team is {card.team!r}, not {entry.team!r}")
+        if dataset is None and card.dataset not in (None, *project.datasets):
+            known = ", ".join(project.datasets)
+            raise SubmissionError(f"{entry.card.path}: dataset: this course scores {known}")
+        name = _dataset(project, dataset or card.dataset)
         with err.status("scoring") as status:
             found = scorer.score(model, card, name, project, progress=status.update)
     except SubmissionError as error:
@@ -350,18 +360,19 @@ def pull_request(
     else:
         earlier = [
             each
-            for _, each in store.load(records)
-            if isinstance(each, Score) and each.team == entry.team and each.valid
+            for _, each in store.load(records, project)
+            if isinstance(each, Score)
+            and (each.team, each.dataset) == (entry.team, name)
+            and each.valid
         ]
         said = pull_requests.answer(found, earlier, project.costs[0])
         store.keep(found, records)
-    answer.mkdir(parents=True, exist_ok=True)
     for file, content in (
         ("state", said.state),
         ("summary", said.summary),
         ("comment.md", said.comment),
     ):
-        (answer / file).write_text(content, encoding="utf-8")
+        write(answer / file, content)
     out.print(f"{said.state}: {said.summary}", markup=False, highlight=False, soft_wrap=True)
     if said.state != "success":
         raise typer.Exit(ExitCode.FOUND)

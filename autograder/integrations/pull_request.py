@@ -28,7 +28,7 @@ MAX_COMMENT = 60_000  # characters; GitHub takes 65,536
 MAX_SUMMARY = 140  # characters of a commit status
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _TEAM = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-PLAIN_FILE = "100644"
+PLAIN_FILES = ("100644", "100755")  # some file systems mark every file as executable
 GIT_SECONDS = 120
 
 
@@ -134,7 +134,7 @@ def _plain_file(repository: Repository, head: str, path: str) -> Blob:
     blob = repository.blob(head, path)
     if blob is None:
         raise SubmissionError(f"{path} is missing")
-    if blob.mode != PLAIN_FILE:
+    if blob.mode not in PLAIN_FILES:
         raise SubmissionError(f"{path} is not a plain file")
     return blob
 

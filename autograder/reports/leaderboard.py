@@ -22,6 +22,7 @@ from autograder.text_safety import clean_line
 
 NAME = 40
 METHOD = 200
+LABEL = 26  # half the width of a chart
 HEADS = ("rank", "team", "cost", "accuracy", "nonzeros", "MACs", "file", "scored")
 
 # the drawing area of a chart, in its own units
@@ -117,6 +118,7 @@ def leaderboard_page(boards: Sequence[Board], title: str) -> str:
             "board": board,
             "charts": [chart(board.ranked, *axis) for axis in axes(board)] if board.ranked else [],
             "rows": [_row(rank, s, board) for rank, s in enumerate(_placed(board), start=1)],
+            "histories": [_history(s, board.cost) for s in board.standings],
             "others": [_other(s) for s in board.standings if s.best is None],
         }
         for board in boards
@@ -127,6 +129,7 @@ def leaderboard_page(boards: Sequence[Board], title: str) -> str:
         "left": LEFT,
         "bottom": HEIGHT - BOTTOM,
         "right": WIDTH - RIGHT,
+        "middle": (LEFT + WIDTH - RIGHT) / 2,
     }
     template = environment().get_template("leaderboard.html.j2")
     return template.render(title=clean_line(title, METHOD), sections=sections, area=area)
@@ -141,8 +144,12 @@ def _row(rank: int, standing: Standing, board: Board) -> dict[str, object]:
     return {
         "cells": _cells(rank, standing.best, board.cost),
         "method": clean_line(standing.best.method, METHOD),
-        "history": [_past(score, board.cost) for score in standing.history],
     }
+
+
+def _history(standing: Standing, cost: str) -> dict[str, object]:
+    lines = [_past(score, cost) for score in standing.history]
+    return {"team": clean_line(standing.team, NAME), "lines": lines}
 
 
 def _past(score: Score, cost: str) -> str:
@@ -197,7 +204,7 @@ def _labelled(dots: Sequence[Dot]) -> Iterator[Dot]:
             names[dot.x, dot.y].append(dot.name)
     for dot in dots:
         here = names.pop((dot.x, dot.y), []) if dot.on_front else []
-        yield replace(dot, label=", ".join(here))
+        yield replace(dot, label=clean_line(", ".join(here), LABEL))
 
 
 def _padded(low: float, high: float, share: float, least: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich import box
@@ -139,9 +140,12 @@ def markdown(score: Score) -> str:
     return "\n".join(lines) + "\n"
 
 
-_SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|#@!~&$"})
+_SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|!~&$"})
+_BREAK = "&#8203;"  # no width; what is escaped is still a link or a mention to GitHub
+_LINKS = re.compile(r"@|#|://|www(?=\.)|GH(?=-)", re.IGNORECASE)
 
 
 def inert(text: str) -> str:
     """Text in which no character means anything to Markdown or HTML, nor names anybody."""
-    return text.translate(_SPECIAL).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    escaped = text.translate(_SPECIAL).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    return _LINKS.sub(lambda found: f"{found[0][:1]}{_BREAK}{found[0][1:]}", escaped)

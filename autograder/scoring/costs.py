@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 
-from autograder.scoring.records import Layer, Measurement, Products, Stored
+from autograder.course import Dataset, FinalProject
+from autograder.scoring.records import Answers, Layer, Measurement, Products, Score, Stored
 
 FULL_BITS = 32
 
@@ -85,3 +88,70 @@ Cost = Callable[[Measurement, float, float], float]
 
 COSTS: dict[str, Cost] = {"imt-2025": imt_2025, "micronet-2019": micronet_2019}
 """By the name that course.yaml uses."""
+
+
+# ---- the course's rules, applied to what was measured --------------------------------------------
+
+MEMORISED_GAP = 0.05  # beyond the reference network's own drop
+MEMORISED = "it loses more on slightly changed test images than a network that learnt: memorised"
+
+
+def entry_costs(measured: Measurement, rules: Dataset, project: FinalProject) -> dict[str, float]:
+    """Every cost of the course by name."""
+    return {
+        cost: COSTS[cost](measured, rules.references[cost].params, rules.references[cost].ops)
+        for cost in project.costs
+    }
+
+
+def ratios(measured: Measurement, rules: Dataset) -> dict[str, float]:
+    """Shares of the reference network that are left."""
+    network = rules.network
+    return {
+        "params": measured.nonzeros / network.params,
+        "macs": (measured.macs + measured.excess_macs) / network.ops,
+        "bytes": measured.stored_bits / (32 * network.params),
+    }
+
+
+def counted(answers: Answers, rules: Dataset) -> int:
+    """Right answers that count: the perturbed ones get what the reference loses on them."""
+    slack = int(rules.perturbation_drop * answers.images)
+    return min(answers.correct, answers.perturbed + slack)
+
+
+def memorised(answers: Answers, rules: Dataset) -> bool:
+    """Whether more is lost on perturbed images than a network that learnt can lose."""
+    gap = (answers.correct - answers.perturbed) / answers.images
+    return gap > rules.perturbation_drop + MEMORISED_GAP
+
+
+def under_rules(score: Score, project: FinalProject) -> Score:
+    """A score read from a file, with everything computed again that can be.
+
+    Only the measurement and the answers are taken from the record, so that costs, gate and ranks
+    are the course's present ones and nobody's text. Raises ValueError, in one line, if the record
+    contradicts itself or names a data set that the course does not have.
+    """
+    rules = next((each for name, each in project.datasets.items() if name == score.dataset), None)
+    if rules is None:
+        raise ValueError("its data set is not one of the course")
+    try:
+        datetime.fromisoformat(score.scored_at)
+    except ValueError:
+        raise ValueError("its time is not one") from None
+    measured, answers = score.measurement, score.answers
+    if answers is not None:
+        numbers = [*answers.by_batch.values(), answers.perturbed]
+        if answers.images != rules.test_images or len(numbers) < 2 or max(numbers) > answers.images:
+            raise ValueError("its answers are not those to the test images")
+    if not score.refusal and (measured is None or answers is None):
+        raise ValueError("it is neither refused nor measured")
+    return replace(
+        score,
+        refusal=score.refusal or (MEMORISED if answers and memorised(answers, rules) else ""),
+        costs=entry_costs(measured, rules, project) if measured else {},
+        ratios=ratios(measured, rules) if measured else {},
+        counted=counted(answers, rules) if answers else 0,
+        gate=rules.gate_correct,
+    )

@@ -18,15 +18,14 @@ from autograder.course import Dataset, DatasetName, FinalProject
 from autograder.errors import AutograderError, SubmissionError
 from autograder.scoring import sandboxed
 from autograder.scoring.card import Card
-from autograder.scoring.costs import COSTS
+from autograder.scoring.costs import counted, entry_costs, memorised, ratios
 from autograder.scoring.perturb import perturb
-from autograder.scoring.records import Answers, Claim, Measurement, Score
+from autograder.scoring.records import Answers, Claim, Score
 from autograder.scoring.sandboxed import Caps, Refused, Sandbox
 from shared import data
 
 BATCHES = (1, 7, 250)
 MAX_DIFFERENT = 0.005  # share of images whose answer may change with the batch: rounding
-MEMORISED_GAP = 0.05  # beyond the reference network's own drop
 
 Progress = Callable[[str], None]
 Labels = NDArray[np.int64]
@@ -97,7 +96,7 @@ def score(
             progress("measuring")
             measured = sandboxed.measure(box, content, rules.input_shape, rules.classes)
             fields["measurement"] = measured
-            fields["costs"] = costs(measured, rules, project)
+            fields["costs"] = entry_costs(measured, rules, project)
             fields["ratios"] = ratios(measured, rules)
             progress("running")
             answers = _answers(box, content, name, rules, images, labels, seed)
@@ -107,30 +106,6 @@ def score(
             fields["refusal"] = str(refusal)
         level = box.isolation.level
     return Score(**fields, isolation=level)
-
-
-def costs(measured: Measurement, rules: Dataset, project: FinalProject) -> dict[str, float]:
-    """Every cost of the course by name."""
-    return {
-        cost: COSTS[cost](measured, rules.references[cost].params, rules.references[cost].ops)
-        for cost in project.costs
-    }
-
-
-def ratios(measured: Measurement, rules: Dataset) -> dict[str, float]:
-    """Shares of the reference network that are left."""
-    network = rules.network
-    return {
-        "params": measured.nonzeros / network.params,
-        "macs": (measured.macs + measured.excess_macs) / network.ops,
-        "bytes": measured.stored_bits / (32 * network.params),
-    }
-
-
-def counted(answers: Answers, rules: Dataset) -> int:
-    """Right answers that count: the perturbed ones get what the reference loses on them."""
-    slack = int(rules.perturbation_drop * answers.images)
-    return min(answers.correct, answers.perturbed + slack)
 
 
 def _answers(
@@ -161,10 +136,10 @@ def _answers(
         seed,
         round(time.monotonic() - started, 2),
     )
-    gap = (answers.correct - answers.perturbed) / len(images)
-    if gap > rules.perturbation_drop + MEMORISED_GAP:
+    if memorised(answers, rules):
+        gap = 100 * (answers.correct - answers.perturbed) / len(images)
         raise Refused(
-            f"it loses {100 * gap:.1f} points of accuracy on slightly changed test images: "
+            f"it loses {gap:.1f} points of accuracy on slightly changed test images: "
             "it has memorised them"
         )
     return answers

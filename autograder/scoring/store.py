@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from autograder.errors import AutograderError
+from autograder.course import FinalProject
+from autograder.files import writable_folder, write
 from autograder.reports.score import markdown
 from autograder.scoring import strict
+from autograder.scoring.costs import under_rules
 from autograder.scoring.records import Score
 
 SCHEMA_VERSION = 1
@@ -37,31 +39,26 @@ def keep(score: Score, folder: Path) -> Path:
 
     The name holds team, file and time, so that a folder keeps a team's history.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AutograderError(f"{folder}: cannot be a folder ({error.strerror})") from None
+    writable_folder(folder)
     moment = "".join(char for char in score.scored_at[:19] if char.isdigit())
     record = folder / f"{score.team}-{moment}-{score.sha256[:8]}.json"
     for path, text in ((record.with_suffix(".md"), markdown(score)), (record, to_json(score))):
-        half = path.with_name(f".{path.name}.part")
-        half.write_text(text, encoding="utf-8")
-        half.replace(path)
+        write(path, text)
     return record
 
 
-def load(folder: Path) -> Iterator[tuple[Path, Score | str]]:
-    """Every record in a folder, or why a file is not one, in order of the names."""
+def load(folder: Path, project: FinalProject) -> Iterator[tuple[Path, Score | str]]:
+    """Every record in a folder under the course's rules, or why a file is not one, by name."""
     for path in sorted(folder.glob("*.json")):
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_RECORD_BYTES + 1)
             if len(data) > MAX_RECORD_BYTES:
                 raise strict.Malformed(f"more than {MAX_RECORD_BYTES:,} bytes")
-            yield path, from_json(data.decode("utf-8"))
+            yield path, under_rules(from_json(data.decode("utf-8")), project)
         except OSError as error:
             yield path, f"cannot be read ({error.strerror})"
         except UnicodeDecodeError:
             yield path, "not a score record: not UTF-8"
-        except strict.Malformed as error:
+        except ValueError as error:
             yield path, f"not a score record: {error}"

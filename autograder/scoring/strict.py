@@ -47,7 +47,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return record(hint, value, where)
     if hint is float and type(value) in (int, float) and _is_finite(value):
         return float(value)
-    if hint in (int, str, bool) and type(value) is hint and not (hint is int and value < 0):
+    if hint is int and type(value) is int and 0 <= value < 10**MAX_DIGITS:
+        return value
+    if hint in (str, bool) and type(value) is hint:
         return value
     raise Malformed(f"{where.lstrip('.')}: a value of another type")
 

@@ -1,4 +1,4 @@
-"""Recipes to combine: what to quantise, how to prune in rounds, how to distil, what to mix.
+"""Recipes to combine: what to quantise, how to prune in rounds, how to distil.
 
 Each is one small piece that works on any network made of the layers of `quantised.py`.
 """

@@ -15,9 +15,12 @@ from autograder.cli import app
 from autograder.integrations import pull_request as pulls
 from autograder.scoring import scorer, store
 from autograder.scoring.card import Card
-from autograder.scoring.records import Answers, Score
+from autograder.scoring.records import Answers, Layer, Measurement, Products, Score
+from tests import bank
 from tests.support import ROOT
 
+PROJECT = bank.course().final_project
+assert PROJECT is not None
 GITHUB = ROOT / "autograder" / "integrations" / "github"
 
 
@@ -79,14 +82,22 @@ def run(course: Course, head: str, place: Path) -> tuple[int, str, str, str]:
     return score(course, head, artefact, place)
 
 
-def score(course: Course, head: str, artefact: Path, place: Path) -> tuple[int, str, str, str]:
+def invoke(
+    course: Course, head: str, artefact: Path, place: Path, dataset: str | None
+) -> tuple[int, Path]:
+    """Stage two; (exit code, folder of the answer)."""
     answer = place / f"answer-{head[:8]}"
     arguments = ["pull-request", course.base, head, "--artefact", str(artefact)]
     arguments += ["--records", str(place / "scores"), "--answer", str(answer)]
-    arguments += ["--repository", str(course.folder), "--dataset", "digits"]
-    result = CliRunner().invoke(app, [*arguments, "--course", str(ROOT / "course.yaml")])
+    arguments += ["--repository", str(course.folder), "--course", str(ROOT / "course.yaml")]
+    arguments += [] if dataset is None else ["--dataset", dataset]
+    return CliRunner().invoke(app, arguments).exit_code, answer
+
+
+def score(course: Course, head: str, artefact: Path, place: Path) -> tuple[int, str, str, str]:
+    code, answer = invoke(course, head, artefact, place, "digits")
     said = [(answer / name).read_text() for name in ("state", "summary", "comment.md")]
-    return result.exit_code, said[0], said[1], said[2]
+    return code, said[0], said[1], said[2]
 
 
 @pytest.fixture
@@ -96,6 +107,9 @@ def fake_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     def fake(content: bytes, about: Card, name: str, *_: object, **__: object) -> Score:
         text = content.decode()
         refusal = "" if text.startswith("cost ") else "this is not an ONNX file"
+        cost = 0.0 if refusal else float(text.split()[1])
+        products = Products(round(cost * 299_840), 1, 1, 0, 32, 32)
+        layers = (Layer(0, "Conv", (1,), (), (products,)),)
         return Score(
             about.team,
             name,
@@ -104,10 +118,11 @@ def fake_scores(monkeypatch: pytest.MonkeyPatch) -> None:
             f"{hash(content) & 0xFFFFFFFF:064x}",
             len(content),
             refusal=refusal,
+            measurement=None if refusal else Measurement(1, "0" * 64, 21, layers),
             answers=None if refusal else Answers(360, {1: 350}, 350, 1, 1.0),
             counted=350,
             gate=342,
-            costs={} if refusal else {"imt-2025": float(text.split()[1]), "micronet-2019": 1.0},
+            costs={} if refusal else {"imt-2025": cost, "micronet-2019": 1.0},
         )
 
     monkeypatch.setattr(scorer, "score", fake)
@@ -194,6 +209,30 @@ def test_an_artefact_that_is_not_the_commit_is_refused(course: Course, tmp_path:
 
 
 @pytest.mark.usefixtures("fake_scores")
+def test_an_executable_bit_is_no_reason(course: Course, tmp_path: Path) -> None:
+    course.git("checkout", "-q", "-b", "one", "main")
+    for path, content in entry(model=b"cost 0.5").items():
+        (course.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (course.folder / path).write_bytes(content)
+        (course.folder / path).chmod(0o755)
+    head = course.commit()
+    course.git("checkout", "-q", "main")
+    assert run(course, head, tmp_path)[0] == 0
+
+
+@pytest.mark.usefixtures("fake_scores")
+def test_the_card_names_the_data_set_and_boards_do_not_mix(course: Course, tmp_path: Path) -> None:
+    for name, dataset in (("one", b"digits"), ("two", b"cifar10")):
+        files = entry(model=b"cost 0.5")
+        files["entries/ada/card.yaml"] += b"dataset: " + dataset + b"\n"
+        head = course.branch(name, files)
+        artefact = course.collect(head, tmp_path / name)
+        result, answer = invoke(course, head, artefact, tmp_path, None)
+        assert result == 0
+        assert "first entry" in (answer / "summary").read_text()
+
+
+@pytest.mark.usefixtures("fake_scores")
 def test_a_link_is_no_entry(course: Course, tmp_path: Path) -> None:
     course.git("checkout", "-q", "-b", "one", "main")
     folder = course.folder / "entries" / "ada"
@@ -216,7 +255,9 @@ def test_two_teams_at_once_both_stand(course: Course, tmp_path: Path) -> None:
     ]
     for head in heads:
         assert run(course, head, tmp_path)[0] == 0
-    found = [each for _, each in store.load(tmp_path / "scores") if isinstance(each, Score)]
+    found = [
+        each for _, each in store.load(tmp_path / "scores", PROJECT) if isinstance(each, Score)
+    ]
     assert sorted(each.team for each in found) == ["ada", "blaise"]
 
 
@@ -233,7 +274,7 @@ def test_the_real_scorer_from_the_branches_to_the_leaderboard(
         "ada": (0, "success"),
         "carl": (1, "failure"),
     }
-    (record,) = [each for _, each in store.load(tmp_path / "scores") if each.team == "ada"]
+    (record,) = [each for _, each in store.load(tmp_path / "scores", PROJECT) if each.team == "ada"]
     assert isinstance(record, Score)
     assert record.answers is not None
     assert f"{record.answers.correct} of 360" in said["ada"][3]
@@ -243,8 +284,11 @@ def test_the_real_scorer_from_the_branches_to_the_leaderboard(
 def test_a_hostile_text_is_inert_in_the_comment() -> None:
     said = pulls.refusal(ValueError("<script>@everyone</script>\n::set-output name=x::1"))
     assert "<script>" not in said.comment
-    assert "@everyone" not in said.comment.replace("\\@", "")
+    assert "@everyone" not in said.comment
     assert "\n::" not in said.comment
+    links = pulls.refusal(ValueError("see https://evil.example or www.evil.example, #12, GH-12"))
+    for text in ("https://", "www.", "#12", "GH-12"):
+        assert text not in links.comment
     assert len(said.summary) <= pulls.MAX_SUMMARY
 
 
@@ -275,5 +319,6 @@ def test_the_trusted_stage_never_checks_out_the_pull_request() -> None:
     text = (GITHUB / "score.yml").read_text()
     assert "workflow_run" in text
     assert "ref:" not in text
-    assert "persist-credentials: false" in (GITHUB / "entry.yml").read_text()
+    for name in ("entry.yml", "score.yml"):
+        assert "persist-credentials: false" in (GITHUB / name).read_text()
     assert "secrets" not in (GITHUB / "entry.yml").read_text().replace("no secrets", "")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from autograder.cli import app
+from autograder.errors import AutograderError
 from autograder.reports.leaderboard import chart, leaderboard_markdown, leaderboard_page
 from autograder.scoring import store
+from autograder.scoring.costs import under_rules
 from autograder.scoring.leaderboard import AXES, boards, front
-from autograder.scoring.records import Score
-from tests.scoring.test_records import SCORE
+from autograder.scoring.records import Answers, Layer, Measurement, Products, Score
+from tests.scoring.test_records import PROJECT, SCORE
 from tests.support import ROOT
 
 COST = "imt-2025"
@@ -28,7 +31,28 @@ def entry(team: str, cost: float, counted: int = 349, day: int = 1, **fields: ob
     when = f"2027-04-{day:02}T10:00:00+00:00"
     digest = f"{abs(hash((team, cost, counted, day))):064x}"[-64:]
     changed = {"costs": {COST: cost}, "counted": counted, "scored_at": when, "sha256": digest}
-    return dataclasses.replace(SCORE, team=team, **changed, **fields)  # type: ignore[arg-type]
+    return replace(SCORE, team=team, **changed, **fields)  # type: ignore[arg-type]
+
+
+def consistent(team: str, cost: float, day: int = 1) -> Score:
+    """A record whose measurement costs that much on the digits."""
+    bits = Products(round(cost * 299_840), 1, 1, 0, 32, 32)
+    measured = Measurement(123, "ab" * 32, 21, (Layer(0, "Conv", (1,), (), (bits,)),))
+    return entry(team, cost, day=day, measurement=measured)
+
+
+ANSWERS = Answers(360, {1: 350}, 347, 5, 1.5)
+FORGED: tuple[dict[str, Any], ...] = (
+    {"measurement": None},
+    {"answers": None},
+    {"answers": replace(ANSWERS, images=0)},
+    {"answers": replace(ANSWERS, by_batch={})},
+    {"answers": replace(ANSWERS, by_batch={1: 361})},
+    {"answers": replace(ANSWERS, perturbed=361)},
+    {"dataset": "<script>"},
+    {"scored_at": "yesterday"},
+    {"file_bytes": 10**400},
+)
 
 
 def ranking(*entries: Score) -> list[tuple[str, float]]:
@@ -117,17 +141,26 @@ def test_pages_are_closed_and_hostile_texts_inert() -> None:
 
 
 def test_the_command_ranks_records_and_names_what_is_none(tmp_path: Path) -> None:
-    for score in (entry("ada", 0.25), entry("blaise", 0.125), entry("ada", 0.5, day=2)):
+    scores = [consistent("ada", 0.25), consistent("blaise", 0.125), consistent("ada", 0.5, day=2)]
+    for score in scores:
         store.keep(score, tmp_path)
     (tmp_path / "forged.json").write_text('{"schema_version": 1, "team": "eve", "counted": 360}')
     (tmp_path / "junk.json").write_bytes(b"\xff\xfe")
+    forged = consistent("mallory", 0.4)
+    for number, change in enumerate(FORGED):
+        (tmp_path / f"m{number}.json").write_text(store.to_json(replace(forged, **change)))
+    declared = replace(consistent("oscar", 0.75), costs={COST: 1e-9}, counted=360, gate=0)
+    store.keep(declared, tmp_path)
     result = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--course", COURSE])
     assert result.exit_code == 0
     assert "forged.json" in result.output
     assert "junk.json" in result.output
     text = (tmp_path / "leaderboard.md").read_text()
-    assert text.index("blaise") < text.index("ada")
+    assert text.index("blaise") < text.index("ada") < text.index("oscar")
+    assert "0.75000" in text  # what was measured, not what the record says that it costs
     assert "eve" not in text
+    assert "mallory" not in text
+    assert all(f"m{number}.json" in result.output for number in range(len(FORGED)))
     assert "0.50000" in (tmp_path / "leaderboard.html").read_text()  # history
 
 
@@ -138,3 +171,41 @@ def test_no_records_are_one_line_and_exit_2(tmp_path: Path, place: str) -> None:
     assert result.exit_code != 0
     assert place in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def test_teams_without_a_valid_entry_have_a_history_too() -> None:
+    page = leaderboard_page(boards([entry("zoe", 0.1, counted=3)], [COST]), "A course")
+    assert "zoe" in page.split("All entries")[1]
+
+
+@pytest.mark.parametrize("place", ["file/board", "/proc/board"])
+def test_pages_that_cannot_be_written_are_one_line(tmp_path: Path, place: str) -> None:
+    store.keep(consistent("ada", 0.25), tmp_path)
+    (tmp_path / "file").write_text("")
+    arguments = ["leaderboard", str(tmp_path), "--output", str(tmp_path / place)]
+    result = CliRunner().invoke(app, [*arguments, "--course", COURSE])
+    assert isinstance(result.exception, AutograderError)
+    assert "cannot be written to" in str(result.exception)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**18 - 1), st.integers(0, 360), st.integers(0, 10**18 - 1)),
+        max_size=3,
+    )
+)
+def test_whatever_a_record_says_the_board_stands(rows: list[tuple[int, int, int]]) -> None:
+    """Any numbers that a record may hold: ranked or refused in one line, never an exception."""
+    found = []
+    for number, (sums, right, ops) in enumerate(rows):
+        bits = Products(sums, sums, 1, 0, 32, 32)
+        layers = (Layer(0, "Conv", (1,), (), (bits,), ops),)
+        score = entry(
+            f"t{number}",
+            1.0,
+            measurement=Measurement(1, "ab" * 32, 21, layers),
+            answers=Answers(360, {1: right}, right, 0, 1.0),
+        )
+        assert PROJECT is not None
+        found.append(under_rules(score, PROJECT))
+    assert leaderboard_page(boards(found, [COST]), "A course")

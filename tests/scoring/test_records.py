@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from autograder.errors import SubmissionError
-from autograder.scoring import scorer, store
+from autograder.scoring import costs, scorer, store
 from autograder.scoring.card import MAX_CARD_BYTES, parse_card, read_card
 from autograder.scoring.perturb import perturb
 from autograder.scoring.records import Answers, Claim, Layer, Measurement, Products, Score, Stored
@@ -121,11 +121,15 @@ def test_a_card() -> None:
     )
 
 
+BOMB = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{i}: &a{i}\n  <<:\n  - *a{i - 1}\n  - *a{i - 1}\n" for i in range(1, 40)
+)
 BAD_CARDS: dict[str, tuple[bytes, str]] = {
     "no team": (b"method: magic", "team: Field required"),
     "not a mapping": (b"- team", "expected keys"),
     "empty": (b"", "expected keys"),
     "not YAML": (b"team: [", "not YAML"),
+    "aliases that multiply": (BOMB.encode(), "without aliases"),
     "not UTF-8": (b"team: \xff", "not YAML in UTF-8"),
     "a path as team": (b"team: ../other", "team: "),
     "capitals": (b"team: TEAM", "team: "),
@@ -148,7 +152,7 @@ BAD_CARDS: dict[str, tuple[bytes, str]] = {
             b"%c: &%c [%s]\n" % (i + 1, i + 1, b",".join([b"*%c" % i] * 9)) for i in range(97, 110)
         )
         + b"team: a",
-        "Extra inputs",
+        "without aliases",
     ),
     "deep": (b"team: " + b"[" * 5000, "more than 200 brackets"),
     "deep without brackets": (b"- " * 9000, "not YAML"),
@@ -202,7 +206,7 @@ def test_the_lower_of_clean_and_perturbed_counts(
     assert PROJECT is not None
     rules = PROJECT.datasets["cifar10"]
     answers = Answers(10_000, {1: correct, 7: correct + 3}, perturbed, 0, 0.0)
-    assert scorer.counted(answers, rules) == counted
+    assert costs.counted(answers, rules) == counted
 
 
 def test_the_gate_compares_integers() -> None:

@@ -5,7 +5,7 @@ set -euo pipefail
 base=$1 head=$2 output=$3
 
 mkdir "$output"
-team=$(git diff --name-only "$base...$head" -- entries | awk -F/ 'NF == 3 { print $2; exit }')
+team=$(git diff --name-only "$base...$head" -- entries | awk -F/ 'NF == 3 && !team { team = $2 } END { print team }')
 for name in model.onnx card.yaml; do
     if git cat-file -e "$head:entries/$team/$name" 2>/dev/null; then
         git cat-file blob "$head:entries/$team/$name" >"$output/$name"
