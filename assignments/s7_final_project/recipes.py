@@ -25,9 +25,8 @@ def start_quantising(
 ) -> None:
     """Quantise each stage to its number of `bits`, the first and last layer to `edge_bits`.
 
-    Those two are few MACs and suffer most; wide late stages bear fewer bits than the early ones.
-    `weight_bits` are those of the weights in all stages, by default the stage's; 1 is
-    BinaryConnect.
+    Those two are few MACs and suffer most. `weight_bits` are those of the weights in all stages,
+    by default the stage's; 1 is BinaryConnect.
     """
     for stage, width in zip(model.stages, bits, strict=True):
         for module in stage.modules():

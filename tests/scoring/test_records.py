@@ -202,9 +202,9 @@ def test_reading_a_model(tmp_path: Path) -> None:
 def test_the_lower_of_clean_and_perturbed_counts(
     correct: int, perturbed: int, counted: int
 ) -> None:
-    """The reference network loses 2 % of 10,000."""
+    """A reference network that loses 2 % of 10,000."""
     assert PROJECT is not None
-    rules = PROJECT.datasets["cifar10"]
+    rules = PROJECT.datasets["cifar10"].model_copy(update={"perturbation_drop": 0.02})
     answers = Answers(10_000, {1: correct, 7: correct + 3}, perturbed, 0, 0.0)
     assert costs.counted(answers, rules) == counted
 

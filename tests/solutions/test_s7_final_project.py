@@ -13,8 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autograder.scoring import counting, graph, inference
-from autograder.scoring.records import Layer
+from autograder.scoring import costs, counting, graph, inference, scorer
+from autograder.scoring.card import Card
+from autograder.scoring.records import Layer, Measurement
+from shared.data import DataMissing, load_cifar10
+from tests import bank
 from tests.support import ROOT
 
 FOLDER = ROOT / "solutions" / "s7_final_project"
@@ -270,3 +273,34 @@ def test_held_out_images_are_not_trained_on(kit: SimpleNamespace, hold_out: bool
     kept = len(data.validation.labels)
     assert (held_out is not None) == hold_out
     assert len(images.labels) == len(data.train.labels) + (0 if hold_out else kept)
+
+
+REFERENCE = FOLDER / "reference" / "model.onnx"
+
+
+def test_the_reference_network_is_as_small_as_it_is_said_to_be() -> None:
+    project = bank.course().final_project
+    assert project is not None
+    rules = project.datasets["cifar10"]
+    content = REFERENCE.read_bytes()
+    assert len(content) < 2_000_000
+    layers = tuple(counting.count(graph.read(content, rules.input_shape, 10)))
+    measured = Measurement(len(content), "", 0, layers)
+    assert measured.excess_macs == 0
+    assert measured.params <= 0.03 * 11_173_962
+    assert measured.macs <= 0.12 * 555_422_720
+    assert costs.entry_costs(measured, rules, project)["imt-2025"] <= 0.015
+
+
+@pytest.mark.slow
+def test_the_reference_network_has_enough_right_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        load_cifar10()
+    except DataMissing:
+        pytest.skip("CIFAR-10 is not there: set COURSE_DATA")
+    project = bank.course().final_project
+    assert project is not None
+    monkeypatch.setattr(scorer, "BATCHES", (250,))  # single images take a minute
+    found = scorer.score(REFERENCE.read_bytes(), Card(team="reference"), "cifar10", project)
+    assert found.refusal == ""
+    assert found.counted >= 9012
