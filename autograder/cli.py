@@ -22,7 +22,7 @@ from autograder import batch, doctor, release
 from autograder.course import Course, DatasetName, FinalProject, Session, load_course
 from autograder.engine.spec import LEVELS, Level
 from autograder.errors import AutograderError, ExitCode, SubmissionError
-from autograder.files import writable_folder, write
+from autograder.files import check_writable, writable_folder, write
 from autograder.intake import collect, read_submission
 from autograder.integrations import pull_request as pull_requests
 from autograder.records import Outcome, Report
@@ -271,7 +271,7 @@ def score(
     about = read_card(card if card is not None else model.with_name("card.yaml"))
     name = _dataset(project, dataset or about.dataset)
     if output is not None:
-        writable_folder(output)  # before minutes of work
+        check_writable(output)  # before minutes of work
     with err.status("scoring") as status:
         found = scorer.score(content, about, name, project, seed=seed, progress=status.update)
     out.print(terminal(found, brief))

@@ -22,12 +22,21 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
         raise
 
 
+def check_writable(folder: Path) -> None:
+    """AutograderError in one line if nothing can be written to a folder, made yet or not."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise AutograderError(f"{folder}: cannot be written to ({error.strerror})") from None
+
+
 def writable_folder(folder: Path) -> Path:
     """The folder, made if need be; AutograderError in one line if nothing can be written there."""
+    check_writable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
     except OSError as error:
         raise AutograderError(f"{folder}: cannot be written to ({error.strerror})") from None
     return folder

@@ -196,7 +196,7 @@ def test_file_of_resnet18_with_8_bit_weights(
     last = model.classifier
     nonzero += int((last.quantiser(last.linear.weight) != 0).sum())
     channels = 4800
-    scales = channels + 10 + 1 + (17 + 1 if activation_bits else 0)  # and one of the image
+    scales = channels + 10 + 1 + (16 + 1 if activation_bits else 0)  # and one of the image
     assert found.macs == MACS
     weights = [each for layer in found.layers for each in layer.stored if each.elements > 4800]
     assert sum(each.nonzeros for each in weights) == pytest.approx(nonzero, rel=1e-3)
