@@ -15,8 +15,9 @@ from autograder.cli import app
 from autograder.integrations import pull_request as pulls
 from autograder.scoring import scorer, store
 from autograder.scoring.card import Card
-from autograder.scoring.records import Answers, Layer, Measurement, Products, Score
+from autograder.scoring.records import Answers, Score
 from tests import bank
+from tests.scoring import build
 from tests.support import ROOT
 
 PROJECT = bank.course().final_project
@@ -50,12 +51,13 @@ class Course:
         self.git("commit", "-q", "-m", "x", "--allow-empty")
         return self.git("rev-parse", "HEAD")
 
-    def branch(self, name: str, files: Mapping[str, bytes]) -> str:
+    def branch(self, name: str, files: Mapping[str, bytes], mode: int = 0o644) -> str:
         """A pull request's branch with these files; the default branch is checked out again."""
         self.git("checkout", "-q", "-b", name, "main")
         for path, content in files.items():
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / path).write_bytes(content)
+            (self.folder / path).chmod(mode)
         head = self.commit()
         self.git("checkout", "-q", "main")
         return head
@@ -108,8 +110,6 @@ def fake_scores(monkeypatch: pytest.MonkeyPatch) -> None:
         text = content.decode()
         refusal = "" if text.startswith("cost ") else "this is not an ONNX file"
         cost = 0.0 if refusal else float(text.split()[1])
-        products = Products(round(cost * 299_840), 1, 1, 0, 32, 32)
-        layers = (Layer(0, "Conv", (1,), (), (products,)),)
         return Score(
             about.team,
             name,
@@ -118,7 +118,7 @@ def fake_scores(monkeypatch: pytest.MonkeyPatch) -> None:
             f"{hash(content) & 0xFFFFFFFF:064x}",
             len(content),
             refusal=refusal,
-            measurement=None if refusal else Measurement(1, "0" * 64, 21, layers),
+            measurement=None if refusal else build.costing(cost),
             answers=None if refusal else Answers(360, {1: 350}, 350, 1, 1.0),
             counted=350,
             gate=342,
@@ -210,13 +210,8 @@ def test_an_artefact_that_is_not_the_commit_is_refused(course: Course, tmp_path:
 
 @pytest.mark.usefixtures("fake_scores")
 def test_an_executable_bit_is_no_reason(course: Course, tmp_path: Path) -> None:
-    course.git("checkout", "-q", "-b", "one", "main")
-    for path, content in entry(model=b"cost 0.5").items():
-        (course.folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (course.folder / path).write_bytes(content)
-        (course.folder / path).chmod(0o755)
-    head = course.commit()
-    course.git("checkout", "-q", "main")
+    head = course.branch("one", entry(model=b"cost 0.5"), mode=0o755)
+    assert course.git("ls-tree", "-r", head).count("100755") == 2
     assert run(course, head, tmp_path)[0] == 0
 
 
@@ -259,6 +254,39 @@ def test_two_teams_at_once_both_stand(course: Course, tmp_path: Path) -> None:
         each for _, each in store.load(tmp_path / "scores", PROJECT) if isinstance(each, Score)
     ]
     assert sorted(each.team for each in found) == ["ada", "blaise"]
+
+
+def test_a_record_survives_a_push_that_comes_too_late(tmp_path: Path) -> None:
+    """Both runs start from one commit, and ada's is pushed while blaise's is about to be."""
+    origin = Course(tmp_path / "origin")
+    origin.git("checkout", "-q", "--detach")  # so that its branch can be pushed to
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    fake = tools / "autograder"  # leaderboard SCORES --output FOLDER
+    fake.write_text('#!/bin/sh\nmkdir -p "$4" && ls "$2" > "$4/leaderboard.md"\n')
+    fake.chmod(0o755)
+    commands = {}
+    for team in ("ada", "blaise"):
+        folder = tmp_path / team
+        origin.git("clone", "-q", "-b", "main", str(origin.folder), str(folder))
+        (folder / "scores").mkdir()
+        (folder / "scores" / f"{team}.json").write_text("{}")
+        commands[team] = f"bash {GITHUB / 'record.sh'} main 'score: {team}'"
+    hook = tmp_path / "blaise" / ".git" / "hooks" / "pre-push"
+    hook.write_text(
+        f"#!/bin/sh\nmkdir {tmp_path}/once || exit 0\n"
+        f"unset $(git rev-parse --local-env-vars); cd {tmp_path}/ada && {commands['ada']}\n"
+    )
+    hook.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "PAUSE": "0"}
+    subprocess.run(
+        commands["blaise"], shell=True, cwd=tmp_path / "blaise", env=environment, check=True
+    )
+    kept = origin.git("ls-tree", "-r", "--name-only", "main", "scores/").splitlines()
+    assert kept == ["scores/ada.json", "scores/blaise.json"]
+    assert origin.git("show", "main:leaderboard/leaderboard.md") == "ada.json\nblaise.json"
+    messages = origin.git("log", "--format=%s", "main").splitlines()
+    assert messages == ["score: blaise", "score: ada", "x"]
 
 
 @pytest.mark.slow

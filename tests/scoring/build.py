@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from autograder.scoring import counting, graph
-from autograder.scoring.records import Layer, Measurement
+from autograder.scoring.records import Layer, Measurement, Products
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (1, 8, 8)
@@ -116,6 +116,12 @@ def count(model: ModelProto | bytes, shape: Sequence[int] = SHAPE) -> Measuremen
     content = model if isinstance(model, bytes) else model.SerializeToString()
     network = graph.read(content, tuple(shape), CLASSES)
     return Measurement(len(content), "", network.opset, counting.count(network))
+
+
+def costing(cost: float) -> Measurement:
+    """A measurement that costs that much (imt-2025) on the digits."""
+    products = Products(round(cost * 299_840), 1, 1, 0, 32, 32)
+    return Measurement(123, "ab" * 32, 21, (Layer(0, "Conv", (1,), (), (products,)),))
 
 
 def layer(measured: Measurement, kind: str) -> Layer:

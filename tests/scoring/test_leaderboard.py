@@ -20,6 +20,7 @@ from autograder.scoring import store
 from autograder.scoring.costs import under_rules
 from autograder.scoring.leaderboard import AXES, boards, front
 from autograder.scoring.records import Answers, Layer, Measurement, Products, Score
+from tests.scoring import build
 from tests.scoring.test_records import PROJECT, SCORE
 from tests.support import ROOT
 
@@ -36,9 +37,7 @@ def entry(team: str, cost: float, counted: int = 349, day: int = 1, **fields: ob
 
 def consistent(team: str, cost: float, day: int = 1) -> Score:
     """A record whose measurement costs that much on the digits."""
-    bits = Products(round(cost * 299_840), 1, 1, 0, 32, 32)
-    measured = Measurement(123, "ab" * 32, 21, (Layer(0, "Conv", (1,), (), (bits,)),))
-    return entry(team, cost, day=day, measurement=measured)
+    return entry(team, cost, day=day, measurement=build.costing(cost))
 
 
 ANSWERS = Answers(360, {1: 350}, 347, 5, 1.5)
@@ -178,7 +177,7 @@ def test_teams_without_a_valid_entry_have_a_history_too() -> None:
     assert "zoe" in page.split("All entries")[1]
 
 
-@pytest.mark.parametrize("place", ["file/board", "/proc/board"])
+@pytest.mark.parametrize("place", ["file/board", "/proc/board", "x" * 300])
 def test_pages_that_cannot_be_written_are_one_line(tmp_path: Path, place: str) -> None:
     store.keep(consistent("ada", 0.25), tmp_path)
     (tmp_path / "file").write_text("")

@@ -14,6 +14,7 @@ for attempt in 1 2 3 4 5 6; do
     git -c user.name="course scorer" -c user.email="scorer@users.noreply.github.com" \
         commit --quiet --message "$message"
     git push --quiet origin "HEAD:$branch" && exit 0
+    git reset --quiet HEAD~1 # nobody's again, so that the next attempt does not reset it away
     sleep "${PAUSE:-$((attempt * 5))}"
 done
 echo "the record could not be pushed" >&2
