@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from rich.table import Table
 
 from autograder.reports.html import environment
-from autograder.reports.score import inert, verdict
+from autograder.reports.score import inert, narrow_table, verdict
 from autograder.reports.view import moment
 from autograder.scoring.leaderboard import AXES, Board, Number, Standing, front
 from autograder.scoring.records import Score
@@ -49,7 +49,7 @@ def _cells(rank: int, score: Score, cost: str) -> tuple[str, ...]:
 
 def leaderboard_table(board: Board) -> Table:
     """For the command line."""
-    table = Table(title=f"{board.dataset}, ranked by {board.cost}", title_justify="left")
+    table = narrow_table(f"{board.dataset}, ranked by {board.cost}")
     for place, head in enumerate(HEADS):
         table.add_column(head, justify="left" if place in (1, 7) else "right", no_wrap=True)
     for rank, score in enumerate(board.ranked, start=1):
@@ -57,7 +57,7 @@ def leaderboard_table(board: Board) -> Table:
     for standing in board.standings:
         if standing.best is None:
             team = clean_line(standing.team, NAME)
-            table.add_row("", team, "no valid entry", style="dim")
+            table.add_row("", team, *[""] * (len(HEADS) - 3), "no valid entry", style="dim")
     return table
 
 

@@ -116,13 +116,19 @@ def terminal(score: Score, brief: bool = False) -> Group:
     if score.measurement is None:
         return Group(head, table)
     title = "Products, for one image (the .md file has every operator)"
-    each = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    each.title_justify = "left"
+    each = narrow_table(title)
     for place, name in enumerate(LAYER_HEADS):
         each.add_column(name, justify="left" if place in (1, 2) else "right", no_wrap=True)
     for cells in layer_rows([layer for layer in score.measurement.layers if layer.products]):
         each.add_row(*cells)
     return Group(head, "", table, "", each)
+
+
+def narrow_table(title: str) -> Table:
+    """A table of many columns that are still whole in 80 characters."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.title_justify = "left"
+    return table
 
 
 def markdown(score: Score) -> str:
