@@ -30,7 +30,7 @@ from autograder.reports.leaderboard import leaderboard_markdown, leaderboard_pag
 from autograder.reports.score import terminal
 from autograder.reports.text import check_table, class_table
 from autograder.scoring import store
-from autograder.scoring.card import parse_card, read_card
+from autograder.scoring.card import Card, parse_card, read_card
 from autograder.scoring.leaderboard import boards
 from autograder.scoring.records import Score
 from autograder.submit import pack
@@ -269,7 +269,7 @@ def score(
 
     content = scorer.read_model(model, project.max_bytes)
     about = read_card(card if card is not None else model.with_name("card.yaml"))
-    name = _dataset(project, dataset or about.dataset)
+    name = _dataset(project, dataset, about)
     if output is not None:
         check_writable(output)  # before minutes of work
     with err.status("scoring") as status:
@@ -349,10 +349,7 @@ def pull_request(
         card = parse_card(text, entry.card.path)
         if card.team != entry.team:
             raise SubmissionError(f"{entry.card.path}: team is {card.team!r}, not {entry.team!r}")
-        if dataset is None and card.dataset not in (None, *project.datasets):
-            known = ", ".join(project.datasets)
-            raise SubmissionError(f"{entry.card.path}: dataset: this course scores {known}")
-        name = _dataset(project, dataset or card.dataset)
+        name = _dataset(project, dataset, card)
         with err.status("scoring") as status:
             found = scorer.score(model, card, name, project, progress=status.update)
     except SubmissionError as error:
@@ -426,12 +423,16 @@ def _project(rules: Course) -> FinalProject:
     return rules.final_project
 
 
-def _dataset(project: FinalProject, name: str | None) -> DatasetName:
-    """The data set of that name; the course's first without one."""
+def _dataset(project: FinalProject, option: str | None, card: Card) -> DatasetName:
+    """The data set that the option names, else the card, else the course's first."""
+    name = card.dataset if option is None else option
     for known in project.datasets:
         if name in (known, None):
             return known
-    raise AutograderError(f"--dataset {name}: expected one of {', '.join(project.datasets)}")
+    expected = f"expected one of {', '.join(project.datasets)}"
+    if option is None:
+        raise SubmissionError(f"card.yaml: dataset: {expected}, got {name}")
+    raise AutograderError(f"--dataset {name}: {expected}")
 
 
 def _public_tests(root: Path, place: Path, session: Session) -> Path:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import os
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from autograder.course import Session
 from autograder.errors import SubmissionError
+from autograder.files import write
 from autograder.intake.identity import file_name_for
 from autograder.intake.manifest import MANIFEST_NAME, write_manifest
 from autograder.intake.source import normalise
@@ -50,7 +49,8 @@ def pack(
     manifest = write_manifest(session.id, _kit_version(), files, created_at)
     path = out_dir / f"{stem}_{session.id}.zip"
     try:
-        _write(path, _zip_bytes({**files, MANIFEST_NAME: manifest}, created_at))
+        out_dir.mkdir(parents=True, exist_ok=True)
+        write(path, _zip_bytes({**files, MANIFEST_NAME: manifest}, created_at), mode=0o600)
     except OSError as error:
         raise SubmissionError(f"cannot write {path}: {error.strerror}") from None
     return Packed(path, _blank_warnings(session, trees))
@@ -117,19 +117,6 @@ def _zip_bytes(files: Mapping[str, bytes], created_at: datetime) -> bytes:
             info.external_attr = 0o100644 << 16
             archive.writestr(info, data)
     return buffer.getvalue()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write the whole file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".packing-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _kit_version() -> str:

@@ -93,7 +93,6 @@ COSTS: dict[str, Cost] = {"imt-2025": imt_2025, "micronet-2019": micronet_2019}
 # ---- the course's rules, applied to what was measured --------------------------------------------
 
 MEMORISED_GAP = 0.05  # beyond the reference network's own drop
-MEMORISED = "it loses more on slightly changed test images than a network that learnt: memorised"
 
 
 def entry_costs(measured: Measurement, rules: Dataset, project: FinalProject) -> dict[str, float]:
@@ -120,10 +119,15 @@ def counted(answers: Answers, rules: Dataset) -> int:
     return min(answers.correct, answers.perturbed + slack)
 
 
-def memorised(answers: Answers, rules: Dataset) -> bool:
-    """Whether more is lost on perturbed images than a network that learnt can lose."""
+def memorised(answers: Answers, rules: Dataset) -> str:
+    """Why an entry is refused that loses more on perturbed images than one that learnt, or ""."""
     gap = (answers.correct - answers.perturbed) / answers.images
-    return gap > rules.perturbation_drop + MEMORISED_GAP
+    if gap <= rules.perturbation_drop + MEMORISED_GAP:
+        return ""
+    return (
+        f"it loses {100 * gap:.1f} points of accuracy on slightly changed test images: "
+        "it has memorised them"
+    )
 
 
 def under_rules(score: Score, project: FinalProject) -> Score:
@@ -149,7 +153,7 @@ def under_rules(score: Score, project: FinalProject) -> Score:
         raise ValueError("it is neither refused nor measured")
     return replace(
         score,
-        refusal=score.refusal or (MEMORISED if answers and memorised(answers, rules) else ""),
+        refusal=score.refusal or (memorised(answers, rules) if answers else ""),
         costs=entry_costs(measured, rules, project) if measured else {},
         ratios=ratios(measured, rules) if measured else {},
         counted=counted(answers, rules) if answers else 0,

@@ -136,10 +136,6 @@ def _answers(
         seed,
         round(time.monotonic() - started, 2),
     )
-    if memorised(answers, rules):
-        gap = 100 * (answers.correct - answers.perturbed) / len(images)
-        raise Refused(
-            f"it loses {gap:.1f} points of accuracy on slightly changed test images: "
-            "it has memorised them"
-        )
+    if reason := memorised(answers, rules):
+        raise Refused(reason)
     return answers
