@@ -23,7 +23,7 @@ from autograder.text_safety import clean_line
 NAME = 40
 METHOD = 200
 LABEL = 26  # half the width of a chart
-HEADS = ("rank", "team", "cost", "accuracy", "nonzeros", "MACs", "file", "scored")
+HEADS = ("#", "team", "cost", "accuracy", "nonzeros", "MACs", "file", "scored")
 
 # the drawing area of a chart, in its own units
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 230, 46, 14, 14, 40

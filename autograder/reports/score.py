@@ -107,7 +107,7 @@ def terminal(score: Score, brief: bool = False) -> Group:
     head.append(verdict(score), style=style)
     if brief:
         return Group(head)
-    table = Table(show_header=False, box=None, pad_edge=False)
+    table = Table(show_header=False, box=None, pad_edge=False, show_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim")
@@ -126,7 +126,9 @@ def terminal(score: Score, brief: bool = False) -> Group:
 
 def narrow_table(title: str) -> Table:
     """A table of many columns that are still whole in 80 characters."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(
+        title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
+    )
     table.title_justify = "left"
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,17 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from typer.testing import CliRunner
 
 from autograder.cli import app
 from autograder.errors import AutograderError
-from autograder.reports.leaderboard import chart, leaderboard_markdown, leaderboard_page
+from autograder.reports.leaderboard import (
+    chart,
+    leaderboard_markdown,
+    leaderboard_page,
+    leaderboard_table,
+)
 from autograder.scoring import store
 from autograder.scoring.costs import under_rules
 from autograder.scoring.leaderboard import AXES, boards, front
@@ -170,6 +177,15 @@ def test_no_records_are_one_line_and_exit_2(tmp_path: Path, place: str) -> None:
     assert result.exit_code != 0
     assert place in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def test_the_table_is_whole_in_80_columns() -> None:
+    (board,) = boards([consistent("the-team", 0.75), entry("zoe", 0.1, counted=3)], [COST])
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(leaderboard_table(board))
+    text = console.export_text()
+    assert "…" not in text
+    assert "no valid entry" in text
 
 
 def test_teams_without_a_valid_entry_have_a_history_too() -> None:
