@@ -63,6 +63,9 @@ OnlyOption = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="EXERCISE", help="Only this exercise; may be repeated."),
 ]
+IsolationOption = Annotated[
+    str, typer.Option(help=f"Refuse to run anything with less: {', '.join(LEVELS)}.")
+]
 SpawnOption = Annotated[
     bool,
     typer.Option("--spawn", help="Start a new interpreter for each worker instead of forking."),
@@ -151,9 +154,7 @@ def grade(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue: keep what is already graded.")
     ] = False,
-    require_isolation: Annotated[
-        str, typer.Option(help=f"Refuse to grade with less: {', '.join(LEVELS)}.")
-    ] = "process",
+    require_isolation: IsolationOption = "process",
     spawn: SpawnOption = False,
     course: CourseOption = None,
 ) -> None:
@@ -260,20 +261,24 @@ def score(
         typer.Option(min=0, max=2**63 - 1, help="Repeat a score: the seed that its record names."),
     ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="Print the verdict only.")] = False,
+    require_isolation: IsolationOption = "process",
     course: CourseOption = None,
 ) -> None:
     """Measure a final project from its file: accuracy, parameters, bits, operations, costs."""
     _, rules = _course(course)
     project = _project(rules)
-    from autograder.scoring import scorer  # imports torch, which other commands do without
+    from autograder.scoring import sandboxed, scorer  # with torch, which other commands do without
 
+    caps = sandboxed.Caps(require_isolation=_level(require_isolation))
     content = scorer.read_model(model, project.max_bytes)
     about = read_card(card if card is not None else model.with_name("card.yaml"))
     name = _dataset(project, dataset, about)
     if output is not None:
         check_writable(output)  # before minutes of work
     with err.status("scoring") as status:
-        found = scorer.score(content, about, name, project, seed=seed, progress=status.update)
+        found = scorer.score(
+            content, about, name, project, caps=caps, seed=seed, progress=status.update
+        )
     out.print(terminal(found, brief))
     if output is not None:
         written = store.keep(found, output)
@@ -334,13 +339,15 @@ def pull_request(
     dataset: Annotated[
         str | None, typer.Option(help="cifar10 or digits; by default the card's, or the first.")
     ] = None,
+    require_isolation: IsolationOption = "process",
     course: CourseOption = None,
 ) -> None:
     """Check a final project's pull request: compare the artefact with the commit, and score it."""
     _, rules = _course(course)
     project = _project(rules)
-    from autograder.scoring import scorer
+    from autograder.scoring import sandboxed, scorer
 
+    caps = sandboxed.Caps(require_isolation=_level(require_isolation))
     writable_folder(answer)
     try:
         entry, model, text = pull_requests.verify(
@@ -351,7 +358,7 @@ def pull_request(
             raise SubmissionError(f"{entry.card.path}: team is {card.team!r}, not {entry.team!r}")
         name = _dataset(project, dataset, card)
         with err.status("scoring") as status:
-            found = scorer.score(model, card, name, project, progress=status.update)
+            found = scorer.score(model, card, name, project, caps=caps, progress=status.update)
     except SubmissionError as error:
         said = pull_requests.refusal(error)
     else:

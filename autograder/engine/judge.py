@@ -29,7 +29,7 @@ from autograder.course import Exercise
 from autograder.engine.control import Control
 from autograder.engine.failures import Died, StudentError, StudentFailure, TimedOut
 from autograder.engine.points import exercise_result
-from autograder.engine.spec import LEVELS, JudgeSpec, Progress
+from autograder.engine.spec import JudgeSpec, Progress, isolation_shortfall
 from autograder.engine.student import Clock, Student, student_error
 from autograder.engine.workers import Worker, Workers, ZygoteWorkers
 from autograder.errors import EngineError
@@ -130,13 +130,8 @@ class ExerciseRun:
         return worker
 
     def _check_isolation(self, isolation: Isolation) -> None:
-        required = self._spec.require_isolation
-        if LEVELS.index(isolation.level) < LEVELS.index(required):
-            missing = "; ".join(isolation.missing)
-            raise GraderError(
-                f"isolation {required!r} is required, this machine gives {isolation.level!r}: "
-                f"{missing} (see `autograder doctor`)"
-            )
+        if reason := isolation_shortfall(isolation, self._spec.require_isolation):
+            raise GraderError(reason)
 
     def _load(self, worker: Worker, module: str) -> None:
         limits = self._spec.limits

@@ -8,10 +8,22 @@ from typing import Literal
 
 from autograder.course import Exercise, Limits, Session
 from autograder.engine.control import WorkerLimits
+from autograder.records import Isolation
 
 Level = Literal["process", "partial", "strict"]
 LEVELS: tuple[Level, ...] = ("process", "partial", "strict")
 """Isolation from weak to strong."""
+
+
+def isolation_shortfall(isolation: Isolation, required: Level) -> str:
+    """Why an isolation is less than what is required, in one line; empty if it is enough."""
+    if LEVELS.index(isolation.level) >= LEVELS.index(required):
+        return ""
+    return (
+        f"isolation {required!r} is required, this machine gives {isolation.level!r}: "
+        f"{'; '.join(isolation.missing)} (see `autograder doctor`)"
+    )
+
 
 Progress = Callable[[str, str], None]
 """Called with a student's name and the id of the exercise that begins."""

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from autograder.engine.control import WorkerLimits
 from autograder.engine.failures import StudentError, StudentFailure, TimedOut
 from autograder.engine.sandbox import scratch
+from autograder.engine.spec import Level, isolation_shortfall
 from autograder.engine.student import Clock, Student
 from autograder.engine.workers import SpawnedWorkers, Worker
+from autograder.errors import AutograderError
 from autograder.records import Isolation
 from autograder.scoring.records import Layer, Measurement
 from autograder.scoring.strict import Malformed, record
@@ -41,10 +43,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Caps:
-    """What one confined process may take."""
+    """What one confined process may take, and the least isolation that it must have."""
 
     seconds: float = 900.0
     memory_mb: int = 2048
+    require_isolation: Level = "process"
 
 
 class Sandbox:
@@ -67,6 +70,8 @@ class Sandbox:
         worker = self._workers.take()
         self._alive.append(worker)
         self.isolation = worker.isolation
+        if reason := isolation_shortfall(worker.isolation, self._caps.require_isolation):
+            raise AutograderError(reason)
         deadline = self.clock().deadline(worker)
         header = {"op": "load", "id": 0, "module": MODULE, "withhold": []}
         text = SOURCE.encode()

@@ -295,6 +295,13 @@ def test_submit_warns_of_blanks(run: Run) -> None:
     assert "s1.add" in err
 
 
+def test_the_final_project_is_not_packed(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("submit", "s7", "--course", str(ROOT / "course.yaml"), "-o", str(tmp_path))
+    assert code == ExitCode.USAGE
+    assert "s7 is handed in as a pull request: model.onnx and card.yaml in entries/TEAM/" in err
+    assert list(tmp_path.glob("*.zip")) == []
+
+
 def test_release_and_its_check(run: Run, kit: Path) -> None:
     assert run("release", "--check")[0] == ExitCode.FOUND
     assert run("release")[0] == 0

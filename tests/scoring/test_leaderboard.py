@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from typer.testing import CliRunner
 from autograder.cli import app
 from autograder.errors import AutograderError
 from autograder.reports.leaderboard import (
+    LABEL,
+    LEFT,
+    WIDTH,
     chart,
     leaderboard_markdown,
     leaderboard_page,
@@ -126,6 +130,19 @@ def test_equal_entries_share_a_label_and_ticks_tell_values_apart() -> None:
     assert [dot.label for dot in drawn.dots] == ["ada, blaise", "", ""]
     texts = [text for _, text in drawn.y_ticks]
     assert len(set(texts)) == len(texts) == 4
+
+
+def test_labels_stay_inside_the_drawing() -> None:
+    """A label to the right of the middle ends at its dot; it is never wider than half a chart."""
+    name = "w" * 40
+    scores = [entry(name, 0.01 * 4**i, 343 + i) for i in range(4)]
+    page = leaderboard_page(boards(scores[:1], [COST]) + boards(scores, [COST]), "A course")
+    drawn = re.findall(r'<text x="([\d.]+)" y="[-\d.]+" class="(end|name)">(w[^<]*)<', page)
+    assert len(drawn) >= 4
+    for x, side, text in drawn:
+        room = float(x) if side == "end" else WIDTH - float(x)
+        assert len(text) <= LABEL
+        assert room >= WIDTH / 2 - LEFT
 
 
 HOSTILE = "</svg><script>alert(1)</script>\x1b[31m"

@@ -12,10 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from autograder import cli
+from autograder.engine import workers
 from autograder.engine.sandbox import paths
 from autograder.errors import ExitCode
+from autograder.records import Isolation
 from autograder.scoring import scorer, store
 from autograder.scoring.card import Card
 from autograder.scoring.records import Score
@@ -103,8 +107,11 @@ def bad(entry: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     monkeypatch.setattr(cli, "err", cli.Console(width=200, force_terminal=False, stderr=True))
     scores = entry.parent / "scores"
 
-    def run(*arguments: object, words: str, model: Path = entry, dataset: str = "digits") -> None:
-        options = (model, "--dataset", dataset, "-o", scores, *arguments)
+    def run(
+        *arguments: object, words: str, model: Path = entry, dataset: str | None = "digits"
+    ) -> None:
+        named = () if dataset is None else ("--dataset", dataset)
+        options = (model, *named, "-o", scores, *arguments)
         monkeypatch.setattr("sys.argv", ["autograder", "score", *map(str, options)])
         with pytest.raises(SystemExit) as end:
             cli.main()
@@ -141,6 +148,27 @@ def test_unknown_data_set(bad: Bad) -> None:
     bad(dataset="imagenet", words="expected one of cifar10, digits")
 
 
+def test_a_data_set_of_the_card_that_the_course_lacks(
+    tmp_path: Path, entry: Path, bad: Bad
+) -> None:
+    course = tmp_path / "course.yaml"
+    full = yaml.safe_load((ROOT / "course.yaml").read_text("utf-8"))
+    del full["final_project"]["datasets"]["cifar10"]
+    course.write_text(yaml.safe_dump(full))
+    with (entry.parent / "card.yaml").open("a") as card:
+        card.write("dataset: cifar10\n")
+    words = "card.yaml: dataset: expected one of digits, got cifar10"
+    bad("--course", course, words=words, dataset=None)
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63), "many"])
+def test_a_seed_out_of_range(entry: Path, seed: str) -> None:
+    done = CliRunner().invoke(cli.app, ["score", str(entry), "--seed", seed])
+    assert done.exit_code == ExitCode.USAGE
+    assert "Invalid value for '--seed'" in done.output
+    assert "Traceback" not in done.output
+
+
 def test_unknown_team(tmp_path: Path, bad: Bad) -> None:
     text = (ROOT / "course.yaml").read_text("utf-8")
     course = tmp_path / "course.yaml"
@@ -174,6 +202,14 @@ def test_a_refused_file_is_reported_and_recorded(entry: Path, content: bytes, wo
     (record,) = (entry.parent / "scores").glob("*.json")
     found = store.from_json(record.read_text("utf-8"))
     assert (found.valid, found.measurement, found.answers) == (False, None, None)
+
+
+def test_too_little_isolation_stops_the_scorer(bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad("--require-isolation", "total", words="expected one of process, partial, strict")
+    weak = Isolation("process", missing=("Landlock: switched off",))
+    monkeypatch.setattr(workers, "Isolation", lambda *_, **__: weak)
+    words = "isolation 'strict' is required, this machine gives 'process': Landlock: switched off"
+    bad("--require-isolation", "strict", words=words)
 
 
 def unreadable() -> str:
