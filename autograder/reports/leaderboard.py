@@ -102,9 +102,10 @@ class Dot:
 
 @dataclass(frozen=True)
 class Chart:
-    """Accuracy against one number: dots, the front's staircase, and ticks (place, text)."""
+    """Accuracy against one number: dots, the front's teams and stairs, and ticks (place, text)."""
 
     title: str
+    front: tuple[str, ...]
     dots: tuple[Dot, ...]
     stairs: str
     x_ticks: tuple[tuple[float, str], ...]
@@ -189,6 +190,7 @@ def chart(scores: Sequence[Score], title: str, number: Number) -> Chart:
     points.append((WIDTH - RIGHT, stairs[-1][1]))
     return Chart(
         title,
+        tuple(dots[i].name for i in sorted(best, key=lambda i: (dots[i].x, -dots[i].y))),
         tuple(_labelled(dots)),
         " ".join(f"{a:.1f},{b:.1f}" for a, b in points),
         tuple((x(10**v), _short(10**v)) for v in _spread(x_low, x_high)),

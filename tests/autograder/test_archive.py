@@ -658,13 +658,13 @@ def expected(files: dict[str, bytes]) -> dict[str, bytes | None]:
 
 
 @given(file_sets, st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reads_what_zipfile_writes(files: dict[str, bytes], method: int) -> None:
     assert zip_members(zip_of(files, method), generous) == expected(files)
 
 
 @given(file_sets, st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]), st.integers(2, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reads_what_tarfile_writes(files: dict[str, bytes], form: int, folders: int) -> None:
     lengthened = {f"{'folder of some length/' * folders}{n}": d for n, d in files.items()}
     assert tar_members(tar_of(files, form), generous) == expected(files)
@@ -790,7 +790,7 @@ def found_or_refused(
 
 
 @given(mutated(SAMPLES[:5]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_fuzzed_archives_are_read_or_refused(case: tuple[int, bytes]) -> None:
     index, data = case
     is_zip = KINDS[index] == "a.zip"
@@ -804,7 +804,7 @@ def test_fuzzed_archives_are_read_or_refused(case: tuple[int, bytes]) -> None:
 
 
 @given(mutated(SAMPLES[5:]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_fuzzed_compressed_files_are_read_or_refused(case: tuple[int, bytes]) -> None:
     index, data = case
     with tempfile.TemporaryDirectory() as folder:
@@ -812,7 +812,7 @@ def test_fuzzed_compressed_files_are_read_or_refused(case: tuple[int, bytes]) ->
 
 
 @given(mutated(SAMPLES[:3]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_accepted_reads_alike_elsewhere(case: tuple[int, bytes]) -> None:
     """A zip that both readers accept means the same to both."""
     try:

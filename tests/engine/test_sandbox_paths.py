@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import autograder
@@ -32,7 +32,6 @@ def build(base: Path, files: set[tuple[str, ...]]) -> list[Path]:
     return made
 
 
-@settings(deadline=None)
 @given(FILES, st.data())
 def test_all_that_is_not_hidden_is_readable_and_nothing_else(
     files: set[tuple[str, ...]], data: st.DataObject

@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder.engine.sandbox import kernel, seccomp
@@ -105,7 +105,6 @@ def test_what_must_never_be_allowed_is_in_no_list() -> None:
     assert not set(BY_ARGUMENT) & set(seccomp.ALLOWED.split())
 
 
-@settings(deadline=None)
 @given(machines, words, words)
 def test_a_foreign_architecture_is_killed(machine: str, architecture: int, number: int) -> None:
     code = assembled(machine)
@@ -113,7 +112,6 @@ def test_a_foreign_architecture_is_killed(machine: str, architecture: int, numbe
         assert simulate(code, number, architecture) == seccomp.KILL
 
 
-@settings(deadline=None)
 @given(st.integers(0x40000000, WORD - 1))
 def test_x32_numbers_are_killed(number: int) -> None:
     code = assembled("x86_64")
@@ -129,7 +127,6 @@ def test_clone_makes_threads(machine: str, library: str) -> None:
     assert verdict(machine, "clone", THREAD[library]) == seccomp.ALLOW
 
 
-@settings(deadline=None)
 @given(machines, words)
 def test_clone_makes_nothing_else(machine: str, flags: int) -> None:
     # VM, FS, FILES, SIGHAND, THREAD are all there, and nothing but thread bookkeeping besides.
@@ -145,13 +142,11 @@ def test_clone_of_processes_and_namespaces_is_denied(machine: str, flags: int) -
     assert verdict(machine, "clone", flags) == seccomp.DENY
 
 
-@settings(deadline=None)
 @given(machines, st.sampled_from(["kill", "tgkill"]), st.one_of(st.just(PID), words), words)
 def test_signals_go_to_oneself_only(machine: str, name: str, pid: int, second: int) -> None:
     assert (verdict(machine, name, pid, second) == seccomp.ALLOW) == (pid == PID)
 
 
-@settings(deadline=None)
 @given(machines, words, words)
 def test_files_are_not_emptied_by_reading(machine: str, flags: int, mode: int) -> None:
     writes = flags & 3 in (1, 2)
@@ -159,7 +154,6 @@ def test_files_are_not_emptied_by_reading(machine: str, flags: int, mode: int) -
     assert verdict(machine, "openat", 3, 0, flags, mode) == expected
 
 
-@settings(deadline=None)
 @given(machines, words, words)
 def test_only_unix_stream_pairs(machine: str, domain: int, kind: int) -> None:
     expected = seccomp.ALLOW if domain == 1 and kind & 15 == 1 else seccomp.DENY
@@ -171,14 +165,12 @@ def test_usual_socket_pairs_pass() -> None:
         assert verdict("x86_64", "socketpair", 1, kind) == seccomp.ALLOW
 
 
-@settings(deadline=None)
 @given(machines, st.one_of(st.just(0), st.integers(1, 2**64 - 1)))
 def test_nothing_is_sent_to_an_address(machine: str, pointer: int) -> None:
     expected = seccomp.DENY if pointer else seccomp.ALLOW
     assert verdict(machine, "sendto", 3, 1, 2, 0, pointer) == expected
 
 
-@settings(deadline=None)
 @given(machines, words)
 def test_memory_is_not_shared_without_a_file(machine: str, flags: int) -> None:
     hoards = flags & 0x01 and flags & 0x20
@@ -198,7 +190,6 @@ ONE_OF = {
 }
 
 
-@settings(deadline=None)
 @given(machines, st.sampled_from(sorted(ONE_OF)), st.data())
 def test_lists_of_commands(machine: str, name: str, data: st.DataObject) -> None:
     argument, values, otherwise = ONE_OF[name]
@@ -208,7 +199,6 @@ def test_lists_of_commands(machine: str, name: str, data: st.DataObject) -> None
     assert verdict(machine, name, *arguments) == expected
 
 
-@settings(deadline=None)
 @given(machines, words)
 def test_pipes_carry_no_notifications(machine: str, flags: int) -> None:
     plain = flags & ~(0o2000000 | 0o4000) == 0

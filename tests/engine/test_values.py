@@ -321,7 +321,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(json_values)
 def test_any_node_gives_a_value_or_a_refusal(node: Any) -> None:
     try:

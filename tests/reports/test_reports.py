@@ -14,7 +14,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -105,7 +105,6 @@ reports = st.builds(
 # ---- JSON ----------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(reports)
 def test_a_report_reads_back_as_it_was(report: Report) -> None:
     assert from_json(to_json(report)) == report

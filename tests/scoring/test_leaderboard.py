@@ -117,6 +117,7 @@ def test_a_chart_places_every_entry_inside() -> None:
     scores = [entry("ada", 0.3), entry("blaise", 0.003, 345), entry("carl", 0.4, 343)]
     drawn = chart(scores, "cost", lambda score: score.costs[COST])
     assert [dot.on_front for dot in drawn.dots] == [True, True, False]
+    assert drawn.front == ("blaise", "ada")  # from small to large
     assert all(0 < dot.x < 360 and 0 < dot.y < 230 for dot in drawn.dots)
     assert drawn.dots[1].x < drawn.dots[0].x < drawn.dots[2].x
     assert drawn.dots[0].y < drawn.dots[1].y < drawn.dots[2].y  # more accurate is higher

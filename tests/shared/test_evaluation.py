@@ -20,7 +20,7 @@ from shared.evaluation import (
 from shared.models import DigitsCNN
 from shared.probes import GradTap, MixedModes, NoParameters, Tap
 
-quick = settings(max_examples=50, deadline=None, database=None)
+quick = settings(max_examples=50, database=None)
 
 
 def modes(model):

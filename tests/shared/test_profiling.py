@@ -28,7 +28,7 @@ from shared.profiling import (
 )
 from shared.records import LayerCost
 
-quick = settings(max_examples=40, deadline=None, database=None)
+quick = settings(max_examples=40, database=None)
 
 
 def modes(model):

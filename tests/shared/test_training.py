@@ -15,7 +15,7 @@ from shared.evaluation import evaluate
 from shared.models import MLP, DigitsCNN
 from shared.training import Recipe, cutmix, fit, mixup, split, train, warmup_cosine
 
-quick = settings(max_examples=50, deadline=None, database=None)
+quick = settings(max_examples=50, database=None)
 
 
 @pytest.fixture(scope="module")

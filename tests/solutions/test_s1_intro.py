@@ -59,7 +59,7 @@ evaluation = load("evaluation")
 training = load("training")
 MODULES = {"metrics": metrics, "evaluation": evaluation, "training": training}
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def generator_states() -> tuple[str, str, str]:
@@ -802,7 +802,7 @@ def test_report_refuses_a_missing_key(key: str) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=15))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_front_agrees_with_comparing_all_pairs(points: list[tuple[int, int]]) -> None:
     expected = [
         i
@@ -872,7 +872,7 @@ def test_mixup_agrees_with_a_loop(n: int, lam: float, seed: int) -> None:
     st.tuples(st.integers(0, 8), st.integers(0, 8)),
     st.integers(0, 99),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_cutmix_agrees_with_a_loop_over_pixels(
     n: int, size: tuple[int, int], lam: float, center: tuple[int, int], seed: int
 ) -> None:

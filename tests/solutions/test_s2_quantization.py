@@ -50,7 +50,7 @@ def load(name: str) -> ModuleType:
 quantization = load("quantization")
 pruning = load("pruning")  # for the hand-out, which is about both
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 widths = st.integers(2, 12)
 scales = st.integers(-6, 3).map(lambda power: 2.0**power)  # products and quotients stay exact
 
@@ -188,7 +188,7 @@ bounds = st.floats(-1e6, 1e6, allow_subnormal=False)
 
 
 @given(bounds, bounds, st.integers(2, 32), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_affine_agrees_with_fractions(a: float, b: float, bits: int, signed: bool) -> None:
     low, high = min(a, b), max(a, b)
     assume(low == high == 0 or max(-low, high) > 1e-3)
@@ -209,7 +209,7 @@ def test_affine_agrees_with_fractions(a: float, b: float, bits: int, signed: boo
 
 
 @given(st.integers(-40, 40), st.integers(-40, 40), scales)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_zero_point_rounds_half_to_even_where_scales_are_exact(
     a: int, b: int, scale: float
 ) -> None:
@@ -280,7 +280,7 @@ reals = st.lists(st.integers(-4000, 4000).map(lambda n: n / 64), min_size=1, max
 
 
 @given(reals, scales, st.integers(-20, 20), st.integers(1, 10), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_codes_agree_with_fractions(
     values: list[float], scale: float, zero_point: int, bits: int, signed: bool
 ) -> None:

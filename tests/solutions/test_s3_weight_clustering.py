@@ -46,7 +46,7 @@ coding = load("coding")
 deep_compression = load("deep_compression")
 MODULES = {"clustering": clustering, "coding": coding, "deep_compression": deep_compression}
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 values = st.floats(-100, 100, width=32)
 METHODS = ("linear", "density", "forgy")
 
