@@ -4,8 +4,8 @@
 
 The folder is the one that `solutions/s7_final_project/train.py` trained in. Each step is exported
 to ONNX and scored from the file like an entry, about a minute each: in floating point; quantised
-to 8 and to few bits without training; pruned on top of that; and trained like that, with soft
-targets, while it is pruned in rounds.
+to 8 bits without training; with fewer channels; quantised to few bits and pruned on top of that;
+and trained like that, with soft targets, while it is pruned in rounds.
 """
 
 from __future__ import annotations
@@ -40,15 +40,16 @@ def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
     sys.path.insert(0, str(STARTER))
     trainer, recipes = map(importlib.import_module, ("train", "recipes"))
     plan = trainer.PLANS[name]
-    data = trainer.centred(plan.load())
+    data, everything, _ = trainer.prepare(plan, hold_out=False)
+    training = trainer.Training(plan, data, everything, None, folder)
     images = data.normalised().train.images[:CALIBRATION_IMAGES]
 
     def blank() -> nn.Module:
         model: nn.Module = trainer.build(plan)
         return model.eval()
 
-    def calibrated(bits: Sequence[int], sparsity: float = 0.0) -> nn.Module:
-        model = copy.deepcopy(floating)
+    def calibrated(model: nn.Module, bits: Sequence[int], sparsity: float = 0.0) -> nn.Module:
+        model = copy.deepcopy(model)
         recipes.prune_globally(model, sparsity)
         recipes.start_quantising(model, bits, plan.edge_bits)
         with torch.no_grad():
@@ -61,15 +62,19 @@ def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
     for cycle, state in enumerate(cycles, 1):
         floating.load_state_dict(state)
         yield f"trained in floating point, cycle {cycle} of {len(cycles)}", floating
-    stages = len(plan.bits)
-    for bits in dict.fromkeys([(8,) * stages, (4,) * stages, plan.bits]):
-        yield f"{_widths(bits)}, not trained for it", calibrated(bits)
-    low = f"{_widths(plan.bits)}, {plan.sparsity:.0%} pruned"
-    yield f"{low}, not trained for it", calibrated(plan.bits, plan.sparsity)
+    yield "8 bits, not trained for it", calibrated(floating, (8,) * len(plan.bits))
+    low = _widths(plan.bits)
+    yield f"{low}, not trained for it", calibrated(floating, plan.bits)
+    slim = training.with_fewer_channels(floating)
+    if plan.max_macs is not None:
+        yield "in floating point with fewer channels, not trained for it", slim
+        low += ", fewer channels"
+        yield f"{low}, not trained for it", calibrated(slim, plan.bits)
+    low += f", {plan.sparsity:.0%} pruned"
+    yield f"{low}, not trained for it", calibrated(slim, plan.bits, plan.sparsity)
     last.pop("pruning_step")
-    model = blank()
-    model.load_state_dict(last)
-    yield f"{low}, trained and distilled", model
+    slim.load_state_dict(last)
+    yield f"{low}, trained and distilled", slim
 
 
 def _widths(bits: Sequence[int]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from autograder.errors import AutograderError, SubmissionError
 from autograder.reports.score import inert, markdown, verdict
+from autograder.scoring.card import TEAM_PATTERN
 from autograder.scoring.records import Score
 from autograder.text_safety import clean_line
 
@@ -27,7 +28,7 @@ MARKER = "<!-- compression-course: entry -->"
 MAX_COMMENT = 60_000  # characters; GitHub takes 65,536
 MAX_SUMMARY = 140  # characters of a commit status
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-_TEAM = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_TEAM = re.compile(TEAM_PATTERN)
 PLAIN_FILES = ("100644", "100755")  # some file systems mark every file as executable
 GIT_SECONDS = 120
 

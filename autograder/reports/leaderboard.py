@@ -74,8 +74,9 @@ def leaderboard_markdown(boards: Sequence[Board], title: str) -> str:
         if without:
             lines += ["", f"Without a valid entry: {', '.join(without)}."]
         for name, number in axes(board):
-            teams = [board.ranked[i].team for i in front(board.ranked, number)]
-            lines += ["", f"Pareto front of accuracy against {name}: {', '.join(teams)}."]
+            best = [board.ranked[i].team for i in front(board.ranked, number)]
+            teams = ", ".join(inert(clean_line(team, NAME)) for team in best)
+            lines += ["", f"Pareto front of accuracy against {name}: {teams}."]
         lines.append("")
     return "\n".join(lines)
 

@@ -59,6 +59,8 @@ def figures(score: Score) -> list[Row]:
 def claims(score: Score) -> list[Row]:
     """What the card says beside what was measured."""
     rows: list[Row] = []
+    if score.base_revision:
+        rows.append(("base revision", clean_line(score.base_revision, NAME), "as the card says"))
     if score.claim.accuracy is not None and score.answers is not None:
         gap = 100 * (score.answers.correct / score.answers.images - score.claim.accuracy)
         rows.append(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from autograder.course import Dataset, FinalProject
+from autograder.scoring.card import TEAM_PATTERN
 from autograder.scoring.records import Answers, Layer, Measurement, Products, Score, Stored
 
 FULL_BITS = 32
+TEAM = re.compile(TEAM_PATTERN)
 
 
 def imt_2025(measured: Measurement, params: float, ops: float) -> float:
@@ -130,6 +133,18 @@ def memorised(answers: Answers, rules: Dataset) -> str:
     )
 
 
+def _check_measurement(measured: Measurement, score: Score) -> None:
+    """ValueError unless the numbers of a measurement go together."""
+    if (measured.sha256, measured.file_bytes) != (score.sha256, score.file_bytes):
+        raise ValueError("it was measured on another file")
+    for layer in measured.layers:
+        if any(each.nonzeros > each.elements for each in layer.stored):
+            raise ValueError("it has more nonzeros than elements")
+        for each in layer.products:
+            if each.nonzero > each.macs or not 0 <= each.sums - each.empty <= each.nonzero:
+                raise ValueError("its products do not add up")
+
+
 def under_rules(score: Score, project: FinalProject) -> Score:
     """A score read from a file, with everything computed again that can be.
 
@@ -140,11 +155,17 @@ def under_rules(score: Score, project: FinalProject) -> Score:
     rules = next((each for name, each in project.datasets.items() if name == score.dataset), None)
     if rules is None:
         raise ValueError("its data set is not one of the course")
+    if not TEAM.fullmatch(score.team) or (project.teams and score.team not in project.teams):
+        raise ValueError("its team is not one of the course")
     try:
-        datetime.fromisoformat(score.scored_at)
+        has_zone = datetime.fromisoformat(score.scored_at).tzinfo is not None
     except ValueError:
-        raise ValueError("its time is not one") from None
+        has_zone = False
+    if not has_zone:
+        raise ValueError("its time is not one")
     measured, answers = score.measurement, score.answers
+    if measured is not None:
+        _check_measurement(measured, score)
     if answers is not None:
         numbers = [*answers.by_batch.values(), answers.perturbed]
         if answers.images != rules.test_images or len(numbers) < 2 or max(numbers) > answers.images:

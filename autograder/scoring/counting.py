@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from autograder.scoring import rules
 from autograder.scoring.graph import Array, Network, Node, Refusal
@@ -20,6 +21,7 @@ from autograder.text_safety import clean_line
 
 SIGN_BITS = 1
 MAX_NAME = 100
+MAX_OTHERS = 64  # scales in a row; more are arithmetic
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class Decoded:
     tensor that carries it, `others` the scales, zero points and codebooks beside it. `path` is the
     same for constants that are decoded in the same way from the same tensors, `mask` for those
     whose zeros are the same elements of `main` (a reshape changes only the first). `spread` are
-    the bits that tell the values of a codebook with longer entries apart.
+    the bits that tell the values of a codebook with longer entries apart. `values` are zero only
+    where a factor is zero: what the runtime rounds, and how widely, is its own affair. Where they
+    may differ from its own otherwise, they are not `exact`.
     """
 
     values: Array | None
@@ -39,11 +43,19 @@ class Decoded:
     mask: int
     others: tuple[Decoded, ...] = ()
     spread: int = 0
+    exact: bool = True
 
-    @property
+    @cached_property
     def beside(self) -> tuple[Decoded, ...]:
-        """Scales, zero points and codebooks, with those that they need themselves."""
-        return tuple(each for other in self.others for each in (other, *other.beside))
+        """Scales, zero points and codebooks, with those that they need themselves, each once."""
+        found: dict[tuple[int, int], Decoded] = {}
+        left = list(self.others)
+        while left:
+            each = left.pop()
+            if (key := (each.path, each.mask)) not in found:
+                found[key] = each
+                left += each.others
+        return tuple(found.values())
 
     @property
     def width(self) -> int:
@@ -126,9 +138,10 @@ class _Counter:
                 self._use(node, self._operand(node, place))
         table = self._table(node)
         products = (*self._products(node), *table)
+        numbers = _stored_attributes(node)
         ops = self._ops(node) - sum(each.macs for each in table)
         shape = self._net.shapes[node.outputs[0]][1:]
-        return Layer(node.place, node.kind, shape, folded, products, ops)
+        return Layer(node.place, node.kind, shape, (*folded, *numbers), products, ops)
 
     def stored(self) -> dict[int, list[Stored]]:
         """Stored tensors by the place of the first operator that needs them."""
@@ -193,16 +206,23 @@ class _Counter:
         return rules.STRUCTURE.get(node.kind, ())
 
     def _check_structure(self, node: Node) -> None:
-        for place in self._structural(node):
-            if not _given(node, place) or node.inputs[place] in self._net.data:
-                continue
-            elements = self._net.elements(node.inputs[place])
+        """What says where numbers go is free up to a cap: shapes, axes, parts to put together."""
+        edges = [
+            (self._net.elements(node.inputs[place]), "numbers for a shape or an axis")
+            for place in self._structural(node)
+            if _given(node, place) and node.inputs[place] not in self._net.data
+        ]
+        if node.kind in ("Concat", "Split"):
+            edges.append((max(len(node.inputs), len(node.outputs)), "parts"))
+        for elements, what in edges:
             self._structure += elements
             if elements > rules.MAX_STRUCTURE_EDGE:
-                text = f"{elements} numbers for a shape or an axis are more than"
-                raise Refusal(f"{node.label}: {text} {rules.MAX_STRUCTURE_EDGE}")
+                raise Refusal(
+                    f"{node.label}: {elements} {what} are more than {rules.MAX_STRUCTURE_EDGE}"
+                )
             if self._structure > rules.MAX_STRUCTURE_TOTAL:
-                raise Refusal(f"more than {rules.MAX_STRUCTURE_TOTAL} numbers for shapes and axes")
+                text = "numbers for shapes and axes, and parts of Concat and Split"
+                raise Refusal(f"more than {rules.MAX_STRUCTURE_TOTAL} {text}")
 
     def _decode(self, name: str) -> Decoded:
         if name not in self._decoded:
@@ -250,28 +270,34 @@ class _Counter:
         kind = self._net.types[node.outputs[0]]
         with np.errstate(all="ignore"):
             values = inner.values.astype(helper.tensor_dtype_to_np_dtype(kind))
-        if kind in rules.INTEGERS and not _equal(inner.values, values):
+        same = _equal(inner.values, values)
+        if kind in rules.INTEGERS and not (same and inner.exact):
             # Conversions out of range are undefined: NumPy's zeros need not be the runtime's.
             raise Refusal(f"{node.label}: a Cast to integers may not change a constant's values")
+        if not same and kind != TensorProto.BOOL:  # the runtime leaves out some of these roundings
+            values = _wide(inner.values)
         path = self._path("cast", inner.path, kind)
-        return _with_zeros(replace(inner, values=values, path=path, mask=path))
+        exact = inner.exact and same
+        return _with_zeros(replace(inner, values=values, path=path, mask=path, exact=exact))
 
     def _dequantised(self, node: Node) -> Decoded | None:
         codes, scale = self._decode(node.inputs[0]), self._decode(node.inputs[1])
         zero = self._decode(node.inputs[2]) if _given(node, 2) else None
         if codes.values is None or scale.values is None or (zero and zero.values is None):
             return None
-        values = codes.values.astype(np.float32)
+        values = codes.values
         if zero is not None and zero.values is not None:
-            values = values - _along(zero.values.astype(np.float32), values.shape, node)
-        values = values * _along(scale.values.astype(np.float32), values.shape, node)
+            values = _difference(values, _along(zero.values, values.shape, node))
+        values = _product_of(values, _along(scale.values, values.shape, node))
         others = (*codes.others, scale)
         if zero is not None and zero.main.nonzeros:
             others = (*others, zero)
         details = (_number(node, "axis", 1), _number(node, "block_size", 0))
         paths = (codes.path, scale.path, None if zero is None else zero.path)
         path = self._path("dequantised", *paths, *details)
-        return _with_zeros(replace(codes, values=values, others=others, path=path, mask=path))
+        return _with_zeros(
+            replace(codes, values=values, others=others, path=path, mask=path, exact=False)
+        )
 
     def _looked_up(self, node: Node) -> Decoded | None:
         """A codebook: entries at their type, indices at the type that they are stored in."""
@@ -291,7 +317,8 @@ class _Counter:
             spread = max(spread, min(book.width, math.ceil(math.log2(levels))))
         path = self._path("looked up", book.path, index.path, axis)
         main = replace(index.main, nonzeros=nonzeros)
-        return Decoded(values, main, path, path, (*index.others, book), spread)
+        others = (*index.others, book)
+        return Decoded(values, main, path, path, others, spread, book.exact)
 
     def _scaled(self, node: Node) -> Decoded | None:
         """A product with one scale, or one a channel, that does not make the tensor larger."""
@@ -302,15 +329,16 @@ class _Counter:
             first, second = second, first
         assert first.values is not None
         assert second.values is not None
-        if _long_axes(second.values.shape) > 1:
+        if _long_axes(second.values.shape) > 1 or len(first.others) >= MAX_OTHERS:
             return None
-        with np.errstate(all="ignore"):
-            values = first.values * second.values
+        values = _product_of(first.values, second.values)
         if values.size != first.values.size:
             return None
         path = self._path("scaled", first.path, second.path, values.shape)
         others = (*first.others, second)
-        return _with_zeros(replace(first, values=values, others=others, path=path, mask=path))
+        return _with_zeros(
+            replace(first, values=values, others=others, path=path, mask=path, exact=False)
+        )
 
     def _folded(self, node: Node) -> Stored:
         """Batch norm as the scale and the shift that it is at inference."""
@@ -417,18 +445,19 @@ class _Counter:
             return window * self._net.elements(node.outputs[0])
         if node.kind in rules.REDUCTIONS:
             return self._net.elements(node.inputs[0])
-        if node.kind == "Gather" and node.inputs[0] in self._net.data:
+        if node.kind == "Gather" and node.inputs[1] not in self._net.data:
             return 0
         if node.kind in ("Min", "Max"):
             return (len(node.inputs) - 1) * self._net.elements(node.outputs[0])
         return rules.OPS_PER_OUTPUT.get(node.kind, 0) * self._net.elements(node.outputs[0])
 
     def _epilogue(self, node: Node) -> int:
-        """One addition an output for a bias, one rescaling for a quantised operator."""
+        """One an output for a bias, for factors of Gemm, and for a quantised operator's scale."""
         bias = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "QLinearConv": 8}.get(node.kind)
         outputs = self._net.elements(node.outputs[0])
         added = outputs if bias is not None and _given(node, bias) else 0
-        return added + (outputs if node.kind.startswith("QLinear") else 0)
+        factors = outputs * len(_stored_attributes(node)) if node.kind == "Gemm" else 0
+        return added + factors + (outputs if node.kind.startswith("QLinear") else 0)
 
 
 # ---- decoding ----------------------------------------------------------------------------------
@@ -440,6 +469,17 @@ _DECODERS: dict[str, Callable[[_Counter, Node], Decoded | None]] = {
     "Gather": _Counter._looked_up,
     "Mul": _Counter._scaled,
 }
+
+
+def _stored_attributes(node: Node) -> tuple[Stored, ...]:
+    """Numbers that stand in a node's attributes, other than what they are by default."""
+    defaults = rules.NUMBERS.get(node.kind, {})
+    given = {name: node.attributes[name] for name in defaults if name in node.attributes}
+    return tuple(
+        Stored(f"{name} of node {node.place}", 1, int(value != 0), 32, False)
+        for name, value in given.items()
+        if defaults[name] is None or not math.isclose(float(str(value)), defaults[name])
+    )
 
 
 def _stored(name: str, values: Array, bits: int) -> Stored:
@@ -465,6 +505,27 @@ def _with_zeros(decoded: Decoded) -> Decoded:
 def _equal(first: Array, second: Array) -> bool:
     """Whether a conversion kept every value."""
     return bool(np.array_equal(first.astype(np.float64), second.astype(np.float64)))
+
+
+def _wide(values: Array) -> Array:
+    """As float32, or float64 where they are that already."""
+    return values if values.dtype == np.float64 else values.astype(np.float32)
+
+
+def _difference(values: Array, offset: Array) -> Array:
+    """Codes less their zero point, in integers where they are: 2^30 + 1 is not 2^30."""
+    if values.dtype.name.startswith(("int", "uint")):
+        return values.astype(np.int64) - offset.astype(np.int64)
+    return _wide(values) - _wide(offset)
+
+
+def _product_of(first: Array, second: Array) -> Array:
+    """Products that are zero only where a factor is: the runtime may calculate more widely."""
+    one, other = _wide(first), _wide(second)
+    with np.errstate(all="ignore"):
+        values = np.asarray(one * other)
+    values[(values == 0) & (one != 0) & (other != 0)] = np.finfo(values.dtype).smallest_subnormal
+    return values
 
 
 def _along(values: Array, shape: tuple[int, ...], node: Node) -> Array:

@@ -93,6 +93,7 @@ def read(content: bytes, input_shape: Shape, classes: int) -> Network:
     _check_order(nodes, source, constants)
     _check_use(nodes, result, constants)
     data = _data(nodes, source)
+    _check_shapes_are_stored(nodes, constants)
     if result not in data:
         raise Refusal("the output does not depend on the image")
     shapes, types = _infer(model, 1)
@@ -301,6 +302,15 @@ def _data(nodes: Iterable[Node], source: str) -> frozenset[str]:
             if any(node.inputs[i] in data for i in structure if i < len(node.inputs)):
                 raise Refusal(f"{node.label}: shapes and axes may not depend on the image")
     return frozenset(data)
+
+
+def _check_shapes_are_stored(nodes: Iterable[Node], constants: Mapping[str, object]) -> None:
+    """No shape is computed: ONNX's inference and the runtime need not compute the same."""
+    for node in nodes:
+        for place in rules.STRUCTURE.get(node.kind, ()):
+            name = node.inputs[place] if place < len(node.inputs) else ""
+            if name and name not in constants:
+                raise Refusal(f"{node.label}: shapes and axes have to be stored, not computed")
 
 
 # ---- shapes ------------------------------------------------------------------------------------

@@ -6,9 +6,11 @@ Runtime 1.31 gives wrong logits for 2-bit weights, differently in each session.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -19,7 +21,10 @@ Logits = NDArray[np.float32]
 
 
 def session(content: bytes) -> ort.InferenceSession:
-    """A session on one thread without optimisations; raises what ONNX Runtime raises."""
+    """A session on one thread without optimisations; raises what ONNX Runtime raises.
+
+    Names of nodes and notes are removed first: to ONNX Runtime some of them mean something.
+    """
     import onnxruntime as ort  # starts a thread, which must not be there before the confinement
 
     options = ort.SessionOptions()
@@ -27,7 +32,43 @@ def session(content: bytes) -> ort.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.enable_mem_pattern = False
-    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(_plain(content), options, providers=["CPUExecutionProvider"])
+
+
+def _plain(content: bytes) -> bytes:
+    model = onnx.load_model_from_string(content)
+    for notes in (model, model.graph, *model.graph.node):
+        notes.ClearField("doc_string")
+        notes.ClearField("metadata_props")
+    for node in model.graph.node:
+        node.ClearField("name")
+    plain: bytes = model.SerializeToString()
+    return plain
+
+
+def shapes(
+    content: bytes, types: Mapping[str, int], input_shape: tuple[int, ...]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes that tensors really have for one image, which is black.
+
+    Args:
+        content: a model file.
+        types: the tensors by name, with their type of `onnx.TensorProto`.
+        input_shape: of one image.
+    """
+    import onnxruntime as ort
+
+    model = onnx.load_model_from_string(content)
+    known = {value.name for value in model.graph.output}
+    model.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, kind, None)
+        for name, kind in types.items()
+        if name not in known
+    )
+    runner = session(model.SerializeToString())
+    image = ort.OrtValue.ortvalue_from_numpy(np.zeros((1, *input_shape), np.uint8))
+    found = runner.run_with_ort_values(list(types), {runner.get_inputs()[0].name: image})
+    return {name: tuple(value.shape()) for name, value in zip(types, found, strict=True)}
 
 
 def logits(model: ort.InferenceSession, images: Images, batch: int) -> Logits:

@@ -32,6 +32,18 @@ def measure(content: bytes, input_shape: list[int], classes: int) -> str:
     return json.dumps({"opset": network.opset, "layers": [asdict(layer) for layer in layers]})
 
 
+def otherwise_shaped(content: bytes, input_shape: list[int], classes: int) -> str:
+    """What tells a tensor that is not as large as it was counted to be; "" if all are."""
+    network = graph.read(content, tuple(input_shape), classes)
+    names = [name for node in network.nodes for name in node.outputs if name in network.data]
+    types = {name: network.types[name] for name in names}
+    for name, shape in inference.shapes(content, types, tuple(input_shape)).items():
+        if shape != network.shapes[name]:
+            text = f"is {shape} when it runs, {network.shapes[name]} by ONNX's rules"
+            return f"tensor {name[:60]!r} {text}"
+    return ""
+
+
 def predict(content: bytes, images: Any, batch: int) -> Any:
     """Logits float32 (N, classes) of uint8 images, `batch` at a time."""
     key = hashlib.sha256(content).digest()

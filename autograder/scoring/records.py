@@ -130,9 +130,15 @@ class Measurement:
     def excess_macs(self) -> int:
         """Other operations that are charged as multiply-accumulates.
 
-        They may be a quarter of the multiply-accumulates; a file without any is charged for all.
+        They may be a quarter of the multiply-accumulates, of which those of fewer than 8 bits
+        count by their bits: so useless products of few bits do not pay for other work.
         """
-        return max(0, self.ops - self.macs // 4)
+        eighths = sum(
+            each.macs * min(8, max(each.weight_bits, each.activation_bits))
+            for layer in self.layers
+            for each in layer.products
+        )
+        return max(0, self.ops - eighths // 32)
 
 
 @dataclass(frozen=True)
@@ -179,6 +185,7 @@ class Score:
     file_bytes: int
     method: str = ""
     members: tuple[str, ...] = ()
+    base_revision: str = ""
     refusal: str = ""
     measurement: Measurement | None = None
     answers: Answers | None = None

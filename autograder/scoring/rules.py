@@ -126,6 +126,7 @@ OPS_PER_OUTPUT: dict[str, int] = {
     **dict.fromkeys(["HardSwish", "BatchNormalization"], 2),
     **dict.fromkeys(["Exp", "Log", "Tanh", "Erf", "Sigmoid", "Elu", "Softplus", "Gelu", "Pow"], 4),
     **dict.fromkeys(["Softmax", "LogSoftmax", "LayerNormalization"], 5),
+    "Mish": 9,
 }
 """Operations for each element of the (first) output."""
 
@@ -142,6 +143,16 @@ FACTORS: dict[str, tuple[int, ...]] = {
     "DequantizeLinear": (1,),
 }
 """Inputs of elementwise products that may be constants: tables if larger than per channel."""
+
+NUMBERS: dict[str, dict[str, float | None]] = {
+    "Attention": {"scale": None, "softcap": 0.0},
+    "Elu": {"alpha": 1.0},
+    "Gemm": {"alpha": 1.0, "beta": 1.0},
+    "HardSigmoid": {"alpha": 0.2, "beta": 0.5},
+    "LayerNormalization": {"epsilon": 1e-5},
+    "LeakyRelu": {"alpha": 0.01},
+}
+"""Attributes that are numbers of the arithmetic, with their defaults: others are stored there."""
 
 WINDOWS = frozenset(["MaxPool", "AveragePool"])
 """One operation for each element of each window."""

@@ -32,7 +32,7 @@ from autograder.scoring.strict import Malformed, record
 from autograder.text_safety import clean_line
 
 MODULE = "entry"
-SOURCE = "from autograder.scoring.inside import measure, predict\n"
+SOURCE = "from autograder.scoring.inside import measure, otherwise_shaped, predict\n"
 PRELOAD = ("autograder.scoring.inside",)
 MAX_REASON = 300
 
@@ -51,7 +51,7 @@ class Caps:
 
 
 class Sandbox:
-    """Starts confined processes that know `inside.measure` and `inside.predict`."""
+    """Starts confined processes that know the functions of `inside`."""
 
     def __init__(self, caps: Caps, base: Path) -> None:
         limits = WorkerLimits(
@@ -133,10 +133,16 @@ def measure(
 def predictions(
     box: Sandbox, content: bytes, runs: Sequence[tuple[NDArray[np.uint8], int]], classes: int
 ) -> list[NDArray[np.int64]]:
-    """The predicted classes for each run, which is (images, batch size); Refused without one."""
+    """The predicted classes for each run, which is (images, batch size); Refused without one.
+
+    Refused as well if a tensor has another shape than the one that was measured.
+    """
     found = []
     try:
         with box.process() as inside:
+            shape = list(runs[0][0].shape[1:])
+            if reason := inside.otherwise_shaped(content, shape, classes):
+                raise Refused(clean_line(str(reason), MAX_REASON))
             for images, batch in runs:
                 logits = np.asarray(inside.predict(content, images, batch))
                 if logits.shape != (len(images), classes) or logits.dtype != np.float32:

@@ -88,6 +88,7 @@ def score(
         "sha256": hashlib.sha256(content).hexdigest(),
         "method": card.method,
         "members": card.members,
+        "base_revision": card.base_revision,
         "gate": rules.gate_correct,
         "claim": Claim(card.claimed_accuracy, card.claimed_cost),
     }

@@ -120,7 +120,7 @@ def count(model: ModelProto | bytes, shape: Sequence[int] = SHAPE) -> Measuremen
 
 def costing(cost: float) -> Measurement:
     """A measurement that costs that much (imt-2025) on the digits."""
-    products = Products(round(cost * 299_840), 1, 1, 0, 32, 32)
+    products = Products(macs := round(cost * 299_840), 1, macs, 0, 32, 32)
     return Measurement(123, "ab" * 32, 21, (Layer(0, "Conv", (1,), (), (products,)),))
 
 

@@ -1140,6 +1140,137 @@ def integers_of_many_bits() -> ModelProto:
     return between(nodes, {"s": scalar(1), "w": floats(1, 1, 3, 3)})
 
 
+# ---- numbers that are computed otherwise than they are counted -----------------------------------
+
+
+@cheat("node 4 .Reshape.: shapes and axes have to be stored, not computed")
+def a_shape_that_is_computed() -> ModelProto:
+    """ONNX carries 8 through a Cast to bool; the runtime makes it 1, and 9 - 1 is the image."""
+    nodes = [
+        node("Cast", ["v"], ["v1"], to=TensorProto.BOOL),
+        node("Cast", ["v1"], ["v2"], to=TensorProto.INT64),
+        node("Sub", ["k", "v2"], ["s"]),
+        node("Reshape", ["x", "s"], ["r"]),
+        node("Conv", ["r", "w"], ["y"], pads=[1] * 4),
+    ]
+    shapes: dict[str, Constant] = {"v": ints(1, 0, 8, 8), "k": ints(1, 1, 9, 9)}
+    return between(nodes, {**shapes, "w": floats(4, 1, 3, 3)})
+
+
+@cheat(params=11, nonzeros=11, macs=324)
+def codes_around_a_large_zero_point() -> ModelProto:
+    """2^30 + 1 is 2^30 in float32, and is not in int32."""
+    codes = (2**30 + np.arange(1, 10)).astype(np.int32).reshape(1, 1, 3, 3)
+    nodes = [node("DequantizeLinear", ["w", "s", "z"], ["d"]), conv()]
+    return between(nodes, {"w": codes, "s": scalar(1), "z": np.array(2**30, np.int32)})
+
+
+@cheat(params=9, nonzeros=9)
+def a_rounding_that_the_runtime_leaves_out() -> ModelProto:
+    """Zero in half precision, and float32 to ONNX Runtime, which has no half convolution."""
+    nodes = [
+        node("Cast", ["w"], ["h"], to=TensorProto.FLOAT16),
+        node("Cast", ["h"], ["d"], to=TensorProto.FLOAT),
+        conv(),
+    ]
+    return between(nodes, {"w": floats(1, 1, 3, 3) * np.float32(1e-9)})
+
+
+@cheat(params=12, nonzeros=12)
+def a_product_that_underflows() -> ModelProto:
+    """In half precision, which the runtime calculates in float32."""
+    nodes = [node("Cast", ["w"], ["h0"], to=TensorProto.FLOAT16)]
+    nodes += [node("Mul", [f"h{i}", f"s{i}"], [f"h{i + 1}"]) for i in range(3)]
+    nodes += [node("Cast", ["h3"], ["d"], to=TensorProto.FLOAT), conv()]
+    scales = {f"s{i}": np.array(v, np.float16) for i, v in enumerate((6e-8, 4096, 4096))}
+    return between(nodes, {**scales, "w": floats(1, 1, 3, 3) * np.float32(0.1)})
+
+
+@cheat("a Cast to integers may not change")
+def an_index_that_was_rounded() -> ModelProto:
+    """Which entries of the codebook it names depends on who leaves out the rounding to half."""
+    nodes = [
+        node("Cast", ["i"], ["h"], to=TensorProto.FLOAT16),
+        node("Cast", ["h"], ["f"], to=TensorProto.FLOAT),
+        node("Cast", ["f"], ["j"], to=TensorProto.INT64),
+        node("Gather", ["book", "j"], ["d"]),
+        conv(),
+    ]
+    index = np.full((1, 1, 3, 3), 2049, np.float32)
+    return between(nodes, {"i": index, "book": np.zeros(2050, np.float32)})
+
+
+@cheat(params=8, nonzeros=8)
+def weights_as_slopes() -> ModelProto:
+    """LeakyRelu of negative numbers multiplies by an attribute."""
+    nodes = [
+        node("Neg", ["x"], ["n"]),
+        node("Split", ["n"], [f"p{i}" for i in range(8)], axis=3, num_outputs=8),
+    ]
+    nodes += [node("LeakyRelu", [f"p{i}"], [f"q{i}"], alpha=0.5 + i) for i in range(8)]
+    return between([*nodes, node("Concat", [f"q{i}" for i in range(8)], ["y"], axis=3)])
+
+
+@cheat(params=4, nonzeros=3, ops=704)
+def numbers_of_other_attributes() -> ModelProto:
+    nodes = [
+        node("HardSigmoid", ["x"], ["a"], alpha=0.25, beta=0.5),  # beta is the default
+        node("Elu", ["a"], ["b"], alpha=0.0),
+        node("LayerNormalization", ["b", "w"], ["y"], epsilon=0.125),
+    ]
+    return between(nodes, {"w": scalar(1).reshape(1)})
+
+
+@cheat(ops=3077, excess_macs=3077 - 1300)
+def products_of_few_bits_that_pay_for_other_work() -> ModelProto:
+    """64 x 325 products with zeros of 2 bits cost a sixteenth, and would free a quarter."""
+    nodes = [node("Flatten", ["x"], ["f0"])]
+    nodes += [node("Tanh", [f"f{i}"], [f"f{i + 1}"]) for i in range(10)]
+    nodes += [
+        node("QuantizeLinear", ["f0", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["p"]),
+        node("DequantizeLinear", ["w", "s"], ["d"]),
+        node("MatMul", ["p", "d"], ["m"]),
+        node("Concat", ["f10", "m"], ["y"], axis=1),
+    ]
+    few: dict[str, Constant] = {"z": packed(TensorProto.UINT2, 0), "s": scalar(1)}
+    zeros = packed(TensorProto.INT2, np.zeros((64, 325), int))
+    return between(nodes, {**few, "w": zeros}, opset=25)
+
+
+@cheat(params=10, nonzeros=10)
+def a_scale_squared_again_and_again() -> ModelProto:
+    """Each is beside the next twice: there are 2^40 ways from the last to the first."""
+    nodes = [node("Mul", [f"s{i}"] * 2, [f"s{i + 1}"]) for i in range(40)]
+    nodes += [node("Mul", ["w", "s40"], ["d"]), conv()]
+    return between(nodes, {"s0": scalar(1), "w": floats(1, 1, 3, 3)})
+
+
+@cheat(ops=208)
+def a_table_that_was_added_to_the_image() -> ModelProto:
+    """Rows of a stored table, chosen by pixels, which only seem to be computed."""
+    nodes = [
+        node("ReduceMax", ["x", "all"], ["m"], keepdims=0),
+        node("Sub", ["m", "m"], ["o"]),
+        node("Reshape", ["o", "one"], ["o1"]),
+        node("Add", ["o1", "table"], ["t"]),
+        node("Reshape", ["t", "tall"], ["rows"]),
+        node("Reshape", ["image", "flat"], ["pixels"]),
+        node("Cast", ["pixels"], ["i"], to=TensorProto.INT64),
+        node("Gather", ["rows", "i"], ["y"], axis=0),
+    ]
+    shapes: dict[str, Constant] = {"all": ints(1, 2, 3), "one": ints(-1, 1, 1)}
+    shapes |= {"flat": ints(-1, 64), "tall": ints(-1, 1)}
+    return between(nodes, {**shapes, "table": floats(1, 5, 3)})
+
+
+@cheat("65 parts are more than 64")
+def weights_as_wiring() -> ModelProto:
+    """Which part of the image goes where is a weight of its own."""
+    nodes = [node("Split", ["x"], [f"p{i}" for i in range(8)], axis=3, num_outputs=8)]
+    return between([*nodes, node("Concat", [f"p{i % 8}" for i in range(65)], ["y"], axis=3)])
+
+
 # ---- what shows only when it runs ----------------------------------------------------------------
 
 RUNNING: dict[str, Cheat] = {}
@@ -1206,6 +1337,13 @@ def maximum_over_neighbours() -> ModelProto:
     ]
     weight = np.random.default_rng(0).standard_normal((64, 10)).astype(np.float32)
     return build.assemble(nodes, {"w": weight})
+
+
+@running(r"is \(8, 8\) when it runs, \(1, 1, 8, 8\) by ONNX's rules")
+def a_shape_that_is_another_when_it_runs() -> ModelProto:
+    """No axes at all: none to ONNX's inference, all to the runtime."""
+    nodes = [node("Squeeze", ["x", "none"], ["y"])]
+    return between(nodes, {"none": np.zeros(0, np.int64)})
 
 
 @running("the network could not be run: .*NOT_IMPLEMENTED")

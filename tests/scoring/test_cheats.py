@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
+from onnx import TensorProto
 
-from autograder.scoring import inside
+from autograder.scoring import inference, inside
 from autograder.scoring.records import Layer, Measurement
 from autograder.scoring.strict import record
 from tests.scoring import build
@@ -51,6 +53,29 @@ def test_charged(name: str) -> None:
 @pytest.mark.parametrize("name", RUNNING)
 def test_what_shows_only_when_it_runs_can_be_read(name: str) -> None:
     assert isinstance(measure(RUNNING[name].content()), Measurement)
+
+
+@pytest.mark.parametrize("name", [name for name, each in CHEATS.items() if not each.refused])
+def test_what_is_charged_has_the_shapes_that_it_was_charged_for(name: str) -> None:
+    """ONNX's inference and the runtime agree, or the file is refused when it runs."""
+    assert inside.otherwise_shaped(CHEATS[name].content(), list(build.SHAPE), build.CLASSES) == ""
+
+
+def test_names_of_nodes_mean_nothing_to_the_runtime() -> None:
+    """ONNX Runtime removes pairs of Casts that are called so, and with them their rounding."""
+
+    def logits(name: str) -> np.ndarray:
+        nodes = [
+            build.node("Cast", ["w"], ["h"], name=name and f"{name}1", to=TensorProto.FLOAT16),
+            build.node("Cast", ["h"], ["d"], name=name and f"{name}2", to=TensorProto.FLOAT),
+            build.node("Conv", ["x", "d"], ["y"]),
+        ]
+        tiny = build.floats(1, 1, 3, 3) * np.float32(1e-9)
+        content = build.between(nodes, {"w": tiny}).SerializeToString()
+        images = np.full((1, *build.SHAPE), 16, np.uint8)
+        return inference.logits(inference.session(content), images, 1)
+
+    assert np.array_equal(logits("InsertedPrecisionFreeCast_"), logits(""))
 
 
 def test_the_bank_is_large_enough() -> None:

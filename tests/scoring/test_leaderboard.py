@@ -30,7 +30,7 @@ from autograder.reports.leaderboard import (
 from autograder.scoring import store
 from autograder.scoring.costs import under_rules
 from autograder.scoring.leaderboard import AXES, boards, front
-from autograder.scoring.records import Answers, Layer, Measurement, Products, Score
+from autograder.scoring.records import Answers, Layer, Measurement, Products, Score, Stored
 from tests.scoring import build
 from tests.scoring.test_records import PROJECT, SCORE
 from tests.support import ROOT
@@ -42,6 +42,9 @@ COURSE = str(ROOT / "course.yaml")
 def entry(team: str, cost: float, counted: int = 349, day: int = 1, **fields: object) -> Score:
     when = f"2027-04-{day:02}T10:00:00+00:00"
     digest = f"{abs(hash((team, cost, counted, day))):064x}"[-64:]
+    measured = fields.pop("measurement", SCORE.measurement)
+    if isinstance(measured, Measurement):
+        fields["measurement"] = replace(measured, sha256=digest, file_bytes=SCORE.file_bytes)
     changed = {"costs": {COST: cost}, "counted": counted, "scored_at": when, "sha256": digest}
     return replace(SCORE, team=team, **changed, **fields)  # type: ignore[arg-type]
 
@@ -62,6 +65,20 @@ FORGED: tuple[dict[str, Any], ...] = (
     {"dataset": "<script>"},
     {"scored_at": "yesterday"},
     {"file_bytes": 10**400},
+    {"file_bytes": 7},
+    {"sha256": "cd" * 32},
+    {"team": "../../etc"},
+    {"team": "zed\n# heading"},
+    {"scored_at": "2027-04-01"},
+    *(
+        {"measurement": replace(build.costing(0.4), layers=(Layer(0, "Conv", (1,), *forged),))}
+        for forged in (
+            ((Stored("w", 3, 4, 32),), ()),
+            ((), (Products(10**15, 1, 0, 0, 32, 32),)),
+            ((), (Products(5, 2, 11, 0, 32, 32),)),
+            ((), (Products(5, 2, 3, 6, 32, 32),)),
+        )
+    ),
 )
 
 
@@ -162,6 +179,11 @@ def test_pages_are_closed_and_hostile_texts_inert() -> None:
     text = leaderboard_markdown(ranked, HOSTILE)
     assert "<script" not in text
     assert "\x1b" not in text
+    forged = entry("zed\n\n# [free](http://evil.example) @staff <b>", 0.1)
+    text = leaderboard_markdown(boards([forged], [COST]), "A course")
+    assert "\n# [" not in text
+    assert "](http" not in text
+    assert "<b>" not in text
 
 
 def test_the_command_ranks_records_and_names_what_is_none(tmp_path: Path) -> None:
@@ -231,7 +253,7 @@ def test_whatever_a_record_says_the_board_stands(rows: list[tuple[int, int, int]
     """Any numbers that a record may hold: ranked or refused in one line, never an exception."""
     found = []
     for number, (sums, right, ops) in enumerate(rows):
-        bits = Products(sums, sums, 1, 0, 32, 32)
+        bits = Products(sums, sums, sums * sums, 0, 32, 32)
         layers = (Layer(0, "Conv", (1,), (), (bits,), ops),)
         score = entry(
             f"t{number}",

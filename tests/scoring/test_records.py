@@ -33,6 +33,7 @@ SCORE = Score(
     sha256="ab" * 32,
     file_bytes=123,
     members=("Ada", "Grace"),
+    base_revision="v1",
     measurement=Measurement(123, "ab" * 32, 21, (LAYER,)),
     answers=Answers(360, {1: 350, 7: 349, 250: 350}, 347, 5, 1.5),
     counted=349,

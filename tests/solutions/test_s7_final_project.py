@@ -17,11 +17,12 @@ from autograder.scoring import costs, counting, graph, inference, scorer
 from autograder.scoring.card import Card
 from autograder.scoring.records import Layer, Measurement
 from shared.data import DataMissing, load_cifar10
+from shared.profiling import profile_layers
 from tests import bank
 from tests.support import ROOT
 
 FOLDER = ROOT / "solutions" / "s7_final_project"
-MODULES = ("quantised", "network", "recipes", "export", "train")
+MODULES = ("quantised", "network", "recipes", "channels", "export", "train")
 SHAPE = (1, 8, 8)
 PEAK = 16
 
@@ -227,6 +228,110 @@ def test_pruning_in_rounds_ends_at_the_sparsity_and_goes_on_after_a_checkpoint(
     for _ in range(30):
         prune()
     assert shares(again) == pytest.approx(0.6, abs=0.01)
+
+
+# ---- channels ------------------------------------------------------------------------------------
+
+
+def labelled(n: int = 12) -> tuple[Tensor, Tensor]:
+    return centred(pixels(n)), torch.arange(n) % 10
+
+
+def test_importance_is_the_derivative_of_the_loss_in_a_gate(kit: SimpleNamespace) -> None:
+    """Of a factor on a channel, sample by sample, by central differences."""
+    model = network(kit, bits=0).double()
+    inputs, targets = labelled(6)
+    inputs = inputs.double()
+    found = kit.channels.channel_importance(
+        model, [(inputs[:4], targets[:4]), (inputs[4:], targets[4:])]
+    )
+    blocks = kit.channels.blocks_of(model)
+    assert [len(each) for each in found] == [8, 16]
+
+    def losses(block: nn.Module, channel: int, factor: float) -> Tensor:
+        gate = torch.ones(block.second.conv.in_channels, 1, 1).double()
+        gate[channel] = factor
+        hook = block.middle.register_forward_hook(lambda _m, _i, z: z * gate)
+        with torch.no_grad():
+            out = torch.nn.functional.cross_entropy(model(inputs), targets, reduction="none")
+        hook.remove()
+        return out
+
+    for block, importance in zip(blocks, found, strict=True):
+        for channel in (0, 3, 7):
+            slope = (losses(block, channel, 1 + 1e-5) - losses(block, channel, 1 - 1e-5)) / 2e-5
+            torch.testing.assert_close(
+                importance[channel], slope.square().mean(), rtol=1e-4, atol=1e-9
+            )
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_importance_leaves_the_network_as_it_was(kit: SimpleNamespace, training: bool) -> None:
+    model = network(kit, bits=0).train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    kit.channels.channel_importance(model, [labelled()])
+    assert model.training == training
+    assert all(each.grad is None for each in model.parameters())
+    assert not any(each._forward_hooks for each in model.modules())
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_the_channels_that_matter_least_for_what_they_cost_go_first(kit: SimpleNamespace) -> None:
+    choose = kit.channels.choose_channels
+    scores = [torch.tensor([4.0, 1.0, 3.0, 2.0]), torch.tensor([40.0, 10.0, 20.0, 30.0])]
+
+    def kept(saving: float, costs: tuple[float, float], multiple: int = 1) -> list[list[int]]:
+        return [each.tolist() for each in choose(scores, costs, saving, multiple)]
+
+    assert kept(0, (1, 1)) == [[0, 1, 2, 3], [0, 1, 2, 3]]
+    assert kept(2, (1, 1)) == [[0, 2], [0, 1, 2, 3]]
+    assert kept(2, (1, 100)) == [[0, 1, 2, 3], [0, 2, 3]]  # a tenth of a score per MAC
+    assert kept(4, (1, 1)) == [[0], [0, 2, 3]]  # the last channel of a block stays
+    assert kept(2, (1, 1), multiple=2) == [[0, 2], [0, 1, 2, 3]]
+    with pytest.raises(ValueError, match="at most 6 can be saved, not 7"):
+        choose(scores, (1, 1), 7, 1)
+
+
+def test_a_channel_that_is_gone_was_multiplied_by_zero(
+    kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    """Removing channels is zeroing what they give, and the file is that much smaller."""
+    model = network(kit, bits=0)
+    kept = [torch.tensor([0, 2, 3, 7]), torch.tensor([1, 2, 5, 8, 9, 15])]
+    slim = kit.channels.without_channels(model, kept)
+    wanted = network(kit, bits=0)
+    for block, channels in zip(kit.channels.blocks_of(wanted), kept, strict=True):
+        gone = torch.ones(block.second.conv.in_channels, dtype=torch.bool)
+        gone[channels] = False
+        with torch.no_grad():
+            block.second.conv.weight[:, gone] = 0
+    inputs, _ = labelled()
+    torch.testing.assert_close(slim(inputs), wanted(inputs), rtol=1e-5, atol=1e-5)
+    kit.recipes.start_quantising(slim, (4, 4), 8)
+    slim.train()(inputs)
+    logits, layers = exported(kit, slim.eval(), tmp_path / "model.onnx")
+    torch.testing.assert_close(logits, slim(inputs).detach(), rtol=1e-4, atol=1e-4)
+    shapes = [layer.stored[0].elements for layer in layers if layer.kind == "Conv"]
+    assert shapes == [8 * 9, 4 * 8 * 9, 8 * 4 * 9, 6 * 8 * 9, 16 * 6 * 9, 16 * 8]
+
+
+def test_as_many_channels_go_as_the_budget_asks_for(kit: SimpleNamespace) -> None:
+    model = network(kit, bits=0)
+    full = sum(row.macs for row in profile_layers(model, (1, *SHAPE)))
+    slim = kit.channels.slimmed(model, [labelled()], SHAPE, full - 20_000)
+    left = sum(row.macs for row in profile_layers(slim, (1, *SHAPE)))
+    assert full - 20_000 - 8 * 24 * 9 * 16 < left <= full - 20_000
+    assert [each.second.conv.in_channels for each in kit.channels.blocks_of(slim)] == [8, 8]
+    with pytest.raises(ValueError, match="can be saved"):
+        kit.channels.slimmed(model, [labelled()], SHAPE, 1000)
+
+
+def test_grouped_convolutions_keep_their_channels(kit: SimpleNamespace) -> None:
+    model = kit.network.SmallResNet((1, 1), (8, 16), channels=1, groups=2)
+    kept = [torch.arange(4), torch.arange(8)]
+    with pytest.raises(ValueError, match="without groups"):
+        kit.channels.without_channels(model, kept)
 
 
 def test_distillation_is_the_loss_of_the_paper(kit: SimpleNamespace) -> None:
