@@ -182,7 +182,7 @@ def test_pages_are_closed_and_hostile_texts_inert() -> None:
     forged = entry("zed\n\n# [free](http://evil.example) @staff <b>", 0.1)
     text = leaderboard_markdown(boards([forged], [COST]), "A course")
     assert "\n# [" not in text
-    assert "](http" not in text
+    assert "[free](" not in text
     assert "<b>" not in text
 
 
