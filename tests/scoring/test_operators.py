@@ -216,6 +216,7 @@ CASES: dict[str, Case] = {
         for kind in ("Exp", "Log", "Tanh", "Erf", "Sigmoid", "Elu", "Softplus")
     },
     "Gelu": simple("Gelu", 4 * 64),
+    "Mish": simple("Mish", 9 * 64),
     "Pow": binary("Pow", 4 * 64),
     "Softmax": simple("Softmax", 5 * 64, axis=3),
     "LogSoftmax": simple("LogSoftmax", 5 * 64, axis=3),
