@@ -473,13 +473,13 @@ _DECODERS: dict[str, Callable[[_Counter, Node], Decoded | None]] = {
 
 def _stored_attributes(node: Node) -> tuple[Stored, ...]:
     """Numbers that stand in a node's attributes, other than what they are by default."""
-    defaults = rules.NUMBERS.get(node.kind, {})
-    given = {name: node.attributes[name] for name in defaults if name in node.attributes}
-    return tuple(
-        Stored(f"{name} of node {node.place}", 1, int(value != 0), 32, False)
-        for name, value in given.items()
-        if defaults[name] is None or not math.isclose(float(str(value)), defaults[name])
-    )
+    found = []
+    for name, default in rules.NUMBERS.get(node.kind, {}).items():
+        value = _number(node, name, math.nan)
+        usual = math.isnan(value) or (default is not None and math.isclose(value, default))
+        if not usual:
+            found.append(Stored(f"{name} of node {node.place}", 1, int(value != 0), 32, False))
+    return tuple(found)
 
 
 def _stored(name: str, values: Array, bits: int) -> Stored:
@@ -514,9 +514,9 @@ def _wide(values: Array) -> Array:
 
 def _difference(values: Array, offset: Array) -> Array:
     """Codes less their zero point, in integers where they are: 2^30 + 1 is not 2^30."""
-    if values.dtype.name.startswith(("int", "uint")):
-        return values.astype(np.int64) - offset.astype(np.int64)
-    return _wide(values) - _wide(offset)
+    is_integer = values.dtype.name.startswith(("int", "uint"))
+    one, other = (each.astype(np.int64) if is_integer else _wide(each) for each in (values, offset))
+    return np.subtract(one, other)
 
 
 def _product_of(first: Array, second: Array) -> Array:
