@@ -267,9 +267,9 @@ def score(
     """Measure a final project from its file: accuracy, parameters, bits, operations, costs."""
     _, rules = _course(course)
     project = _project(rules)
-    from autograder.scoring import sandboxed, scorer  # with torch, which other commands do without
+    from autograder.scoring import scorer  # imports torch, which other commands do without
 
-    caps = sandboxed.Caps(require_isolation=_level(require_isolation))
+    required = _level(require_isolation)
     content = scorer.read_model(model, project.max_bytes)
     about = read_card(card if card is not None else model.with_name("card.yaml"))
     name = _dataset(project, dataset, about)
@@ -277,7 +277,13 @@ def score(
         check_writable(output)  # before minutes of work
     with err.status("scoring") as status:
         found = scorer.score(
-            content, about, name, project, caps=caps, seed=seed, progress=status.update
+            content,
+            about,
+            name,
+            project,
+            require_isolation=required,
+            seed=seed,
+            progress=status.update,
         )
     out.print(terminal(found, brief))
     if output is not None:
@@ -345,9 +351,9 @@ def pull_request(
     """Check a final project's pull request: compare the artefact with the commit, and score it."""
     _, rules = _course(course)
     project = _project(rules)
-    from autograder.scoring import sandboxed, scorer
+    from autograder.scoring import scorer
 
-    caps = sandboxed.Caps(require_isolation=_level(require_isolation))
+    required = _level(require_isolation)
     writable_folder(answer)
     try:
         entry, model, text = pull_requests.verify(
@@ -358,7 +364,9 @@ def pull_request(
             raise SubmissionError(f"{entry.card.path}: team is {card.team!r}, not {entry.team!r}")
         name = _dataset(project, dataset, card)
         with err.status("scoring") as status:
-            found = scorer.score(model, card, name, project, caps=caps, progress=status.update)
+            found = scorer.score(
+                model, card, name, project, require_isolation=required, progress=status.update
+            )
     except SubmissionError as error:
         said = pull_requests.refusal(error)
     else:

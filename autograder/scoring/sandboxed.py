@@ -43,17 +43,16 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Caps:
-    """What one confined process may take, and the least isolation that it must have."""
+    """What one confined process may take."""
 
     seconds: float = 900.0
     memory_mb: int = 2048
-    require_isolation: Level = "process"
 
 
 class Sandbox:
     """Starts confined processes that know the functions of `inside`."""
 
-    def __init__(self, caps: Caps, base: Path) -> None:
+    def __init__(self, caps: Caps, base: Path, required: Level) -> None:
         limits = WorkerLimits(
             memory_bytes=caps.memory_mb << 20,
             cpu_seconds=int(caps.seconds) + 30,
@@ -61,7 +60,7 @@ class Sandbox:
             output_bytes=1 << 16,
         )
         self.isolation = Isolation()
-        self._caps = caps
+        self._caps, self._required = caps, required
         self._workers = SpawnedWorkers(limits, base, (), preload=PRELOAD)
         self._alive: list[Worker] = []
 
@@ -70,7 +69,7 @@ class Sandbox:
         worker = self._workers.take()
         self._alive.append(worker)
         self.isolation = worker.isolation
-        if reason := isolation_shortfall(worker.isolation, self._caps.require_isolation):
+        if reason := isolation_shortfall(worker.isolation, self._required):
             raise AutograderError(reason)
         deadline = self.clock().deadline(worker)
         header = {"op": "load", "id": 0, "module": MODULE, "withhold": []}
@@ -101,11 +100,11 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(caps: Caps) -> Iterator[Sandbox]:
-    """A sandbox whose temporary files are gone afterwards."""
+def sandbox(caps: Caps, required: Level = "process") -> Iterator[Sandbox]:
+    """A sandbox whose temporary files are gone afterwards; AutograderError if it is too weak."""
     base = scratch.make_base(Path(tempfile.gettempdir()))
     try:
-        yield Sandbox(caps, base)
+        yield Sandbox(caps, base, required)
     finally:
         scratch.remove(base)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograder.course import Dataset, DatasetName, FinalProject
+from autograder.engine.spec import Level
 from autograder.errors import AutograderError, SubmissionError
 from autograder.scoring import sandboxed
 from autograder.scoring.card import Card
@@ -66,6 +67,7 @@ def score(
     project: FinalProject,
     *,
     caps: Caps | None = None,
+    require_isolation: Level = "process",
     seed: int | None = None,
     progress: Progress = lambda _: None,
 ) -> Score:
@@ -92,7 +94,7 @@ def score(
         "gate": rules.gate_correct,
         "claim": Claim(card.claimed_accuracy, card.claimed_cost),
     }
-    with sandboxed.sandbox(caps or Caps()) as box:
+    with sandboxed.sandbox(caps or Caps(), require_isolation) as box:
         try:
             progress("measuring")
             measured = sandboxed.measure(box, content, rules.input_shape, rules.classes)
