@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,15 +111,17 @@ def fake_scores(monkeypatch: pytest.MonkeyPatch) -> None:
         text = content.decode()
         refusal = "" if text.startswith("cost ") else "this is not an ONNX file"
         cost = 0.0 if refusal else float(text.split()[1])
+        digest = f"{hash(content) & 0xFFFFFFFF:064x}"
+        measured = replace(build.costing(cost), sha256=digest, file_bytes=len(content))
         return Score(
             about.team,
             name,
             f"2027-01-01T00:00:{len(content):02}+00:00",
             "0",
-            f"{hash(content) & 0xFFFFFFFF:064x}",
+            digest,
             len(content),
             refusal=refusal,
-            measurement=None if refusal else build.costing(cost),
+            measurement=None if refusal else measured,
             answers=None if refusal else Answers(360, {1: 350}, 350, 1, 1.0),
             counted=350,
             gate=342,
