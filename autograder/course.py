@@ -282,6 +282,10 @@ class FinalProject(_Model):
     teams: Items[Slug] = ()
     datasets: dict[DatasetName, Dataset]
 
+    def admits(self, team: str) -> bool:
+        """Whether a team may enter."""
+        return not self.teams or team in self.teams
+
 
 # ---- the course ------------------------------------------------------------------------------
 

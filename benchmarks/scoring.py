@@ -26,7 +26,7 @@ from autograder.scoring.card import Card
 from autograder.scoring.records import Measurement
 from benchmarks.common import ROOT
 from tests.scoring.cheats import CHEATS, RUNNING, Cheat
-from tests.scoring.test_cheats import measure
+from tests.scoring.test_cheats import measure, widths
 
 ENTRIES: dict[DatasetName, Path] = {
     "cifar10": ROOT / "solutions/s7_final_project/reference/model.onnx",
@@ -48,8 +48,11 @@ def _verdict(cheat: Cheat, found: str | Measurement) -> str:
     if cheat.refused:
         caught = isinstance(found, str) and re.search(cheat.refused, found)
         return "refused by its graph" if caught else "MISSED"
-    charged = {name: getattr(found, name, None) for name in cheat.charged}
-    return "charged in full" if charged == dict(cheat.charged) else "MISSED"
+    if isinstance(found, str):
+        return "MISSED"
+    charged = {name: getattr(found, name) for name in cheat.charged} == dict(cheat.charged)
+    seen = not cheat.widths or widths(found) == list(cheat.widths)
+    return "charged in full" if charged and seen else "MISSED"
 
 
 def seconds(name: DatasetName, project: FinalProject) -> tuple[float, float]:

@@ -15,19 +15,15 @@ class Block(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2016).
 
     What the convolutions read is quantised; what an identity shortcut adds is not, because sums
-    cost nothing in bits and every rounding there would stay until the end of the network. Between
-    the convolutions are `inner` channels, by default as many as `outputs`.
+    cost nothing in bits and every rounding there would stay until the end of the network.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, stride: int, groups: int = 1, inner: int | None = None
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, groups: int = 1) -> None:
         super().__init__()
-        inner = outputs if inner is None else inner
         self.input = Quantiser(signed=False)
-        self.first = ConvNorm(inputs, inner, 3, stride, groups)
+        self.first = ConvNorm(inputs, outputs, 3, stride, groups)
         self.middle = Quantiser(signed=False)
-        self.second = ConvNorm(inner, outputs, 3, 1, groups)
+        self.second = ConvNorm(outputs, outputs, 3, 1, groups)
         self.shortcut = ConvNorm(inputs, outputs, 1, stride) if inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,7 +38,6 @@ class SmallResNet(nn.Module):
     """3x3 stem, one stage of `blocks[i]` blocks with `widths[i]` channels each, pooling, linear.
 
     With `groups` above 1 the 3x3 convolutions of the blocks are grouped: as many times cheaper.
-    `inner` has the channels between the two convolutions of each block, see `Block`.
 
     Input: pixels p of 0..peak as (p - peak / 2) / (peak / 4), see `train.centred`.
     """
@@ -54,18 +49,16 @@ class SmallResNet(nn.Module):
         channels: int = 3,
         classes: int = 10,
         groups: int = 1,
-        inner: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        between = itertools.repeat(None) if inner is None else iter(inner)
         self.stem = ConvNorm(channels, widths[0], 3)
         self.stages = nn.Sequential()
         for count, (before, width) in zip(
             blocks, itertools.pairwise((widths[0], *widths)), strict=True
         ):
             stride = 2 if len(self.stages) else 1
-            first = Block(before, width, stride, groups, next(between))
-            others = (Block(width, width, 1, groups, next(between)) for _ in range(count - 1))
+            first = Block(before, width, stride, groups)
+            others = (Block(width, width, 1, groups) for _ in range(count - 1))
             self.stages.append(nn.Sequential(first, *others))
         self.pooled = Quantiser(signed=False)
         self.classifier = QuantisedLinear(widths[-1], classes)

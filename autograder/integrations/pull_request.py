@@ -17,7 +17,7 @@ from pathlib import Path
 
 from autograder.errors import AutograderError, SubmissionError
 from autograder.reports.score import inert, markdown, verdict
-from autograder.scoring.card import TEAM_PATTERN
+from autograder.scoring.card import TEAM
 from autograder.scoring.records import Score
 from autograder.text_safety import clean_line
 
@@ -28,7 +28,6 @@ MARKER = "<!-- compression-course: entry -->"
 MAX_COMMENT = 60_000  # characters; GitHub takes 65,536
 MAX_SUMMARY = 140  # characters of a commit status
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-_TEAM = re.compile(TEAM_PATTERN)
 PLAIN_FILES = ("100644", "100755")  # some file systems mark every file as executable
 GIT_SECONDS = 120
 
@@ -121,7 +120,7 @@ def entry_of(repository: Repository, base: str, head: str, max_bytes: int) -> En
         names = ", ".join(clean_line(team, 40) for team in sorted(teams))
         raise SubmissionError(f"a pull request may only change one team's folder, not {names}")
     (team,) = teams
-    if not _TEAM.fullmatch(team):
+    if not TEAM.fullmatch(team):
         raise SubmissionError(f"{clean_line(team, 60)!r} is not a team name: a-z, 0-9, - and _")
     card, model = (_plain_file(repository, head, f"{ENTRIES}/{team}/{name}") for name in FILES)
     if repository.size(model) > max_bytes:

@@ -103,14 +103,19 @@ class Dot:
 
 @dataclass(frozen=True)
 class Chart:
-    """Accuracy against one number: dots, the front's teams and stairs, and ticks (place, text)."""
+    """Accuracy against one number: dots, the front's staircase, and ticks (place, text)."""
 
     title: str
-    front: tuple[str, ...]
     dots: tuple[Dot, ...]
     stairs: str
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
+
+    @property
+    def front(self) -> tuple[str, ...]:
+        """The teams on the front, from small to large."""
+        ordered = sorted(self.dots, key=lambda dot: (dot.x, -dot.y))
+        return tuple(dot.name for dot in ordered if dot.on_front)
 
 
 def leaderboard_page(boards: Sequence[Board], title: str) -> str:
@@ -191,7 +196,6 @@ def chart(scores: Sequence[Score], title: str, number: Number) -> Chart:
     points.append((WIDTH - RIGHT, stairs[-1][1]))
     return Chart(
         title,
-        tuple(dots[i].name for i in sorted(best, key=lambda i: (dots[i].x, -dots[i].y))),
         tuple(_labelled(dots)),
         " ".join(f"{a:.1f},{b:.1f}" for a, b in points),
         tuple((x(10**v), _short(10**v)) for v in _spread(x_low, x_high)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from autograder.errors import SubmissionError
 from autograder.text_safety import clean_line
 
 MAX_CARD_BYTES = 20_000
-TEAM_PATTERN = "[a-z0-9][a-z0-9_-]{0,39}"
+TEAM = re.compile("[a-z0-9][a-z0-9_-]{0,39}")
 MAX_BRACKETS = 200  # the parser's time grows with the square of their depth
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -23,7 +24,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    team: Annotated[str, Field(pattern=f"^{TEAM_PATTERN}$")]
+    team: Annotated[str, Field(pattern=f"^{TEAM.pattern}$")]
     members: Annotated[tuple[Line, ...], Field(strict=False, max_length=10)] = ()
     method: Annotated[str, Field(max_length=2000)] = ""
     base_revision: Annotated[str, Field(max_length=64)] = ""

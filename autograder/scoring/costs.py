@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from autograder.course import Dataset, FinalProject
-from autograder.scoring.card import TEAM_PATTERN
+from autograder.scoring.card import TEAM
 from autograder.scoring.records import Answers, Layer, Measurement, Products, Score, Stored
 
 FULL_BITS = 32
-TEAM = re.compile(TEAM_PATTERN)
 
 
 def imt_2025(measured: Measurement, params: float, ops: float) -> float:
@@ -155,7 +153,7 @@ def under_rules(score: Score, project: FinalProject) -> Score:
     rules = next((each for name, each in project.datasets.items() if name == score.dataset), None)
     if rules is None:
         raise ValueError("its data set is not one of the course")
-    if not TEAM.fullmatch(score.team) or (project.teams and score.team not in project.teams):
+    if not (TEAM.fullmatch(score.team) and project.admits(score.team)):
         raise ValueError("its team is not one of the course")
     try:
         has_zone = datetime.fromisoformat(score.scored_at).tzinfo is not None

@@ -93,7 +93,7 @@ def read(content: bytes, input_shape: Shape, classes: int) -> Network:
     _check_order(nodes, source, constants)
     _check_use(nodes, result, constants)
     data = _data(nodes, source)
-    _check_shapes_are_stored(nodes, constants)
+    _check_shapes_are_stored(nodes, constants, data)
     if result not in data:
         raise Refusal("the output does not depend on the image")
     shapes, types = _infer(model, 1)
@@ -298,17 +298,18 @@ def _data(nodes: Iterable[Node], source: str) -> frozenset[str]:
     for node in nodes:
         if not data.isdisjoint(node.inputs):
             data.update(name for name in node.outputs if name)
-            structure = rules.STRUCTURE.get(node.kind, ())
-            if any(node.inputs[i] in data for i in structure if i < len(node.inputs)):
-                raise Refusal(f"{node.label}: shapes and axes may not depend on the image")
     return frozenset(data)
 
 
-def _check_shapes_are_stored(nodes: Iterable[Node], constants: Mapping[str, object]) -> None:
+def _check_shapes_are_stored(
+    nodes: Iterable[Node], constants: Mapping[str, object], data: frozenset[str]
+) -> None:
     """No shape is computed: ONNX's inference and the runtime need not compute the same."""
     for node in nodes:
         for place in rules.STRUCTURE.get(node.kind, ()):
             name = node.inputs[place] if place < len(node.inputs) else ""
+            if name in data:
+                raise Refusal(f"{node.label}: shapes and axes may not depend on the image")
             if name and name not in constants:
                 raise Refusal(f"{node.label}: shapes and axes have to be stored, not computed")
 

@@ -87,7 +87,7 @@ def choose_channels(
     gone = [0] * len(orders)
     saved = 0.0
     while saved < saving:
-        best, place = min(
+        _, place = min(
             (
                 (float(score[order[lost : lost + multiple]].sum()) / cost, place)
                 for place, (score, order, lost, cost) in enumerate(
@@ -99,7 +99,6 @@ def choose_channels(
         )
         if place < 0:
             raise ValueError(f"saving: at most {saved:,.0f} can be saved, not {saving:,.0f}")
-        del best
         gone[place] += multiple
         saved += multiple * costs[place]
     return [order[lost:].sort().values for order, lost in zip(orders, gone, strict=True)]
