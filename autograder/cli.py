@@ -18,22 +18,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from autograder import batch, doctor, release
+from autograder import doctor, release
 from autograder.course import Course, DatasetName, FinalProject, Session, load_course
-from autograder.engine.spec import LEVELS, Level
+from autograder.engine.job import LEVELS, Level
 from autograder.errors import AutograderError, ExitCode, SubmissionError
 from autograder.files import check_writable, writable_folder, write
-from autograder.intake import collect, read_submission
+from autograder.grading import batch
 from autograder.integrations import pull_request as pull_requests
+from autograder.project import store
+from autograder.project.card import Card, parse_card, read_card
+from autograder.project.leaderboard import boards
 from autograder.records import Outcome, Report
+from autograder.records.measurement import Score
 from autograder.reports.leaderboard import leaderboard_markdown, leaderboard_page, leaderboard_table
 from autograder.reports.score import terminal
 from autograder.reports.text import check_table, class_table
-from autograder.scoring import store
-from autograder.scoring.card import Card, parse_card, read_card
-from autograder.scoring.leaderboard import boards
-from autograder.scoring.records import Score
-from autograder.submit import pack
+from autograder.submissions import collect, read_submission
+from autograder.submissions.pack import pack
 from autograder.text_safety import clean_line
 
 COURSE_FILE = "course.yaml"
@@ -267,7 +268,7 @@ def score(
     """Measure a final project from its file: accuracy, parameters, bits, operations, costs."""
     _, rules = _course(course)
     project = _project(rules)
-    from autograder.scoring import scorer  # imports torch, which other commands do without
+    from autograder.project import scorer  # imports torch, which other commands do without
 
     required = _level(require_isolation)
     content = scorer.read_model(model, project.max_bytes)
@@ -351,7 +352,7 @@ def pull_request(
     """Check a final project's pull request: compare the artefact with the commit, and score it."""
     _, rules = _course(course)
     project = _project(rules)
-    from autograder.scoring import scorer
+    from autograder.project import scorer
 
     required = _level(require_isolation)
     writable_folder(answer)

@@ -11,7 +11,8 @@ from importlib import metadata
 from rich.table import Table
 from rich.text import Text
 
-from autograder.engine import pool, sandbox
+from autograder.engine import sandbox
+from autograder.engine.host import pool
 
 PACKAGES = ("torch", "torchvision", "numpy", "pytest", "onnx", "onnxruntime", "nbgrader")
 

@@ -37,8 +37,8 @@ def cost() -> float:
 
 def main() -> None:
     """Measure before and after `hugepages.collapse`, in one process."""
-    import autograder.engine.worker  # noqa: F401 - what the zygote holds
-    from autograder.engine import hugepages
+    import autograder.engine.worker.server  # noqa: F401 - what the zygote holds
+    from autograder.engine.zygote import hugepages
 
     gc.collect()
     gc.freeze()

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from autograder import batch
 from autograder.course import load_course
-from autograder.intake import collect
+from autograder.grading import batch
+from autograder.submissions import collect
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -116,7 +116,7 @@ class Kit:
         """Write course.yaml and the graders."""
         (place / "course.yaml").write_text(COURSE, encoding="utf-8")
         (place / "graders").mkdir()
-        text = "import torch\n\nfrom autograder.toolkit import check, exercise\n"
+        text = "import torch\n\nfrom autograder.graders.toolkit import check, exercise\n"
         for each in CHECKS:
             call = each.call.format(m="student.")
             text += (

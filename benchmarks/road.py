@@ -24,9 +24,9 @@ from rich.console import Console
 from torch import nn
 
 from autograder.course import load_course
-from autograder.scoring import scorer
-from autograder.scoring.card import Card
-from autograder.scoring.records import Score
+from autograder.project import scorer
+from autograder.project.card import Card
+from autograder.records.measurement import Score
 from benchmarks.common import ROOT
 from shared import plots
 

@@ -21,12 +21,12 @@ from rich.table import Table
 
 from autograder.course import DatasetName, FinalProject, load_course
 from autograder.errors import AutograderError
-from autograder.scoring import inference, scorer
-from autograder.scoring.card import Card
-from autograder.scoring.records import Measurement
+from autograder.project import inference, scorer
+from autograder.project.card import Card
+from autograder.records.measurement import Measurement
 from benchmarks.common import ROOT
-from tests.scoring.cheats import CHEATS, RUNNING, Cheat
-from tests.scoring.test_cheats import measure, widths
+from tests.project.cheats import CHEATS, RUNNING, Cheat
+from tests.project.test_cheats import measure, widths
 
 ENTRIES: dict[DatasetName, Path] = {
     "cifar10": ROOT / "solutions/s7_final_project/reference/model.onnx",

@@ -81,7 +81,10 @@ def install(report: Path) -> None:
     """Wrap the engine's functions in this process; the zygote writes `report` when it ends."""
     counters = Counters()
     started = (time.perf_counter(), time.process_time())
-    from autograder.engine import wall, worker, workers, zygote
+    from autograder.engine.judge import processes as workers
+    from autograder.engine.sandbox import policy as wall
+    from autograder.engine.worker import server as worker
+    from autograder.engine.zygote import server as zygote
 
     def wrap(owner: Any, name: str, stage: str) -> None:
         setattr(owner, name, counters.timed(stage, getattr(owner, name)))
@@ -121,7 +124,8 @@ def install(report: Path) -> None:
             counters.add("worker: total", 0.0, used)
 
     def timed_judge(connection: int, control: int) -> None:
-        from autograder.engine import judge, student
+        from autograder.engine.judge import plugin as judge
+        from autograder.engine.judge import student
 
         wrap(judge.ExerciseRun, "_load", "judge: load module")
         wrap(judge.JudgePlugin, "_run_test", "judge: one test")

@@ -6,8 +6,8 @@ import ast
 from dataclasses import dataclass
 
 from autograder.course import Course, Session, load_course
-from autograder.intake import Submission
 from autograder.release import find_regions, strip_source
+from autograder.submissions import Submission
 from tests.support import ROOT, submission
 
 BANKS = ROOT / "tests" / "submissions"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from autograder.course import Course, parse_course
-from autograder.engine import pool
-from autograder.engine.spec import JudgeSpec
-from autograder.intake import Submission
-from autograder.intake.identity import slug
-from autograder.intake.submission import content_hash
+from autograder.engine.host import pool
+from autograder.engine.job import JudgeSpec
 from autograder.records import ExerciseResult, Report
+from autograder.submissions import Submission
+from autograder.submissions.identity import slug
+from autograder.submissions.submission import content_hash
 
 ROOT = Path(__file__).parent.parent
 TEST_SECRET = b"a secret for tests"

@@ -6,8 +6,8 @@ import ast
 
 import pytest
 
-from autograder.batch import graders_of
 from autograder.course import Course, Session
+from autograder.grading.batch import graders_of
 from autograder.records import Outcome, Report
 from tests import bank
 from tests.support import grade, submission

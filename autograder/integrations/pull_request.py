@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.errors import AutograderError, SubmissionError
+from autograder.project.card import TEAM
+from autograder.records.measurement import Score
 from autograder.reports.score import inert, markdown, verdict
-from autograder.scoring.card import TEAM
-from autograder.scoring.records import Score
 from autograder.text_safety import clean_line
 
 ENTRIES = "entries"

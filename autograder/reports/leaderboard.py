@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from rich.table import Table
 
+from autograder.project.leaderboard import AXES, Board, Number, Standing, front
+from autograder.records.measurement import Score
 from autograder.reports.html import environment
 from autograder.reports.score import inert, narrow_table, verdict
 from autograder.reports.view import moment
-from autograder.scoring.leaderboard import AXES, Board, Number, Standing, front
-from autograder.scoring.records import Score
 from autograder.text_safety import clean_line
 
 NAME = 40

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from autograder.scoring.records import Layer, Score
+from autograder.records.measurement import Layer, Score
 from autograder.text_safety import clean_line
 
 NAME = 60

@@ -222,7 +222,7 @@ def test_usage_and_isolation_are_measured(reports: dict[str, Report]) -> None:
 
 def test_the_same_seed_gives_the_same_draws_and_students_differ(tmp_path: Path) -> None:
     (tmp_path / "test_draws.py").write_text(
-        "from autograder.toolkit import exercise, fail\n"
+        "from autograder.graders.toolkit import exercise, fail\n"
         "@exercise('s1.add')\n"
         "def test_draw(student, rng):\n"
         "    fail(str(rng.normal(2).tolist()) + str(rng.integer(0, 10**9)))\n"
@@ -246,7 +246,7 @@ def test_the_same_seed_gives_the_same_draws_and_students_differ(tmp_path: Path) 
         ("import nothing_like_this", "nothing_like_this"),
         ("def test_x(student): pass", "is not in course.yaml"),
         (
-            "from autograder.toolkit import exercise\n"
+            "from autograder.graders.toolkit import exercise\n"
             "@exercise('s1.typo')\n"
             "def test_x(student): pass",
             "'s1.typo' is not in course.yaml",
@@ -265,7 +265,7 @@ def test_broken_graders_stop_the_batch_with_one_line(
 
 def test_a_grader_that_fails_before_student_code_is_our_error(tmp_path: Path) -> None:
     (tmp_path / "test_ours.py").write_text(
-        "from autograder.toolkit import exercise\n"
+        "from autograder.graders.toolkit import exercise\n"
         "@exercise('s1.add')\n"
         "def test_ours(student):\n"
         "    1 / 0\n"
@@ -277,7 +277,7 @@ def test_a_grader_that_fails_before_student_code_is_our_error(tmp_path: Path) ->
 
 def test_a_grader_that_fails_on_a_strange_value_is_the_students_failure(tmp_path: Path) -> None:
     (tmp_path / "test_strange.py").write_text(
-        "from autograder.toolkit import exercise\n"
+        "from autograder.graders.toolkit import exercise\n"
         "@exercise('s1.add')\n"
         "def test_strange(student):\n"
         "    student.add().shape\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.engine import pool
-from autograder.engine.spec import JudgeSpec
+from autograder.engine.host import pool
+from autograder.engine.job import JudgeSpec
 from autograder.errors import EngineError
 from autograder.records import Report
 from tests.support import TEST_SECRET, grade, small_course, submission
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not pool.can_fork(), reason="judges are processes on Linux only"),
 ]
 
-FAIR = "from autograder.toolkit import check, exercise\n"
+FAIR = "from autograder.graders.toolkit import check, exercise\n"
 CALL = "    check(student.add(1, 2) == 3, 'add them')\n"
 RIGHT = {"work.py": "def add(a, b): return a + b\n"}
 

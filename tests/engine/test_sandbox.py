@@ -169,7 +169,10 @@ each_identity = pytest.mark.parametrize("identity", IDENTITIES)
 # Source that must fail, and the exception's name. Several lines run as written.
 DENIED = {
     "read a system file": ("open('/etc/passwd')", "PermissionError"),
-    "read a hidden grader": ("open(options['root'] + '/autograder/records.py')", "PermissionError"),
+    "read a hidden grader": (
+        "open(options['root'] + '/autograder/records/report.py')",
+        "PermissionError",
+    ),
     "list the project": ("import os; os.listdir(options['root'])", "PermissionError"),
     "list the root folder": ("import os; os.listdir('/')", "PermissionError"),
     "list the scratch folder's parent": ("import os; os.listdir('..')", "PermissionError"),

@@ -29,12 +29,12 @@ import yaml
 
 import autograder
 import shared
-from autograder import batch
 from autograder.course import Course, parse_course
 from autograder.engine import sandbox
-from autograder.intake import Collected, collect
+from autograder.grading import batch
 from autograder.records import Report
-from autograder.reports.json_report import to_json
+from autograder.records.codec import to_json
+from autograder.submissions import Collected, collect
 from tests.hostile.archives import ARCHIVES
 from tests.support import ROOT
 

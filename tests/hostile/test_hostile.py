@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from autograder.engine.sandbox import paths
-from autograder.intake import identity
 from autograder.records import Outcome, Report
+from autograder.submissions import identity
 from tests.hostile import support
 from tests.hostile.support import INNOCENT, POINTS, Attack, Stage
 from tests.support import ROOT, exercise

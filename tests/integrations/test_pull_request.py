@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from autograder.cli import app
 from autograder.integrations import pull_request as pulls
-from autograder.scoring import scorer, store
-from autograder.scoring.card import Card
-from autograder.scoring.records import Answers, Score
+from autograder.project import scorer, store
+from autograder.project.card import Card
+from autograder.records.measurement import Answers, Score
 from tests import bank
-from tests.scoring import build
+from tests.project import build
 from tests.support import ROOT
 
 PROJECT = bank.course().final_project

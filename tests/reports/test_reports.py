@@ -29,9 +29,9 @@ from autograder.records import (
     Usage,
     Visibility,
 )
+from autograder.records.codec import from_json, to_json
 from autograder.reports.csv_report import grades_csv
 from autograder.reports.html import class_page, student_page
-from autograder.reports.json_report import from_json, to_json
 from autograder.reports.junit import junit_xml
 from autograder.reports.text import check_table, class_table, student_text
 from tests.reports import samples

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autograder.scoring import costs, counting, graph, inference, scorer
-from autograder.scoring.card import Card
-from autograder.scoring.records import Layer, Measurement
+from autograder.project import costs, counting, graph, inference, scorer
+from autograder.project.card import Card
+from autograder.records.measurement import Layer, Measurement
 from shared.data import DataMissing, load_cifar10
 from shared.profiling import profile_layers
 from tests import bank

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     check,
     close,
     exercise,

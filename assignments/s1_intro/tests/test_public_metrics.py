@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     check,
     close,
     exercise,

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     check,
     close,
     exercise,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.toolkit import Draws
+from autograder.graders.toolkit import Draws
 from shared.data import load_digits
 from shared.seeding import isolated_rng
 

@@ -15,7 +15,7 @@ from autograder.graders.s1_intro.references import (
     in_order,
     percentile,
 )
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     Draws,
     StudentError,
     check,

@@ -19,7 +19,7 @@ from autograder.graders.s1_intro.references import (
     window_positions,
     zeros_at_random,
 )
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     Draws,
     StudentError,
     check,

@@ -18,7 +18,7 @@ from autograder.graders.s1_intro.references import (
     scrambled_digits,
     shuffling,
 )
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     Draws,
     allclose,
     check,

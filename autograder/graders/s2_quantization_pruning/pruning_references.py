@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autograder.engine.student import Handle, Optimizer, Ref
-from autograder.toolkit import Draws, check, expect_dict, expect_tensor, fail
+from autograder.engine.judge.student import Handle, Optimizer, Ref
+from autograder.graders.toolkit import Draws, check, expect_dict, expect_tensor, fail
 
 Masks = dict[str, Tensor]
 

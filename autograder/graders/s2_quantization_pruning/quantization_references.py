@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autograder.graders.s1_intro.references import built, digits, shuffling
-from autograder.toolkit import Draws
+from autograder.graders.toolkit import Draws
 from shared.models import DigitsCNN
 from shared.records import QParams
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.engine.student import CallbackError, Handle
+from autograder.engine.judge.student import CallbackError, Handle
 from autograder.graders.s1_intro.references import (
     Batches,
     accuracy,
@@ -51,7 +51,7 @@ from autograder.graders.s2_quantization_pruning.pruning_references import (
     with_state,
     with_zeros,
 )
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     Draws,
     StudentError,
     allclose,

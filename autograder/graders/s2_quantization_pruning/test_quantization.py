@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.engine.student import CallbackError, Handle, Optimizer
+from autograder.engine.judge.student import CallbackError, Handle, Optimizer
 from autograder.graders.s1_intro.references import drawn, in_order
 from autograder.graders.s2_quantization_pruning.quantization_references import (
     Layer,
@@ -32,7 +32,7 @@ from autograder.graders.s2_quantization_pruning.quantization_references import (
     trained_digits,
     untied,
 )
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     Draws,
     StudentError,
     allclose,

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.toolkit import Draws
+from autograder.graders.toolkit import Draws
 from shared.data import load_digits
 from shared.seeding import isolated_rng
 

@@ -15,7 +15,7 @@ from autograder.graders.s3_weight_clustering.references import (
     lloyd,
     squared_error,
 )
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     Draws,
     allclose,
     check,

@@ -15,7 +15,7 @@ from autograder.graders.s3_weight_clustering.references import (
     huffman_bits,
     is_prefix_free,
 )
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     Draws,
     check,
     close,

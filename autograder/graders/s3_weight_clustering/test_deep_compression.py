@@ -14,7 +14,7 @@ from autograder.graders.s3_weight_clustering.references import (
     position_bytes,
     trained_network,
 )
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     Draws,
     check,
     exercise,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     allclose,
     check,
     close,

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.engine.student import Optimizer
-from autograder.toolkit import (
+from autograder.engine.judge.student import Optimizer
+from autograder.graders.toolkit import (
     allclose,
     check,
     close,

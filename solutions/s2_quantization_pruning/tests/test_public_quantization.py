@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autograder.engine.student import Optimizer
-from autograder.toolkit import (
+from autograder.engine.judge.student import Optimizer
+from autograder.graders.toolkit import (
     allclose,
     check,
     close,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     allclose,
     check,
     close,

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from autograder.toolkit import (
+from autograder.graders.toolkit import (
     check,
     close,
     exercise,

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from autograder.engine.student import CallbackError, Handle, Optimizer
-from autograder.toolkit import (
+from autograder.engine.judge.student import CallbackError, Handle, Optimizer
+from autograder.graders.toolkit import (
     Draws,
     check,
     close,

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from autograder.engine.student import CallbackError
-from autograder.toolkit import (
+from autograder.engine.judge.student import CallbackError
+from autograder.graders.toolkit import (
     Draws,
     allclose,
     check,

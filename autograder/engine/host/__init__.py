@@ -1,0 +1,1 @@
+"""The command line's side of the engine: starts zygote and judges; never imports torch."""

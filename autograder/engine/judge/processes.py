@@ -1,0 +1,432 @@
+"""The judge's side of a worker: its process, its channel, its clock and its memory.
+
+`ZygoteWorkers` asks the zygote for a fork, one ahead of need; `SpawnedWorkers` starts a new
+interpreter, for platforms without fork. Limits are held here, never by an alarm in the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from autograder.engine.channel import frames
+from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
+from autograder.engine.control import Control, WorkerLimits, clean_environment
+from autograder.engine.sandbox import scratch
+from autograder.errors import EngineError
+from autograder.graders.toolkit.failures import Died, OutOfMemory, Refused, StudentFailure, TimedOut
+from autograder.records import Isolation
+
+START_SECONDS = 60.0  # for a worker to say hello; an interpreter that imports torch anew is slow
+EXIT_SECONDS = 10.0
+WATCH_SECONDS = 0.05  # between two looks at memory and output
+COUNT_SECONDS = 0.5  # between two counts of what lies in the scratch folder
+MAX_SCRATCH_ENTRIES = 2_000
+MIN_FREE_BYTES = 256 << 20  # on the scratch folder's file system, whoever filled it
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Until when the judge waits, on its monotonic clock.
+
+    At `soft` a worker that has not used its `cpu_seconds` (of its whole life) may go on: it was the
+    machine that was slow. At `hard` nothing helps.
+    """
+
+    soft: float
+    hard: float
+    cpu_seconds: float = 0.0
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """A deadline without patience."""
+        now = time.monotonic()
+        return cls(now + seconds, now + seconds)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a worker's process ended, as its parent saw it."""
+
+    status: int
+    peak_bytes: int = 0
+    cpu_seconds: float = 0.0
+
+
+class Process(Protocol):
+    """A started worker process."""
+
+    pid: int
+
+    def kill(self) -> Ended:
+        """Kill it with its whole group and return how it ended; harmless if it has ended."""
+
+
+@dataclass
+class Worker:
+    """One worker from its first frame to its death."""
+
+    process: Process
+    sock: socket.socket
+    output: int
+    scratch: Path
+    limits: WorkerLimits
+    isolation: Isolation = field(default_factory=Isolation)
+    ended: Ended | None = None
+    written: bytearray = field(default_factory=bytearray)
+    flood: int = 0
+
+    def __post_init__(self) -> None:
+        self._frames = FrameLimits(body_bytes=self.limits.reply_bytes)
+        self._selector = selectors.DefaultSelector()
+        self.sock.setblocking(False)
+        os.set_blocking(self.output, False)
+        self._selector.register(self.sock, selectors.EVENT_READ)
+        self._selector.register(self.output, selectors.EVENT_READ)
+        self._deadline = Deadline(0.0, 0.0)
+        self._next_look = 0.0
+        self._next_count = 0.0
+        self.greeted = False
+
+    def send(
+        self, header: dict[str, Any], buffers: Sequence[memoryview], deadline: Deadline
+    ) -> None:
+        """Send one frame; a worker that does not read it in time, or at all, has failed."""
+        try:
+            for piece in frames.pack(Frame(header, buffers), FrameLimits()):
+                self._send_piece(memoryview(piece).cast("B"), deadline)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._death() from None
+
+    def _send_piece(self, data: memoryview, deadline: Deadline) -> None:
+        while data:
+            try:
+                data = data[self.sock.send(data) :]
+            except BlockingIOError:
+                self._deadline = deadline
+                self._pause(selectors.EVENT_WRITE)
+
+    def receive(self, deadline: Deadline) -> Frame:
+        """Wait for one frame; raise the StudentFailure that fits what happens instead."""
+        self._deadline = deadline
+        self._watch()  # a worker that always has something to say is never waited for
+        try:
+            return frames.receive(
+                self.sock, self._frames, lambda: self._pause(selectors.EVENT_READ)
+            )
+        except frames.Closed:
+            raise self._death() from None
+        except FrameError as error:
+            raise Refused(f"your code broke the grader's channel: {error}") from None
+
+    def greet(self) -> None:
+        """Wait until the worker is up; a failure here is the engine's, not the student's."""
+        if self.greeted:
+            return
+        try:
+            hello = self.receive(Deadline.after(START_SECONDS)).header
+            fields = hello["isolation"]
+        except (StudentFailure, KeyError) as error:
+            self.close()
+            text = self.text()[-2000:]
+            raise EngineError(f"a worker did not start: {error} {text}".strip()) from None
+        tuples = {name: tuple(fields[name]) for name in ("mechanisms", "missing")}
+        self.isolation = Isolation(fields["level"], **tuples)
+        self.greeted = True
+
+    def close(self) -> Ended:
+        """Kill the worker, read what it still wrote and remove its scratch folder."""
+        if self.ended is None:
+            self.ended = self.process.kill()
+            with contextlib.suppress(OSError):
+                self._drain()
+            self._selector.close()
+            self.sock.close()
+            os.close(self.output)
+            scratch.remove(self.scratch)
+        return self.ended
+
+    def text(self) -> str:
+        """What the worker printed, capped."""
+        text = bytes(self.written).decode("utf-8", "replace")
+        return text + (f"\n[{self.flood} more bytes]" if self.flood else "")
+
+    def _pause(self, event: int) -> None:
+        """Wait a little for the socket; drain the output, watch clock and memory meanwhile."""
+        now = self._watch()
+        self._selector.modify(self.sock, event)
+        ready = self._selector.select(max(0.0, min(WATCH_SECONDS, self._deadline.soft - now)))
+        if any(key.fileobj == self.output for key, _ in ready):
+            self._drain()
+
+    def _watch(self) -> float:
+        """Look at the clock and now and then at memory and disk; returns the time."""
+        now = time.monotonic()
+        if now >= self._deadline.soft:
+            self._deadline = self._extended(now)
+        if now >= self._next_look:
+            self._next_look = now + WATCH_SECONDS
+            if resident_bytes(self.process.pid) > self.limits.memory_bytes:
+                megabytes = self.limits.memory_bytes >> 20
+                raise OutOfMemory(f"your code needed more than {megabytes} MB of memory")
+            if now >= self._next_count:
+                self._next_count = now + COUNT_SECONDS
+                self._check_disk()
+        return now
+
+    def _extended(self, now: float) -> Deadline:
+        """The present deadline put off by the processor time that the worker did not get."""
+        left = self._deadline.cpu_seconds - cpu_seconds(self.process.pid)
+        soft = min(now + left, self._deadline.hard)
+        if left <= 0 or soft <= now:
+            raise TimedOut("your code did not finish within the time limit")
+        return replace(self._deadline, soft=soft)
+
+    def _check_disk(self) -> None:
+        limit = self.limits.scratch_bytes
+        usage = scratch.measure(self.scratch, limit, MAX_SCRATCH_ENTRIES)
+        full = usage.free_bytes < MIN_FREE_BYTES and written_bytes(self.process.pid) > limit
+        if usage.exceeded or full:
+            raise Refused("your code filled its scratch folder")
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                data = os.read(self.output, 1 << 16)
+            except BlockingIOError:
+                return
+            if not data:
+                with contextlib.suppress(KeyError, ValueError):
+                    self._selector.unregister(self.output)
+                return
+            room = self.limits.output_bytes - len(self.written)
+            self.written += data[:room]
+            self.flood += len(data[room:]) if room < len(data) else 0
+            if self.flood:
+                return  # one read a turn: a flood must not keep the judge from its clock
+
+    def _death(self) -> StudentFailure:
+        """Explain a closed channel."""
+        status = self.close().status
+        code = os.waitstatus_to_exitcode(status) if status >= 0 else status
+        if code == 0:
+            return Died("your code ended the process that ran it")
+        name = _signal_name(-code) if code < 0 else f"exit code {code}"
+        if name == "SIGSYS":
+            return Refused("your code used a system call that is not allowed")
+        if name == "SIGXCPU":
+            return TimedOut("your code used up its processor time")
+        return Died(f"the process that ran your code crashed ({name})")
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process in bytes; 0 where the platform does not tell."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as statm:  # noqa: PTH123 - read 20 times a second
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def written_bytes(pid: int) -> float:
+    """Bytes that a process has written to disks, deleted files included; infinite if unknown."""
+    try:
+        text = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
+        return float(text.partition("\nwrite_bytes:")[2].split()[0])
+    except (OSError, IndexError, ValueError):
+        return math.inf
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has none
+        return f"signal {number}"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used so far; infinite where the platform does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+            fields = stat.read().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return math.inf
+
+
+class Workers(Protocol):
+    """Where the judge gets workers from."""
+
+    def take(self) -> Worker:
+        """Return a fresh worker; raise EngineError if none can be had."""
+
+    def close(self) -> None:
+        """Kill what is left."""
+
+
+# ---- forks of the zygote ---------------------------------------------------------------------
+
+
+class ForkedProcess:
+    """A fork of the zygote, killed through its pidfd: process ids can be taken again."""
+
+    def __init__(self, pid: int, pidfd: int, wait: Callable[[int], Ended]) -> None:
+        self.pid = pid
+        self._pidfd = pidfd
+        self._wait = wait
+
+    def kill(self) -> Ended:
+        """Kill the worker; the zygote reaps it and kills its group."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        os.close(self._pidfd)
+        return self._wait(self.pid)
+
+
+class ZygoteWorkers:
+    """Workers forked by the zygote, one of them always ahead of need."""
+
+    def __init__(self, control: Control, limits: WorkerLimits, base: Path) -> None:
+        self._control = control
+        self._limits = limits
+        self._control.sock.settimeout(EXIT_SECONDS)
+        self._base = base
+        self._ended: dict[int, Ended] = {}
+        self._spare: Worker | None = None
+
+    def take(self) -> Worker:
+        """Return a worker that has said hello, and ask for the next one."""
+        worker = self._spare or self._fork()
+        self._spare = None
+        worker.greet()
+        self._spare = self._fork()
+        return worker
+
+    def close(self) -> None:
+        """Kill the spare worker."""
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+
+    def _fork(self) -> Worker:
+        ours, theirs = socket.socketpair()
+        output, write_end = os.pipe()
+        folder = scratch.make(self._base)
+        message = {"op": "worker", "scratch": str(folder), "limits": asdict(self._limits)}
+        try:
+            self._control.send(message, (theirs.fileno(), write_end))
+            while "pid" not in (reply := self._receive()):
+                pass
+        except (OSError, EOFError) as error:
+            raise EngineError(f"the zygote does not answer ({error!r})") from None
+        finally:
+            theirs.close()
+            os.close(write_end)
+        (pidfd,) = self._control.fds(1)
+        process = ForkedProcess(reply["pid"], pidfd, self._wait)
+        return Worker(process, ours, output, folder, self._limits)
+
+    def _receive(self) -> dict[str, Any]:
+        message = self._control.receive()
+        if "exit" in message:
+            fields = {name: message[name] for name in ("status", "peak_bytes", "cpu_seconds")}
+            self._ended[message["exit"]] = Ended(**fields)
+        return message
+
+    def _wait(self, pid: int) -> Ended:
+        try:
+            while pid not in self._ended:
+                self._receive()
+        except (OSError, EOFError) as error:
+            raise EngineError(f"the zygote does not answer ({error!r})") from None
+        return self._ended.pop(pid)
+
+
+# ---- new interpreters ------------------------------------------------------------------------
+
+
+class SpawnedProcess:
+    """A worker in an interpreter of its own."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self.pid = popen.pid
+        self._popen = popen
+
+    def kill(self) -> Ended:
+        """Kill the worker and, where there are process groups, its group."""
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._popen.kill()
+        code = self._popen.wait()
+        return Ended(code << 8 if code >= 0 else -code)
+
+
+class SpawnedWorkers:
+    """Workers started one by one: slower by the import of torch, otherwise the same."""
+
+    def __init__(
+        self,
+        limits: WorkerLimits,
+        base: Path,
+        withhold: Sequence[str],
+        without: Sequence[str] = (),
+        preload: Sequence[str] = (),
+    ) -> None:
+        self._limits = limits
+        self._withhold = list(withhold)
+        self._preload = list(preload)
+        self._without = list(without)
+        self._base = base
+
+    def take(self) -> Worker:
+        """Start an interpreter and wait until it has said hello."""
+        ours, theirs = socket.socketpair()
+        output, write_end = os.pipe()
+        folder = scratch.make(self._base)
+        settings: dict[str, Any] = {
+            "scratch": str(folder),
+            "limits": asdict(self._limits),
+            "withhold": self._withhold,
+            "without": self._without,
+            "preload": self._preload,
+        }
+        code = "from autograder.engine.worker.spawned import main; main()"
+        share: dict[str, Any] = {}
+        if sys.platform != "win32":
+            share = {"pass_fds": (theirs.fileno(),), "start_new_session": True}
+            settings["channel"] = theirs.fileno()
+        popen = subprocess.Popen(
+            [sys.executable, "-I", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=write_end,
+            stderr=write_end,
+            env=clean_environment(),
+            **share,
+        )
+        if sys.platform == "win32":
+            settings["share"] = theirs.share(popen.pid).hex()
+        assert popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # greet() explains what happened
+            popen.stdin.write(json.dumps(settings).encode())
+            popen.stdin.close()
+        theirs.close()
+        os.close(write_end)
+        worker = Worker(SpawnedProcess(popen), ours, output, folder, self._limits)
+        worker.greet()
+        return worker
+
+    def close(self) -> None:
+        """Nothing waits."""

@@ -1,0 +1,372 @@
+"""What a grader sees as the student: a module whose functions run in a worker.
+
+    student.magnitude_mask(weight, sparsity=0.5)      a call; the value comes back
+    model = student.put(network)                      a live object over there, passed on as `model`
+    student.fit(model, train, val, 3); student.state(model)
+
+Whatever goes wrong over there is raised here as a StudentFailure.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
+
+from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
+from autograder.engine.channel.values import (
+    FUNCTION_NAMES,
+    Decoder,
+    Encoder,
+    Node,
+)
+from autograder.engine.judge.processes import Deadline, Worker, cpu_seconds
+from autograder.graders.toolkit.failures import Refused, StudentError, StudentFailure, TimedOut
+from autograder.records import Outcome
+
+MAX_CALLBACKS = 100_000  # in one call
+MAX_RECEIVED = 512 << 20  # bytes of all frames of one call
+MAX_TEXT = 2000
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An object that the judge put into a worker."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Handle:
+    """An object that the student's code returned and that stays in its worker.
+
+    Equal only to itself; use `student.call`, `student.invoke` and `student.get`.
+    """
+
+    name: str
+    type_name: str
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"a {self.type_name} of the student's is not a truth value")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """`torch.optim.<name>` over the parameters of a model in the worker, for `student.put`."""
+
+    name: str
+    model: Ref
+    options: dict[str, Any]
+
+
+PATIENCE = 3.0  # times its limit that a test may take by the clock if the machine is slow
+
+
+@dataclass
+class Clock:
+    """The deadlines of one test; requests to, and seconds spent waiting for, student code.
+
+    `seconds` is the test's limit, `latest` the end of its exercise or submission.
+    """
+
+    seconds: float
+    latest: float
+    started: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
+    requests: int = 0
+    _used_before: dict[int, float] = field(default_factory=dict)  # by process id
+
+    def extend(self, seconds: float) -> None:
+        """Add time that was ours: starting a worker."""
+        self.started += seconds
+        self.latest += seconds
+
+    def deadline(self, worker: Worker) -> Deadline:
+        """Until when the worker's answer is awaited; TimedOut if that is past."""
+        pid = worker.process.pid
+        before = self._used_before.setdefault(pid, cpu_seconds(pid))
+        hard = min(self.started + PATIENCE * self.seconds, self.latest)
+        if time.monotonic() >= hard:
+            raise TimedOut("your code did not finish within the time limit")
+        soft = min(self.started + self.seconds, hard)
+        return Deadline(soft, hard, before + self.seconds)
+
+
+class WorkerSource(Protocol):
+    """Where the workers of one exercise come from."""
+
+    def main_worker(self) -> Worker:
+        """The worker that the exercise's tests share."""
+
+    def new_worker(self) -> Worker:
+        """A fresh worker with the student's code."""
+
+    def clean_worker(self) -> Worker:
+        """A fresh worker without the student's code."""
+
+
+class Student:
+    """The student's module in one worker; created anew for every test, the worker is not."""
+
+    def __init__(
+        self, workers: WorkerSource, clock: Clock, start: Callable[[], Worker] | None = None
+    ) -> None:
+        self._workers = workers
+        self._start = start if start is not None else workers.main_worker
+        self._clock = clock
+        self._worker: Worker | None = None
+        self._refs = 0
+        self._callbacks: dict[int, Callable[..., Any]] = {}  # what the worker may call now
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._request({"op": "call", "name": name}, args, kwargs)
+
+        call.__name__ = name
+        return call
+
+    # ---- objects -----------------------------------------------------------------------------
+
+    def put(self, value: object) -> Ref:
+        """Make a live copy of `value` in the worker; the same Ref is the same object."""
+        self._refs += 1
+        ref = Ref(f"r{self._refs}-{id(self):x}")
+        self._request({"op": "put", "ref": ref.name}, value=value)
+        return ref
+
+    def fetch(self, ref: Ref) -> Any:
+        """Read the present value of what was put."""
+        return self._request({"op": "fetch", "ref": ref.name})
+
+    def state(self, ref: Ref) -> dict[str, Tensor]:
+        """The present `state_dict` of a module that was put."""
+        state = self._request({"op": "state", "ref": ref.name})
+        if not isinstance(state, dict):
+            raise Refused("your code broke the grader's channel: a state is not a dict")
+        return state
+
+    def modes(self, ref: Ref) -> dict[str, bool]:
+        """Name of each submodule -> whether it is in training mode."""
+        modes: dict[str, bool] = self._request({"op": "modes", "ref": ref.name})
+        return modes
+
+    def hook_count(self, ref: Ref) -> int:
+        """Number of hooks in the module tree, global forward hooks included."""
+        count: int = self._request({"op": "hooks", "ref": ref.name})
+        return count
+
+    def rng_fingerprint(self) -> str:
+        """A digest of the global generators of torch, NumPy and random."""
+        digest: str = self._request({"op": "generators"})
+        return digest
+
+    def get(self, handle: Handle, name: str) -> Any:
+        """Read a public attribute."""
+        return self._request({"op": "get", "handle": handle.name, "name": _public(name)})
+
+    def call(self, handle: Handle | Ref, *args: Any, **kwargs: Any) -> Any:
+        """Call a callable object, for example a returned model."""
+        return self._request({"op": "call", "handle": handle.name}, args, kwargs)
+
+    def invoke(self, handle: Handle | Ref, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a public method."""
+        header = {"op": "call", "handle": handle.name, "name": _public(method)}
+        return self._request(header, args, kwargs)
+
+    def vjp(
+        self, name: str, args: Sequence[Any], cotangent: Tensor, wrt: Sequence[int] = (0,)
+    ) -> tuple[Any, tuple[Tensor, ...]]:
+        """Call a function and backpropagate `cotangent`: (output, gradients of args[wrt])."""
+        header = {"op": "vjp", "name": name, "wrt": list(wrt)}
+        result = self._request(header, tuple(args), {}, cotangent=cotangent)
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise Refused("your code broke the grader's channel: no gradients came back")
+        return result[0], result[1]
+
+    def backward(self, model: Ref, args: Sequence[Any], cotangent: Tensor) -> None:
+        """Run a module that was put and add the gradients of its parameters to their `.grad`."""
+        header = {"op": "backward", "handle": model.name}
+        self._request(header, tuple(args), {}, cotangent=cotangent)
+
+    def fresh(self) -> Student:
+        """The same code in a new worker, which knows nothing of what happened in this one."""
+        return Student(self._workers, self._clock, self._workers.new_worker)
+
+    def clean(self) -> Student:
+        """A worker without the student's code: where a network that came back is run.
+
+        Never run one in the judge: it may take any time and memory.
+        """
+        return Student(self._workers, self._clock, self._workers.clean_worker)
+
+    # ---- requests ----------------------------------------------------------------------------
+
+    def _request(
+        self,
+        header: dict[str, Any],
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        **values: Any,
+    ) -> Any:
+        self._clock.requests += 1
+        if self._worker is None or self._worker.ended is not None:
+            started = time.monotonic()
+            self._worker = self._start()
+            self._clock.extend(time.monotonic() - started)
+        worker = self._worker
+        encoder = JudgeEncoder(self._callbacks)
+        before = set(self._callbacks)
+        if args is not None:
+            header["args"] = encoder.encode([list(args), dict(kwargs or {})])
+        for name, value in values.items():
+            header[name] = encoder.encode(value)
+        number = secrets.randbits(48)
+        deadline = self._clock.deadline(worker)
+        started = time.monotonic()
+        try:
+            worker.send({**header, "id": number}, encoder.buffers, deadline)
+            return self._answer(worker, number, deadline)
+        except StudentFailure as failure:
+            if not isinstance(failure, StudentError):
+                worker.close()  # nothing that it says from now on can be trusted to fit
+            raise
+        finally:
+            self._clock.waited += time.monotonic() - started
+            if args is not None:  # what a call was given, it may use until it ends
+                self._callbacks = {n: f for n, f in self._callbacks.items() if n in before}
+
+    def _answer(self, worker: Worker, number: int, deadline: Deadline) -> Any:
+        received = 0
+        for _ in range(MAX_CALLBACKS):
+            frame = worker.receive(deadline)
+            received += frame.size
+            if received > MAX_RECEIVED:  # a grader may keep what its callbacks are given
+                raise Refused("your code sent the grader's functions too much")
+            header = frame.header
+            try:
+                if header.get("id") != number:
+                    raise FrameError("an answer to nothing that was asked")
+                if header.get("op") == "value":
+                    return _decoder(frame).decode(header.get("value"))
+                if header.get("op") == "error":
+                    raise student_error(header)
+                if header.get("op") != "callback":
+                    raise FrameError("an unknown message")
+                reply, buffers = _run_callback(frame, self._callbacks)
+            except FrameError as error:
+                raise Refused(f"your code broke the grader's channel: {error}") from None
+            worker.send({**reply, "id": number}, buffers, deadline)
+        raise Refused("your code called the grader's function too often")
+
+
+class JudgeEncoder(Encoder):
+    """Sends references, callbacks and the other forms that only the judge may send."""
+
+    trusted = True
+
+    def __init__(self, callbacks: dict[int, Callable[..., Any]]) -> None:
+        super().__init__(FrameLimits().body_bytes)
+        self.callbacks = callbacks
+
+    def encode(self, value: object, depth: int = 0) -> Node:
+        """Return the node of `value`; the judge's own classes come before plain dataclasses."""
+        if isinstance(value, Ref | Handle | Optimizer):
+            return self.opaque(value, depth)
+        return super().encode(value, depth)
+
+    def opaque(self, value: object, depth: int) -> Node:
+        """Return the node of a reference, optimiser, loader, stock function or callback."""
+        if isinstance(value, Ref | Handle):
+            return {"$": "ref", "v": value.name}
+        if isinstance(value, Optimizer):
+            return {
+                "$": "optimizer",
+                "v": self.encode([value.name, value.model, value.options], depth),
+            }
+        if isinstance(value, DataLoader):
+            return {"$": "loader", "v": self.encode(_loader_parts(value), depth)}
+        if callable(value) and value in FUNCTION_NAMES:
+            return {"$": "function", "v": FUNCTION_NAMES[value]}
+        if callable(value) and not isinstance(value, nn.Module | type):
+            number = secrets.randbits(48)
+            self.callbacks[number] = value
+            return {"$": "callback", "v": number}
+        raise TypeError(f"a {type(value).__name__} cannot be sent to a worker")
+
+
+def _loader_parts(loader: DataLoader[Any]) -> list[Any]:
+    """Tensors, batch size, seed (None: in order) and drop_last of a loader of tensors."""
+    if not isinstance(loader.dataset, TensorDataset):
+        raise TypeError("only a DataLoader over a TensorDataset can be sent to a worker")
+    seed = None
+    if isinstance(loader.sampler, RandomSampler):
+        seed = loader.generator.initial_seed() if loader.generator is not None else 0
+    return [list(loader.dataset.tensors), loader.batch_size, seed, loader.drop_last]
+
+
+def _run_callback(
+    frame: Frame, callbacks: dict[int, Callable[..., Any]]
+) -> tuple[dict[str, Any], Sequence[memoryview]]:
+    """Run one function of the judge; its exceptions cross as a plain text."""
+    index = frame.header.get("callback")
+    if type(index) is not int or index not in callbacks:
+        raise FrameError("a call of a function that it may not call now")
+    arguments = _decoder(frame).decode(frame.header.get("args"))
+    if not (
+        isinstance(arguments, list)
+        and len(arguments) == 2
+        and isinstance(arguments[0], list)
+        and isinstance(arguments[1], dict)
+        and all(isinstance(name, str) for name in arguments[1])
+    ):
+        raise FrameError("a call with arguments of an unknown form")
+    encoder = Encoder(FrameLimits().body_bytes)
+    try:
+        value = encoder.encode(callbacks[index](*arguments[0], **arguments[1]))
+    except Exception as error:
+        text = str(error) if isinstance(error, CallbackError) else "the grader's function failed"
+        return {"op": "error", "text": text}, []
+    return {"op": "value", "value": value}, encoder.buffers
+
+
+class CallbackError(Exception):
+    """Raised by a judge's callback to tell the student's code something."""
+
+
+def _decoder(frame: Frame) -> Decoder:
+    return Decoder(frame.buffers, {"handle": _handle})
+
+
+def _handle(decoder: Decoder, node: dict[str, Any]) -> Handle:
+    return Handle(decoder.text(node, "v")[:40], decoder.text(node, "type")[:100])
+
+
+def student_error(header: dict[str, Any]) -> StudentFailure:
+    """The failure that an error frame reports; every field is the student's word."""
+    fields = {name: header.get(name) for name in ("kind", "text", "where", "traceback")}
+    if not all(isinstance(value, str) for value in fields.values()):
+        return Refused("your code broke the grader's channel: an error of an unknown form")
+    kind, text, where, trace = (str(value)[: 4 * MAX_TEXT] for value in fields.values())
+    value_error = header.get("value_error") is True
+    if kind == "MissingName":
+        return StudentFailure(text[:MAX_TEXT])
+    error = StudentError(kind[:100], text[:MAX_TEXT], where[:200], value_error, trace)
+    if kind == "MemoryError":
+        error.outcome = Outcome.OUT_OF_MEMORY
+    elif kind == "PermissionError" or (kind == "ImportError" and "while this session is" in text):
+        error.outcome = Outcome.REFUSED
+    return error
+
+
+def _public(name: str) -> str:
+    if name.startswith("_"):
+        raise AttributeError(f"{name} is not public")
+    return name

@@ -1,0 +1,176 @@
+"""The zygote: imports torch once, then forks judges and workers that are ready at once.
+
+It is executed with a clean environment, runs no student code and never holds a secret, a grader
+or a solution, so that a fork of it holds none either. It runs no kernel of torch, hence has one
+thread when it forks. Requests are JSON lines on a control socket with descriptors attached:
+
+    {"op": "judge"}                                  fds: connection, control (ours), control (its)
+    {"op": "worker", "scratch": …, "limits": {…}}    fds: channel, output pipe
+        -> {"pid": n} with a pidfd attached
+        -> {"exit": n, "status": wait status, "peak_bytes": …, "cpu_seconds": …}   when it ended
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import selectors
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from autograder.engine import sandbox
+from autograder.engine.control import Control, WorkerLimits
+from autograder.engine.sandbox import Prepared, policy
+from autograder.engine.zygote import hugepages
+
+
+class Zygote:
+    """Serves control sockets until the first one, the command line's, is closed."""
+
+    def __init__(self, control: Control, prepared: Prepared) -> None:
+        self._root = control
+        self._prepared = prepared
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control.sock, selectors.EVENT_READ, control)
+        self._children: dict[int, tuple[int, Control]] = {}  # pidfd -> (pid, who asked)
+
+    def serve(self) -> None:
+        """Answer requests and report children that ended."""
+        while True:
+            for key, _ in self._selector.select():
+                if isinstance(key.data, Control):
+                    if not self._request(key.data):
+                        return
+                else:
+                    self._reap(key.fd)
+
+    def _request(self, control: Control) -> bool:
+        try:
+            while True:
+                message = control.receive()
+                if message["op"] == "judge":
+                    self._fork_judge(control)
+                else:
+                    self._fork_worker(control, message)
+                if not control.pending:
+                    return True
+        except (EOFError, ConnectionError):
+            self._selector.unregister(control.sock)
+            control.sock.close()
+            return control is not self._root
+
+    def _fork_judge(self, control: Control) -> None:
+        connection, ours, its = control.fds(3)
+        pid = os.fork()
+        if pid == 0:
+            with _never_return():
+                self._forget({connection, its})
+                become_judge(connection, its)
+        os.close(connection)
+        os.close(its)
+        judge = Control(socket.socket(fileno=ours))
+        self._selector.register(judge.sock, selectors.EVENT_READ, judge)
+        self._announce(pid, control)
+
+    def _fork_worker(self, control: Control, message: dict[str, Any]) -> None:
+        channel, output = control.fds(2)
+        pid = os.fork()
+        if pid == 0:
+            with _never_return():
+                self._selector.close()
+                become_worker(self._prepared, channel, output, message, os.getpid())
+        os.close(channel)
+        os.close(output)
+        self._announce(pid, control)
+
+    def _announce(self, pid: int, control: Control) -> None:
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = (pid, control)
+        self._selector.register(pidfd, selectors.EVENT_READ, None)
+        control.send({"pid": pid}, (pidfd,))
+
+    def _reap(self, pidfd: int) -> None:
+        pid, control = self._children.pop(pidfd)
+        self._selector.unregister(pidfd)
+        os.close(pidfd)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)  # whatever it may have left behind in its group
+        _, status, usage = os.wait4(pid, 0)
+        facts = {
+            "peak_bytes": usage.ru_maxrss * 1024,
+            "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        }
+        with contextlib.suppress(OSError):  # the judge may be gone
+            control.send({"exit": pid, "status": status, **facts})
+
+    def _forget(self, keep: set[int]) -> None:
+        """In a forked child: close every descriptor but `keep` and the standard ones."""
+        self._selector.close()
+        previous = 2
+        for fd in [*sorted(keep), os.sysconf("SC_OPEN_MAX")]:
+            os.closerange(previous + 1, fd)
+            previous = fd
+
+
+class _never_return(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a statement
+    """A forked child ends here, whatever happens: it must not go on as a second zygote."""
+
+    def __exit__(self, *error: object) -> None:
+        if error[1] is not None:
+            sys.excepthook(*error)  # type: ignore[arg-type]
+        os._exit(70)
+
+
+def become_worker(
+    prepared: Prepared, channel: int, output: int, message: dict[str, Any], slot: int
+) -> None:
+    """Confine this process and serve the student's modules on `channel`."""
+    from autograder.engine.channel.frames import FrameLimits
+    from autograder.engine.worker import server
+
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    limits = WorkerLimits(**message["limits"])
+    scratch = Path(message["scratch"])
+    isolation = policy.confine(prepared, scratch, limits, channel, slot)
+    server.run(socket.socket(fileno=channel), FrameLimits(body_bytes=limits.reply_bytes), isolation)
+
+
+def become_judge(connection: int, control: int) -> None:
+    """Turn this fork into a judge, which then learns the course and its secret."""
+    from autograder.engine.judge import plugin
+
+    plugin.main(connection, Control(socket.socket(fileno=control)))
+
+
+WARM = (
+    "autograder.engine.worker.server",
+    "shared.models",
+    "shared.probes",
+    "shared.data",
+    "encodings.ascii",  # confine() reads /proc
+)
+"""Imported before the first fork; what every worker of every session may use."""
+
+
+def main(control_fd: int, preload: list[str], withhold: list[str], without: list[str]) -> None:
+    """Import everything heavy, then serve."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command line
+    gc.disable()  # collections while importing cost a third of the time and free nothing
+    for name in (*WARM, *preload):
+        importlib.import_module(name)
+    sandbox.hide_memory()
+    prepared = policy.prepare(withhold, without)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page of the heap
+    gc.enable()
+    hugepages.collapse()
+    Zygote(Control(socket.socket(fileno=control_fd)), prepared).serve()
+    os._exit(0)

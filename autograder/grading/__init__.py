@@ -1,0 +1,1 @@
+"""Grading a folder of submissions: what is to be done, results, lateness."""

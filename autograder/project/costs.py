@@ -1,0 +1,180 @@
+"""Costs of an entry: lower is better. Each has a name and a version that never changes meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from autograder.course import Dataset, FinalProject
+from autograder.project.card import TEAM
+from autograder.records.measurement import Answers, Layer, Measurement, Products, Score, Stored
+
+FULL_BITS = 32
+
+
+def imt_2025(measured: Measurement, params: float, ops: float) -> float:
+    """The cost of IMT Atlantique's course *Efficient Deep Learning*, layer by layer.
+
+    sum of nonzeros * bits / 32 over `params`, plus sum of MACs * max(weight bits, activation
+    bits) / 32 over `ops`. The course's own formula takes shares that teams declare, see
+    `imt_2025_formula`; here everything is measured. Unstructured zeros save storage only.
+    """
+    storage = measured.stored_bits / FULL_BITS
+    products = [each for layer in measured.layers for each in layer.products]
+    work = sum(
+        each.macs * max(each.weight_bits, each.activation_bits) / FULL_BITS for each in products
+    )
+    return storage / params + (work + measured.excess_macs) / ops
+
+
+def imt_2025_formula(
+    structured: float,
+    unstructured: float,
+    weight_bits: int,
+    activation_bits: int,
+    weights: int,
+    macs: int,
+    params: float = 5.6e6,
+    ops: float = 2.8e8,
+) -> float:
+    """The course's formula on declared numbers, for comparison with published results.
+
+    [1 - (p_s + p_u)] * (q_w / 32) * w / 5.6e6 + (1 - p_s) * (max(q_w, q_a) / 32) * f / 2.8e8
+    with shares p_s and p_u of weights removed in whole channels or one by one.
+    """
+    storage = (1 - (structured + unstructured)) * weight_bits / FULL_BITS * weights / params
+    widest = max(weight_bits, activation_bits)
+    return storage + (1 - structured) * widest / FULL_BITS * macs / ops
+
+
+def micronet_2019(measured: Measurement, params: float, ops: float) -> float:
+    """The cost of the MicroNet challenge at NeurIPS 2019: storage / params + operations / ops.
+
+    A b-bit parameter counts b / 32; a sparse tensor its nonzeros and a one-bit mask, where that is
+    less. Multiplications and additions count apart: a product at its wider factor's bits / 32
+    (products with a zero weight are left out, those with a one-bit weight are one-bit
+    operations), an addition at 32 bits, one less than products in each sum. Other operations
+    count 1.
+    """
+    storage = sum(_storage(each) for layer in measured.layers for each in layer.stored)
+    work = sum(_operations(layer) for layer in measured.layers)
+    return storage / params + work / ops
+
+
+def _storage(stored: Stored) -> float:
+    """In 32-bit words."""
+    dense = stored.elements * stored.bits
+    masked = stored.nonzeros * stored.bits + stored.elements if stored.maskable else dense
+    return min(dense, masked) / FULL_BITS
+
+
+def _operations(layer: Layer) -> float:
+    return sum(_multiplications(each) + _additions(each) for each in layer.products) + layer.ops
+
+
+def _multiplications(products: Products) -> float:
+    bits = max(products.weight_bits, products.activation_bits)
+    if products.weight_bits == 1:
+        bits = 1
+    return products.nonzero * bits / FULL_BITS
+
+
+def _additions(products: Products) -> int:
+    """Each sum of k products takes max(0, k - 1) additions."""
+    return products.nonzero - (products.sums - products.empty)
+
+
+Cost = Callable[[Measurement, float, float], float]
+
+COSTS: dict[str, Cost] = {"imt-2025": imt_2025, "micronet-2019": micronet_2019}
+"""By the name that course.yaml uses."""
+
+
+# ---- the course's rules, applied to what was measured --------------------------------------------
+
+MEMORISED_GAP = 0.05  # beyond the reference network's own drop
+
+
+def entry_costs(measured: Measurement, rules: Dataset, project: FinalProject) -> dict[str, float]:
+    """Every cost of the course by name."""
+    return {
+        cost: COSTS[cost](measured, rules.references[cost].params, rules.references[cost].ops)
+        for cost in project.costs
+    }
+
+
+def ratios(measured: Measurement, rules: Dataset) -> dict[str, float]:
+    """Shares of the reference network that are left."""
+    network = rules.network
+    return {
+        "params": measured.nonzeros / network.params,
+        "macs": (measured.macs + measured.excess_macs) / network.ops,
+        "bytes": measured.stored_bits / (32 * network.params),
+    }
+
+
+def counted(answers: Answers, rules: Dataset) -> int:
+    """Right answers that count: the perturbed ones get what the reference loses on them."""
+    slack = int(rules.perturbation_drop * answers.images)
+    return min(answers.correct, answers.perturbed + slack)
+
+
+def memorised(answers: Answers, rules: Dataset) -> str:
+    """Why an entry is refused that loses more on perturbed images than one that learnt, or ""."""
+    gap = (answers.correct - answers.perturbed) / answers.images
+    if gap <= rules.perturbation_drop + MEMORISED_GAP:
+        return ""
+    return (
+        f"it loses {100 * gap:.1f} points of accuracy on slightly changed test images: "
+        "it has memorised them"
+    )
+
+
+def _check_measurement(measured: Measurement, score: Score) -> None:
+    """ValueError unless the numbers of a measurement go together."""
+    if (measured.sha256, measured.file_bytes) != (score.sha256, score.file_bytes):
+        raise ValueError("it was measured on another file")
+    for layer in measured.layers:
+        if any(each.nonzeros > each.elements for each in layer.stored):
+            raise ValueError("it has more nonzeros than elements")
+        for each in layer.products:
+            if each.nonzero > each.macs or not 0 <= each.sums - each.empty <= each.nonzero:
+                raise ValueError("its products do not add up")
+
+
+def under_rules(score: Score, project: FinalProject) -> Score:
+    """A score read from a file, with everything computed again that can be.
+
+    Only the measurement and the answers are taken from the record, so that costs, gate and ranks
+    are the course's present ones and nobody's text. Raises ValueError, in one line, if the record
+    contradicts itself or names a data set that the course does not have.
+    """
+    rules = next((each for name, each in project.datasets.items() if name == score.dataset), None)
+    if rules is None:
+        raise ValueError("its data set is not one of the course")
+    if not (TEAM.fullmatch(score.team) and project.admits(score.team)):
+        raise ValueError("its team is not one of the course")
+    try:
+        has_zone = datetime.fromisoformat(score.scored_at).tzinfo is not None
+    except ValueError:
+        has_zone = False
+    if not has_zone:
+        raise ValueError("its time is not one")
+    measured, answers = score.measurement, score.answers
+    if measured is not None:
+        _check_measurement(measured, score)
+    if answers is not None:
+        numbers = [*answers.by_batch.values(), answers.perturbed]
+        if answers.images != rules.test_images or len(numbers) < 2 or max(numbers) > answers.images:
+            raise ValueError("its answers are not those to the test images")
+    if not score.refusal and (measured is None or answers is None):
+        raise ValueError("it is neither refused nor measured")
+    return replace(
+        score,
+        refusal=score.refusal or (memorised(answers, rules) if answers else ""),
+        costs=entry_costs(measured, rules, project) if measured else {},
+        ratios=ratios(measured, rules) if measured else {},
+        counted=counted(answers, rules) if answers else 0,
+        gate=rules.gate_correct,
+    )

@@ -1,0 +1,31 @@
+"""Frozen records of what grading produces, their written form, and how credit becomes points.
+
+report        one submission: exercises, tests, lateness, cost, isolation
+measurement   one final project: what its file holds and how it answers (a report's attachment)
+points        from test results to exercise results: the only place where credit becomes points
+codec         the written form: strict JSON, one schema version
+"""
+
+from autograder.records.report import (
+    SCHEMA_VERSION,
+    ExerciseResult,
+    Isolation,
+    Lateness,
+    Outcome,
+    Report,
+    TestResult,
+    Usage,
+    Visibility,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ExerciseResult",
+    "Isolation",
+    "Lateness",
+    "Outcome",
+    "Report",
+    "TestResult",
+    "Usage",
+    "Visibility",
+]

@@ -1,0 +1,154 @@
+"""What grading produces: frozen records from one test up to the report of a submission.
+
+The written form is JSON, see `autograder.records.codec`; `SCHEMA_VERSION` changes with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+SCHEMA_VERSION = 1
+
+
+class Outcome(StrEnum):
+    """How one test, or one exercise, ended. Only PASSED and PARTIAL earn points."""
+
+    PASSED = "passed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    BLANK = "blank"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed out"
+    OUT_OF_MEMORY = "out of memory"
+    REFUSED = "refused"  # touched what it may not touch
+    BLOCKED = "blocked"  # called another exercise that is still blank
+    TOOL_ERROR = "tool error"  # ours, before any student code ran
+
+
+class Visibility(StrEnum):
+    """When a student sees a test; the names are Gradescope's."""
+
+    VISIBLE = "visible"
+    HIDDEN = "hidden"
+    AFTER_DUE_DATE = "after_due_date"
+    AFTER_PUBLISHED = "after_published"
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """One hidden or public test.
+
+    `credit` is a share in 0..1 of the test's weight. `guard` marks a check that a degenerate
+    answer also passes; it counts only if an ordinary test of the exercise earned credit.
+    `message` is for the student and never holds a hidden input or an expected value;
+    `detail` (traceback, captured output) is for the teaching assistant.
+    """
+
+    __test__ = False  # not a test class for pytest
+
+    name: str
+    title: str
+    outcome: Outcome
+    credit: float = 0.0
+    weight: float = 1.0
+    guard: bool = False
+    visibility: Visibility = Visibility.VISIBLE
+    message: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    student_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ExerciseResult:
+    """One exercise: `points` earned of `maximum`."""
+
+    id: str
+    title: str
+    module: str
+    outcome: Outcome
+    points: float
+    maximum: float
+    extra_credit: bool = False
+    tests: tuple[TestResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """What confined the worker that ran the student's code.
+
+    `level` is "strict" (everything the design asks for), "partial" or "process" (a separate
+    process with resource limits only). `mechanisms` were in force, `missing` were not, each
+    with its reason.
+    """
+
+    level: Literal["process", "partial", "strict"] = "process"
+    mechanisms: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one submission cost: seconds of wall clock and the workers' peak resident memory."""
+
+    seconds: float = 0.0
+    student_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """When the work came in against the due date; `penalty` is a share in 0..1 of the points."""
+
+    submitted_at: str | None = None
+    due: str | None = None
+    days_late: float = 0.0
+    penalty: float = 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything known about one graded submission.
+
+    `problems` are one-line facts about the submission as a whole (a missing module, a file that
+    is not UTF-8, two submissions of one student); `incidents` name attempts to touch what is
+    not the student's, for the teaching assistant.
+    """
+
+    course: str
+    session: str
+    student: str
+    slug: str
+    submission_sha256: str
+    exercises: tuple[ExerciseResult, ...] = ()
+    problems: tuple[str, ...] = ()
+    incidents: tuple[str, ...] = ()
+    isolation: Isolation = Isolation()
+    usage: Usage = Usage()
+    lateness: Lateness = Lateness()
+    graded_at: str = ""
+    kit_version: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def raw_points(self) -> float:
+        """Points before the late penalty, rounded to cents."""
+        return round(sum(exercise.points for exercise in self.exercises), 2)
+
+    @property
+    def points(self) -> float:
+        """Points after the late penalty, rounded to cents."""
+        return round(self.raw_points * (1.0 - self.lateness.penalty), 2)
+
+    @property
+    def maximum(self) -> float:
+        """Points to be had without extra credit."""
+        return round(sum(e.maximum for e in self.exercises if not e.extra_credit), 2)
+
+    @property
+    def has_tool_error(self) -> bool:
+        """Whether anything must be graded again because of a fault of ours."""
+        return any(exercise.outcome is Outcome.TOOL_ERROR for exercise in self.exercises)

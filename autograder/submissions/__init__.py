@@ -1,0 +1,15 @@
+"""From a folder of hand-ins to frozen `Submission` records, without trusting a byte of them.
+
+identity      display names, file-name slugs, who is the same student
+members       rules for names and sizes that every container must keep
+zip_format    a strict zip reader          tar_format   a strict tar reader (plain, gz, xz)
+folder        a folder reader that follows no link
+archive       which reader a file gets
+source        size, encoding and line ends of one Python file
+manifest      the hash manifest that `submit` packs
+submission    all of it together: `collect`, `read_submission`
+"""
+
+from autograder.submissions.submission import Collected, Submission, collect, read_submission
+
+__all__ = ["Collected", "Submission", "collect", "read_submission"]

@@ -1,0 +1,126 @@
+"""Packs a student's own files for handing in: the listed modules and a hash manifest."""
+
+from __future__ import annotations
+
+import ast
+import io
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from autograder.course import Session
+from autograder.errors import SubmissionError
+from autograder.files import write
+from autograder.submissions.identity import file_name_for
+from autograder.submissions.manifest import MANIFEST_NAME, write_manifest
+from autograder.submissions.source import normalise
+
+_FIRST_ZIP_YEAR = 1980
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The archive that was written, and what the student should know before handing it in."""
+
+    path: Path
+    warnings: tuple[str, ...] = ()
+
+
+def pack(
+    session: Session, folder: Path, out_dir: Path, student: str, now: datetime | None = None
+) -> Packed:
+    """Write `<student>_<session>.zip` with the session's files from `folder`.
+
+    An earlier archive of that name is replaced. Exercises that are still blank give warnings.
+    The bytes depend on the files, the session, the kit's version and `now` only (an aware
+    datetime, by default the present). SubmissionError if a file is missing or does not compile,
+    naming the line, or the archive cannot be written.
+    """
+    stem = file_name_for(student)
+    if not stem:
+        raise SubmissionError("the student's name is empty; say who hands in")
+    created_at = now if now is not None else datetime.now(UTC)
+    files = {name: _read(folder / name) for name in session.required_files}
+    trees = {name: _parse(name, data) for name, data in files.items()}
+    manifest = write_manifest(session.id, _kit_version(), files, created_at)
+    path = out_dir / f"{stem}_{session.id}.zip"
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        write(path, _zip_bytes({**files, MANIFEST_NAME: manifest}, created_at), mode=0o600)
+    except OSError as error:
+        raise SubmissionError(f"cannot write {path}: {error.strerror}") from None
+    return Packed(path, _blank_warnings(session, trees))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise SubmissionError(f"{path.name} is missing in {path.parent}") from None
+    except OSError as error:
+        raise SubmissionError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _parse(name: str, data: bytes) -> ast.Module:
+    """The syntax tree of a file that the grader will accept and Python compiles."""
+    try:
+        text = normalise(data).decode("utf-8")
+    except SubmissionError as error:
+        raise SubmissionError(f"{name} {error}") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, name)
+            compile(tree, name, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise SubmissionError(f"{name}, line {error.lineno}: {error.msg}") from None
+    except (MemoryError, RecursionError):
+        raise SubmissionError(f"{name} cannot be compiled: it is nested too deeply") from None
+    return tree
+
+
+def _blank_warnings(session: Session, trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
+    """One line for each exercise whose stub still raises `NotImplementedError("<id>")`."""
+    raised = {text: name for name, tree in trees.items() for text in _not_implemented(tree)}
+    return tuple(
+        f"{exercise.id} in {raised[exercise.id]} is still blank"
+        for exercise in session.exercises
+        if exercise.id in raised
+    )
+
+
+def _not_implemented(tree: ast.Module) -> Iterator[str]:
+    """The texts of all `raise NotImplementedError("text")`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Raise(
+                exc=ast.Call(
+                    func=ast.Name(id="NotImplementedError"), args=[ast.Constant(value=str(text))]
+                )
+            ):
+                yield text
+
+
+def _zip_bytes(files: Mapping[str, bytes], created_at: datetime) -> bytes:
+    """A zip whose bytes are the same on every machine: stored, sorted, one time stamp in UTC."""
+    moment = created_at.astimezone(UTC)
+    stamp = (max(moment.year, _FIRST_ZIP_YEAR), *moment.timetuple()[1:6])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in sorted(files.items()):
+            info = zipfile.ZipInfo(name, stamp)
+            info.create_system = 3  # Unix, whatever system this is
+            info.external_attr = 0o100644 << 16
+            archive.writestr(info, data)
+    return buffer.getvalue()
+
+
+def _kit_version() -> str:
+    try:
+        return metadata.version("compression-course")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,283 @@
+"""Hand-ins become `Submission` records: the session's files as text, and what was odd.
+
+Only the listed `.py` files are ever looked into. Nothing is compiled or imported here, and the
+original is never written. Whatever is wrong with one hand-in becomes a line of its record; only
+a path that holds no hand-ins at all is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.course import ArchiveLimits, Session
+from autograder.errors import SubmissionError
+from autograder.submissions import identity
+from autograder.submissions.archive import archive_suffix, read_archive
+from autograder.submissions.files import kind_flaw
+from autograder.submissions.flagged_files import suspicion
+from autograder.submissions.flagged_lines import mentions
+from autograder.submissions.folder import read_folder
+from autograder.submissions.identity import quoted
+from autograder.submissions.manifest import MANIFEST_NAME, verify_manifest
+from autograder.submissions.members import Member, UnsafeArchive, is_hidden
+from autograder.submissions.source import normalise
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One student's hand-in for one session.
+
+    `student` is safe to show, `slug` is a file name and unique to the student. `sources` are the
+    listed files that could be read, in the session's order, as UTF-8 without byte-order mark or
+    carriage returns. `sha256` covers the names and bytes of all listed files. `problems` are for
+    the student, `incidents` for the teaching assistant; `ignored` names the first other files.
+    `submitted_at` (ISO 8601) is what the platform said, never what the student wrote.
+    """
+
+    student: str
+    slug: str
+    sha256: str
+    sources: tuple[tuple[str, bytes], ...] = ()
+    problems: tuple[str, ...] = ()
+    incidents: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    submitted_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All hand-ins under a path, by name; `errors` are lines on entries that are not plain."""
+
+    submissions: tuple[Submission, ...]
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One entry of a folder of hand-ins; `raw` is the student's name as it stands there."""
+
+    path: Path
+    raw: str
+    shown: str
+
+
+def collect(path: Path, session: Session, limits: ArchiveLimits) -> Collected:
+    """Read every hand-in under `path`.
+
+    `path` is a folder with one sub-folder or archive a student, or a single hand-in. Entries
+    that may be the same student's (a folder and an archive of one name, names that differ in
+    case only) are not graded: each gets a record whose problem names them all. SubmissionError
+    if there is nothing to read.
+    """
+    root = Path(os.path.realpath(path))
+    try:
+        mode = root.stat().st_mode
+        names = sorted(os.listdir(root)) if stat.S_ISDIR(mode) else []  # noqa: PTH208
+    except OSError as error:
+        raise SubmissionError(f"cannot read {path}: {error.strerror}") from None
+    if not stat.S_ISDIR(mode):
+        if not archive_suffix(root.name):
+            raise SubmissionError(f"{path} is neither a folder nor an archive")
+        return Collected((read_submission(root, session, limits),))
+    visible = [name for name in names if not is_hidden(name)]
+    own = [name for name in visible if name in session.required_files or name == session.folder]
+    if own:
+        archives = [name for name in visible if archive_suffix(name)]
+        if archives:
+            raise SubmissionError(
+                f"{path} holds both a submission ({quoted(own[0])}) "
+                f"and submissions ({quoted(archives[0])}); keep them apart"
+            )
+        return Collected((read_submission(root, session, limits),))
+    entries, errors = _list_entries(root, visible, session)
+    if not entries:
+        raise SubmissionError(f"no submissions in {path}: expected a folder or archive a student")
+    return _read_entries(entries, errors, session, limits)
+
+
+def read_submission(
+    path: Path,
+    session: Session,
+    limits: ArchiveLimits,
+    *,
+    student: str | None = None,
+    submitted_at: str | None = None,
+) -> Submission:
+    """Read one folder or archive, which must not be a link; never raises for what it holds.
+
+    `student` is the name that the platform gives; without it, the name of the folder or archive
+    counts (less its suffix and `_<session id>`, which `submit` appends).
+    """
+    raw = student if student is not None else _student_of(path.name, session)
+    wanted = frozenset((*session.required_files, MANIFEST_NAME))
+    try:
+        mode = path.lstat().st_mode
+        if flaw := kind_flaw(mode):
+            raise UnsafeArchive(f"{flaw}, which is not followed")
+        read = read_folder if stat.S_ISDIR(mode) else read_archive
+        members = read(str(path), limits, wanted)
+    except (SubmissionError, OSError) as error:
+        text = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
+        line = f"{quoted(path.name)}: {text}"
+        incidents = (line,) if isinstance(error, UnsafeArchive) else ()
+        return _record(raw, {}, (), (line,), incidents, (), submitted_at)
+    return _assess(raw, [m for m in members if not m.is_hidden], session, submitted_at)
+
+
+def content_hash(contents: Mapping[str, bytes]) -> str:
+    """SHA-256 over names and bytes in the order of the names, each preceded by its length."""
+    digest = hashlib.sha256()
+    for name, data in sorted(contents.items()):
+        for part in (name.encode(), data):
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _list_entries(
+    root: Path, names: Iterable[str], session: Session
+) -> tuple[list[_Entry], list[str]]:
+    """The hand-ins among the entries of a folder, and a line for each other entry."""
+    entries: list[_Entry] = []
+    errors: list[str] = []
+    for name in names:
+        path = root / name
+        try:
+            mode = path.lstat().st_mode
+        except OSError:
+            mode = 0  # gone since it was listed: reading it will say so
+        if stat.S_ISREG(mode) and not archive_suffix(name):
+            errors.append(f"{quoted(name)} is neither a folder nor an archive and was skipped")
+            continue
+        is_folder = stat.S_ISDIR(mode)
+        raw = name if is_folder else _student_of(name, session)
+        entries.append(_Entry(path, raw, quoted(f"{name}/" if is_folder else name)))
+    return entries, errors
+
+
+def _read_entries(
+    entries: Sequence[_Entry], errors: list[str], session: Session, limits: ArchiveLimits
+) -> Collected:
+    by_student: dict[str, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        by_student[identity.same_student_key(entry.raw)].append(entry)
+    submissions: list[Submission] = []
+    for group in by_student.values():
+        if len(group) == 1:
+            entry = group[0]
+            submissions.append(read_submission(entry.path, session, limits, student=entry.raw))
+            continue
+        shown = " and ".join(entry.shown for entry in group)
+        line = f"{shown} may be the same student's; none was graded, keep one"
+        errors.append(line)
+        raws = {identity.slug(entry.raw): entry.raw for entry in group}
+        submissions.extend(_record(raw, {}, (), (line,), (), (), None) for raw in raws.values())
+    return Collected(tuple(sorted(submissions, key=lambda s: (s.student, s.slug))), tuple(errors))
+
+
+def _student_of(file_name: str, session: Session) -> str:
+    """The student's raw name from the name of a folder or archive."""
+    suffix = archive_suffix(file_name)
+    stem = file_name[: len(file_name) - len(suffix)]
+    return (stem.removesuffix(f"_{session.id}") if suffix else stem) or stem
+
+
+def _assess(
+    raw: str, members: Sequence[Member], session: Session, submitted_at: str | None
+) -> Submission:
+    """Pick the session's files out of a hand-in's visible members and check each."""
+    places = sorted(
+        {m.parent for m in members if m.name in session.required_files and "/" not in m.parent}
+    )
+    place = _place(places, session)
+    here = {m.name: m for m in members if m.parent == place} if place is not None else {}
+    used = {*session.required_files, MANIFEST_NAME}
+    others = [m for m in members if m.parent != place or m.name not in used]
+    sources: list[tuple[str, bytes]] = []
+    contents: dict[str, bytes] = {}
+    problems: list[str] = []
+    if place is None and places:
+        shown = " and ".join(quoted(name) if name else "the top" for name in places)
+        problems.append(f"the session's files lie in more than one place ({shown}); keep one")
+    else:
+        for name in session.required_files:
+            try:
+                contents[name] = _content(name, here.get(name), others)
+                contents[name] = normalise(contents[name])
+                sources.append((name, contents[name]))
+            except SubmissionError as error:
+                problems.append(f"{name} {error}")
+        problems += _manifest_problems(here, session)
+    odd = [*others, *(m for m in here.values() if m.flaw and m.name in used)]
+    incidents = [line for m in odd if (line := suspicion(m, place or ""))]
+    incidents += [line for name, data in sources for line in mentions(name, data.decode("utf-8"))]
+    ignored = [identity.display_name(m.path) for m in others]
+    return _record(raw, contents, sources, problems, incidents, ignored, submitted_at)
+
+
+def _place(places: Sequence[str], session: Session) -> str | None:
+    """The one folder with the session's files; the session's own folder wins over others."""
+    if session.folder in places and "" not in places:
+        return session.folder
+    return places[0] if len(places) == 1 else None
+
+
+def _content(name: str, member: Member | None, others: Iterable[Member]) -> bytes:
+    """The raw bytes of a listed file; SubmissionError (text without the name) if it has none."""
+    if member is None:
+        folded = name.casefold()
+        near = next((m.path for m in others if m.name.casefold() == folded), None)
+        raise SubmissionError("is missing" + (f"; {quoted(near)} was ignored" if near else ""))
+    if member.flaw:
+        raise SubmissionError(member.flaw)
+    if member.data is None:
+        raise SubmissionError(f"is too large ({member.size:,} bytes)")
+    return member.data
+
+
+def _manifest_problems(here: Mapping[str, Member], session: Session) -> tuple[str, ...]:
+    """What the manifest, if there is one, says differently."""
+    manifest = here.get(MANIFEST_NAME)
+    if manifest is None:
+        return ()
+    if manifest.data is None:
+        return (f"{MANIFEST_NAME} is not readable",)
+    files = {n: m.data for n in session.required_files if (m := here.get(n)) and m.data is not None}
+    return verify_manifest(manifest.data, session.id, files)
+
+
+def _capped(lines: Iterable[str]) -> tuple[str, ...]:
+    """The first lines, and how many more there are."""
+    unique = tuple(dict.fromkeys(lines))
+    if len(unique) <= _SHOWN:
+        return unique
+    return (*unique[:_SHOWN], f"and {len(unique) - _SHOWN:,} more")
+
+
+def _record(
+    raw: str,
+    contents: Mapping[str, bytes],
+    sources: Iterable[tuple[str, bytes]],
+    problems: Iterable[str],
+    incidents: Iterable[str],
+    ignored: Iterable[str],
+    submitted_at: str | None,
+) -> Submission:
+    return Submission(
+        student=identity.display_name(raw),
+        slug=identity.slug(raw),
+        sha256=content_hash(contents),
+        sources=tuple(sources),
+        problems=_capped(problems),
+        incidents=_capped(incidents),
+        ignored=_capped(ignored),
+        submitted_at=submitted_at,
+    )

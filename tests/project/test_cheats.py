@@ -1,0 +1,89 @@
+"""The bank of cheats: refused in one sentence, or charged for everything."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from autograder.project import inference, worker_side
+from autograder.project.strict import record
+from autograder.records.measurement import Layer, Measurement
+from tests.project import build
+from tests.project.cheats import CHEATS, RUNNING, honest
+
+
+def measure(content: bytes) -> str | Measurement:
+    """What the process in the sandbox answers: a refusal or a measurement."""
+    answer = json.loads(worker_side.measure(content, list(build.SHAPE), build.CLASSES))
+    if "refusal" in answer:
+        return str(answer["refusal"])
+    layers = tuple(record(Layer, each) for each in answer["layers"])
+    return Measurement(len(content), "", answer["opset"], layers)
+
+
+def widths(found: Measurement) -> list[tuple[int, int]]:
+    """(weight, activation) bits of all products in order."""
+    products = [each for layer in found.layers for each in layer.products]
+    return [(each.weight_bits, each.activation_bits) for each in products]
+
+
+def test_the_honest_file_is_measured() -> None:
+    found = measure(honest().SerializeToString())
+    assert isinstance(found, Measurement)
+    assert (found.params, found.macs, found.ops) == (650, 640, 10)
+
+
+@pytest.mark.parametrize("name", [name for name, each in CHEATS.items() if each.refused])
+def test_refused(name: str) -> None:
+    found = measure(CHEATS[name].content())
+    assert isinstance(found, str)
+    assert re.search(CHEATS[name].refused, found), found
+    assert len(found.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", [name for name, each in CHEATS.items() if not each.refused])
+def test_charged(name: str) -> None:
+    cheat = CHEATS[name]
+    found = measure(cheat.content())
+    assert isinstance(found, Measurement), found
+    assert {each: getattr(found, each) for each in cheat.charged} == dict(cheat.charged)
+    if cheat.widths:
+        assert widths(found) == list(cheat.widths)
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_what_shows_only_when_it_runs_can_be_read(name: str) -> None:
+    assert isinstance(measure(RUNNING[name].content()), Measurement)
+
+
+@pytest.mark.parametrize("name", [name for name, each in CHEATS.items() if not each.refused])
+def test_what_is_charged_has_the_shapes_that_it_was_charged_for(name: str) -> None:
+    """ONNX's inference and the runtime agree, or the file is refused when it runs."""
+    assert (
+        worker_side.otherwise_shaped(CHEATS[name].content(), list(build.SHAPE), build.CLASSES) == ""
+    )
+
+
+def test_names_of_nodes_mean_nothing_to_the_runtime() -> None:
+    """ONNX Runtime removes pairs of Casts that are called so, and with them their rounding."""
+
+    def logits(name: str) -> np.ndarray:
+        nodes = [
+            build.node("Cast", ["w"], ["h"], name=name and f"{name}1", to=TensorProto.FLOAT16),
+            build.node("Cast", ["h"], ["d"], name=name and f"{name}2", to=TensorProto.FLOAT),
+            build.node("Conv", ["x", "d"], ["y"]),
+        ]
+        tiny = build.floats(1, 1, 3, 3) * np.float32(1e-9)
+        content = build.between(nodes, {"w": tiny}).SerializeToString()
+        images = np.full((1, *build.SHAPE), 16, np.uint8)
+        return inference.logits(inference.session(content), images, 1)
+
+    assert np.array_equal(logits("InsertedPrecisionFreeCast_"), logits(""))
+
+
+def test_the_bank_is_large_enough() -> None:
+    assert len(CHEATS) + len(RUNNING) >= 100

@@ -1,0 +1,321 @@
+"""Packing: exactly the listed files with a manifest that the grader's side verifies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograder.course import ArchiveLimits, Exercise, Module, Session
+from autograder.errors import SubmissionError
+from autograder.submissions import read_submission
+from autograder.submissions.manifest import verify_manifest, write_manifest
+from autograder.submissions.pack import pack
+
+NOW = datetime(2026, 3, 1, 12, 30, 8, tzinfo=UTC)
+METRICS = "def sparsity(tensor):\n    return 0.0\n"
+BLANK = 'def fit(model):\n    """Train."""\n    raise NotImplementedError("s1.fit")\n'
+LIMITS = ArchiveLimits()
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    def module(file: str, exercise: str) -> Module:
+        return Module(file=file, exercises=(Exercise(id=exercise, title="x", points=50.0),))
+
+    modules = (module("metrics.py", "s1.sparsity"), module("training.py", "s1.fit"))
+    return Session(id="s1", folder="s1_intro", title="Intro", modules=modules)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "s1_intro"
+    folder.mkdir()
+    (folder / "metrics.py").write_text(METRICS)
+    (folder / "training.py").write_text("def fit(model):\n    return 1\n")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "conftest.py").write_text("x")
+    return folder
+
+
+def test_exactly_the_listed_files_and_a_manifest(
+    tmp_path: Path, session: Session, work: Path
+) -> None:
+    packed = pack(session, work, tmp_path / "out" / "deep", "Ada L", NOW)
+    assert packed.path == tmp_path / "out" / "deep" / "Ada L_s1.zip"
+    assert packed.warnings == ()
+    assert os.listdir(packed.path.parent) == ["Ada L_s1.zip"]  # noqa: PTH208
+    with zipfile.ZipFile(packed.path) as archive:
+        assert archive.namelist() == ["manifest.json", "metrics.py", "training.py"]
+        assert archive.read("metrics.py") == METRICS.encode()
+        manifest = json.loads(archive.read("manifest.json"))
+        assert {info.external_attr >> 16 for info in archive.infolist()} == {0o100644}
+    assert manifest.pop("kit_version")
+    assert manifest == {
+        "schema_version": 1,
+        "session": "s1",
+        "created_at": "2026-03-01T12:30:08+00:00",
+        "files": [
+            {
+                "name": name,
+                "size": (work / name).stat().st_size,
+                "sha256": hashlib.sha256((work / name).read_bytes()).hexdigest(),
+            }
+            for name in ("metrics.py", "training.py")
+        ],
+    }
+
+
+def test_what_is_packed_is_read_without_a_problem(
+    tmp_path: Path, session: Session, work: Path
+) -> None:
+    (work / "metrics.py").write_bytes(b"\xef\xbb\xbf" + METRICS.replace("\n", "\r\n").encode())
+    packed = pack(session, work, tmp_path, "Ada L")
+    found = read_submission(packed.path, session, LIMITS)
+    assert (found.student, found.problems, found.incidents, found.ignored) == ("Ada L", (), (), ())
+    assert dict(found.sources)["metrics.py"] == METRICS.encode()
+
+
+def test_the_same_moment_gives_the_same_bytes(tmp_path: Path, session: Session, work: Path) -> None:
+    first = pack(session, work, tmp_path / "a", "ada", NOW).path.read_bytes()
+    os.utime(work / "metrics.py", (1, 1))
+    elsewhere = NOW.astimezone(timezone(timedelta(hours=-9)))
+    assert pack(session, work, tmp_path / "b", "ada", elsewhere).path.read_bytes() == first
+    later = NOW + timedelta(seconds=2)
+    assert pack(session, work, tmp_path / "b", "ada", later).path.read_bytes() != first
+
+
+def test_a_kit_that_is_not_installed_still_packs(
+    tmp_path: Path, session: Session, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", unknown)
+    with zipfile.ZipFile(pack(session, work, tmp_path, "ada").path) as archive:
+        assert json.loads(archive.read("manifest.json"))["kit_version"] == "unknown"
+
+
+def test_an_earlier_archive_is_replaced(tmp_path: Path, session: Session, work: Path) -> None:
+    path = pack(session, work, tmp_path, "ada", NOW).path
+    (work / "metrics.py").write_text("x = 3\n")
+    assert pack(session, work, tmp_path, "ada", NOW).path == path
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("metrics.py") == b"x = 3\n"
+
+
+def test_blank_exercises_give_warnings(tmp_path: Path, session: Session, work: Path) -> None:
+    (work / "training.py").write_text(BLANK)
+    (work / "metrics.py").write_text(
+        "def sparsity(tensor):\n"
+        "    if tensor is None:\n"
+        '        raise NotImplementedError("sparse tensors")\n'
+        '    """raise NotImplementedError("s1.sparsity")"""\n'
+        "    raise NotImplementedError\n"
+    )
+    assert pack(session, work, tmp_path, "ada").warnings == (
+        "s1.fit in training.py is still blank",
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda work: (work / "metrics.py").unlink(), r"metrics\.py is missing in .*s1_intro$"),
+        (
+            lambda work: (work / "metrics.py").write_text("x = 1\ndef f(:\n"),
+            r"^metrics\.py, line 2: invalid syntax$",
+        ),
+        (
+            lambda work: (work / "metrics.py").write_text("\n\nreturn 1\n"),
+            r"^metrics\.py, line 3: 'return' outside function$",
+        ),
+        (lambda work: (work / "metrics.py").write_bytes(b"\xff"), r"^metrics\.py is not UTF-8"),
+        (
+            lambda work: (work / "metrics.py").write_text("# coding: latin-1\n"),
+            r"^metrics\.py declares the encoding latin-1",
+        ),
+        (
+            lambda work: (work / "metrics.py").write_text("x = " + "-" * 100_000 + "1"),
+            r"^metrics\.py cannot be compiled: it is nested too deeply$",
+        ),
+        (
+            lambda work: ((work / "metrics.py").unlink(), (work / "metrics.py").mkdir()),
+            r"^cannot read .*metrics\.py: Is a directory$",
+        ),
+    ],
+)
+def test_what_cannot_be_graded_is_not_packed(
+    tmp_path: Path, session: Session, work: Path, spoil: Callable[[Path], Any], message: str
+) -> None:
+    spoil(work)
+    with pytest.raises(SubmissionError, match=message):
+        pack(session, work, tmp_path / "out", "ada")
+    assert not (tmp_path / "out").exists()
+
+
+def test_odd_but_legal_source_is_packed(tmp_path: Path, session: Session, work: Path) -> None:
+    """What the compiler warns about is no reason to refuse, nor to warn the reader."""
+    (work / "metrics.py").write_text("x = '\\d'\ny = 1 is 1\n")
+    assert pack(session, work, tmp_path, "ada").warnings == ()
+
+
+@pytest.mark.parametrize("student", ["", " ", "..", "\x1b[0m", "\u200e"])
+def test_a_student_without_a_name(
+    tmp_path: Path, session: Session, work: Path, student: str
+) -> None:
+    with pytest.raises(SubmissionError, match="name is empty"):
+        pack(session, work, tmp_path, student)
+
+
+@pytest.mark.parametrize("student", ["../eve", "a/b", "C:\\x", "ev\u202ee\n"])
+def test_names_stay_in_the_folder(
+    tmp_path: Path, session: Session, work: Path, student: str
+) -> None:
+    path = pack(session, work, tmp_path / "out", student).path
+    assert path.parent == tmp_path / "out"
+    assert path.name.isprintable()
+
+
+def test_an_unwritable_place(tmp_path: Path, session: Session, work: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(SubmissionError, match=r"cannot write .*ada_s1\.zip: "):
+        pack(session, work, tmp_path / "out", "ada")
+
+
+def test_nothing_is_left_of_a_failed_write(
+    tmp_path: Path, session: Session, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Path, target: Path) -> Path:
+        del self, target
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(SubmissionError, match="No space left on device"):
+        pack(session, work, tmp_path / "out", "ada")
+    assert os.listdir(tmp_path / "out") == []  # noqa: PTH208
+
+
+# ---- the manifest ----------------------------------------------------------------------------
+
+FILES = {"metrics.py": b"x = 1\n", "training.py": b"y = 2\n"}
+
+
+def edited(**changes: object) -> bytes:
+    content = json.loads(write_manifest("s1", "0.1", FILES, NOW))
+    return json.dumps({**content, **changes}).encode()
+
+
+def rows(*pairs: tuple[object, object]) -> list[dict[str, object]]:
+    return [{"name": name, "sha256": digest} for name, digest in pairs]
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_an_honest_manifest_verifies() -> None:
+    assert verify_manifest(write_manifest("s1", "0.1", FILES, NOW), "s1", FILES) == ()
+    assert verify_manifest(edited(anything="else"), "s1", FILES) == ()
+
+
+GOOD = ("training.py", sha(b"y = 2\n"))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "problem"),
+    [
+        (b"", "manifest.json is not readable"),
+        (b"{", "manifest.json is not readable"),
+        (b"\xff\xfe\xff", "manifest.json is not readable"),
+        (b"[" * 100_000, "manifest.json is not readable"),
+        (b"9" * 5000, "manifest.json is not readable"),
+        (b"[]", "manifest.json has an unknown schema"),
+        (edited(schema_version=2), "manifest.json has an unknown schema"),
+        (edited(session="s2"), "manifest.json was packed for 's2', not for 's1'"),
+        (edited(session=7), "manifest.json was packed for no session, not for 's1'"),
+        (edited(session="s\u001b[1m\n2"), "manifest.json was packed for 's 2', not for 's1'"),
+        (edited(files=None), "manifest.json lists no files"),
+        (edited(files=[1]), "manifest.json lists no files"),
+        (edited(files=rows((1, "x"))), "manifest.json lists no files"),
+        (edited(files=rows(("metrics.py", 5))), "manifest.json lists no files"),
+        (edited(files=rows(GOOD)), "'metrics.py' is not in manifest.json"),
+        (
+            edited(files=rows(GOOD, ("metrics.py", "0"))),
+            "'metrics.py' is not the file that manifest.json describes",
+        ),
+        (
+            edited(files=rows(GOOD, ("metrics.py", sha(b"x = 1\n")), ("../x.py", "0"))),
+            "'../x.py' is in manifest.json but was not handed in",
+        ),
+    ],
+)
+def test_every_mismatch_is_a_line(manifest: bytes, problem: str) -> None:
+    assert verify_manifest(manifest, "s1", FILES) == (problem,)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["schema_version", "session", "files", "name", "sha256"]), inner
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.binary(max_size=50) | json_values.map(lambda value: json.dumps(value).encode()))
+def test_no_manifest_raises(manifest: bytes) -> None:
+    for line in verify_manifest(manifest, "s1", FILES):
+        assert "\n" not in line
+
+
+def test_an_edited_archive_is_noticed_and_still_graded(
+    tmp_path: Path, session: Session, work: Path
+) -> None:
+    source = pack(session, work, tmp_path, "ada", NOW).path
+    target = tmp_path / "bob.zip"
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"x = 9\n" if name == "metrics.py" else old.read(name))
+    found = read_submission(target, session, LIMITS)
+    assert found.problems == ("'metrics.py' is not the file that manifest.json describes",)
+    assert dict(found.sources)["metrics.py"] == b"x = 9\n"
+    assert found.student == "bob"
+
+
+def test_the_manifest_says_neither_who_nor_when(
+    tmp_path: Path, session: Session, work: Path
+) -> None:
+    found = read_submission(pack(session, work, tmp_path, "ada", NOW).path, session, LIMITS)
+    assert found.submitted_at is None
+
+
+def test_a_manifest_with_endless_names_gives_few_lines(tmp_path: Path, session: Session) -> None:
+    files = [{"name": f"{i}.py", "sha256": "0"} for i in range(5000)]
+    with zipfile.ZipFile(tmp_path / "eve.zip", "w") as archive:
+        archive.writestr("metrics.py", METRICS)
+        archive.writestr("training.py", METRICS)
+        archive.writestr("manifest.json", edited(files=files))
+    assert len(read_submission(tmp_path / "eve.zip", session, LIMITS).problems) == 21
+
+
+def test_an_oversized_manifest_is_a_line(tmp_path: Path, session: Session) -> None:
+    with zipfile.ZipFile(tmp_path / "eve.zip", "w") as archive:
+        archive.writestr("metrics.py", METRICS)
+        archive.writestr("training.py", METRICS)
+        archive.writestr("manifest.json", b" " * 1_000_001)
+    found = read_submission(tmp_path / "eve.zip", session, LIMITS)
+    assert found.problems == ("manifest.json is not readable",)

@@ -1,0 +1,656 @@
+"""Hand-ins of every shape become records: nothing is dropped, followed, overwritten or written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograder.course import ArchiveLimits, Exercise, Module, Session
+from autograder.errors import SubmissionError
+from autograder.submissions import Submission, collect, files, folder, read_submission
+from autograder.submissions.identity import display_name, file_name_for, same_student_key, slug
+from autograder.submissions.members import MAX_SOURCE_BYTES
+from autograder.submissions.source import normalise
+
+METRICS = b"def sparsity(tensor):\n    return 0.0\n"
+TRAINING = b"def fit(model):\n    return model\n"
+BOTH = {"metrics.py": METRICS, "training.py": TRAINING}
+LIMITS = ArchiveLimits(max_files=60, max_bytes=5_000_000, max_ratio=100.0)
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    def module(file: str, exercise: str) -> Module:
+        return Module(file=file, exercises=(Exercise(id=exercise, title="x", points=50.0),))
+
+    modules = (module("metrics.py", "s1.sparsity"), module("training.py", "s1.fit"))
+    return Session(id="s1", folder="s1_intro", title="Intro", modules=modules)
+
+
+def put(root: Path, contents: Mapping[str, bytes]) -> Path:
+    for name, data in contents.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root
+
+
+def put_zip(path: Path, contents: Mapping[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    return path
+
+
+def put_tar(path: Path, contents: Mapping[str, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in contents.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def read(path: Path, session: Session) -> Submission:
+    return read_submission(path, session, LIMITS)
+
+
+# ---- shapes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", ["", "s1_intro/", "My work/"])
+@pytest.mark.parametrize("shape", ["folder", "zip", "tar"])
+def test_every_shape_gives_the_same_record(
+    tmp_path: Path, session: Session, prefix: str, shape: str
+) -> None:
+    contents = {prefix + name: data for name, data in BOTH.items()}
+    if shape == "folder":
+        path = put(tmp_path / "Ada L", contents)
+    elif shape == "zip":
+        path = put_zip(tmp_path / "Ada L.zip", contents)
+    else:
+        path = put_tar(tmp_path / "Ada L.tar.gz", contents)
+    found = read(path, session)
+    assert found == Submission(
+        student="Ada L",
+        slug=slug("Ada L"),
+        sha256=found.sha256,
+        sources=tuple(BOTH.items()),
+    )
+    reference = hashlib.sha256()
+    for part in (b"metrics.py", METRICS, b"training.py", TRAINING):
+        reference.update(len(part).to_bytes(8, "big") + part)
+    assert found.sha256 == reference.hexdigest()
+
+
+def test_the_hash_is_of_the_listed_files_only(tmp_path: Path, session: Session) -> None:
+    plain = read(put(tmp_path / "a", BOTH), session)
+    more = read(put(tmp_path / "b", {**BOTH, "notes.txt": b"x"}), session)
+    windows = {name: data.replace(b"\n", b"\r\n") for name, data in BOTH.items()}
+    crlf = read(put(tmp_path / "c", windows), session)
+    other = read(put(tmp_path / "d", {**BOTH, "metrics.py": METRICS + b"#"}), session)
+    assert plain.sha256 == more.sha256 == crlf.sha256 != other.sha256
+    assert more.ignored == ("notes.txt",)
+    assert crlf.sources == plain.sources
+
+
+def test_names_and_bytes_cannot_be_shifted_in_the_hash(tmp_path: Path, session: Session) -> None:
+    one = read(put(tmp_path / "a", {"metrics.py": b"xy", "training.py": b""}), session)
+    two = read(put(tmp_path / "b", {"metrics.py": b"x", "training.py": b"y"}), session)
+    assert one.sha256 != two.sha256
+
+
+def test_bad_bytes_still_count_in_the_hash(tmp_path: Path, session: Session) -> None:
+    one = read(put(tmp_path / "a", {**BOTH, "metrics.py": b"\xff"}), session)
+    two = read(put(tmp_path / "b", {**BOTH, "metrics.py": b"\xfe\xff"}), session)
+    assert one.sha256 != two.sha256
+    assert one.sources == two.sources == (("training.py", TRAINING),)
+
+
+# ---- what is missing or in the wrong place ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("contents", "problems"),
+    [
+        ({}, ["metrics.py is missing", "training.py is missing"]),
+        ({"metrics.py": METRICS}, ["training.py is missing"]),
+        (
+            {"Metrics.py": METRICS, "training.py": TRAINING},
+            ["metrics.py is missing; 'Metrics.py' was ignored"],
+        ),
+        (
+            {"s1_intro/training.py": TRAINING, "s1_intro/old/metrics.py": METRICS},
+            ["metrics.py is missing; 's1_intro/old/metrics.py' was ignored"],
+        ),
+        (
+            {"old/metrics.py": METRICS, **BOTH},
+            ["the session's files lie in more than one place (the top and 'old'); keep one"],
+        ),
+        (
+            {"a/metrics.py": METRICS, "b/training.py": TRAINING},
+            ["the session's files lie in more than one place ('a' and 'b'); keep one"],
+        ),
+    ],
+)
+def test_problems_of_place(
+    tmp_path: Path, session: Session, contents: dict[str, bytes], problems: list[str]
+) -> None:
+    found = read(put_zip(tmp_path / "a.zip", contents or {"notes.txt": b"x"}), session)
+    assert list(found.problems) == problems
+    assert not any("place" in problem for problem in problems) or found.sources == ()
+
+
+def test_the_sessions_own_folder_wins_over_others(tmp_path: Path, session: Session) -> None:
+    contents = {f"s1_intro/{name}": data for name, data in BOTH.items()}
+    found = read(put_zip(tmp_path / "a.zip", {**contents, "shared/metrics.py": b"no"}), session)
+    assert dict(found.sources) == BOTH
+    assert found.problems == found.incidents == ()
+
+
+def test_hidden_files_are_skipped(tmp_path: Path, session: Session) -> None:
+    hidden = {
+        "__MACOSX/metrics.py": b"x",
+        "__MACOSX/._conftest.py": b"x",
+        ".DS_Store": b"x",
+        ".git/metrics.py": b"x",
+        ".venv/torch.py": b"x",
+    }
+    for path in (
+        put_zip(tmp_path / "a.zip", {**BOTH, **hidden}),
+        put(tmp_path / "a", {**BOTH, **hidden}),
+    ):
+        found = read(path, session)
+        assert dict(found.sources) == BOTH
+        assert found.problems == found.incidents == found.ignored == ()
+
+
+# ---- sources ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        (b"\xef\xbb\xbfx = 1\r\n", b"x = 1\n"),
+        (b"a\rb\r\nc\n", b"a\nb\nc\n"),
+        (b"# -*- coding: utf-8 -*-\n", b"# -*- coding: utf-8 -*-\n"),
+        (b"# vim: set fileencoding=UTF_8 :\n", b"# vim: set fileencoding=UTF_8 :\n"),
+        (b"# coding: utf-8-unix\n", b"# coding: utf-8-unix\n"),
+        (b"x = 1\n# coding: latin-1\n", b"x = 1\n# coding: latin-1\n"),
+        (b"\n\n# coding: latin-1\n", b"\n\n# coding: latin-1\n"),
+        (b"'coding: latin-1'\n", b"'coding: latin-1'\n"),
+        ("é = 'ü'\n".encode(), "é = 'ü'\n".encode()),
+        (b"", b""),
+    ],
+)
+def test_sources_are_normalised(raw: bytes, clean: bytes) -> None:
+    assert normalise(raw) == clean
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"x = 1\n\xe9 = 2\n", "is not UTF-8 in line 2"),
+        (b"x = 1\r\n\r\n\0", "holds a NUL byte in line 3"),
+        ("x = 1\n".encode("utf-16"), "is UTF-16"),
+        (b"# coding: latin-1\n", "declares the encoding latin-1"),
+        (b"#!/bin/python\n \t# -*- coding: rot13 -*-\n", "declares the encoding rot13"),
+        (b"\xef\xbb\xbf\n# coding=utf-7\n", "declares the encoding utf-7"),
+        (b"# coding: utf8x\n", "declares the encoding utf8x"),
+        (b"#" * (MAX_SOURCE_BYTES + 1), "is larger than 1,000,000 bytes"),
+    ],
+)
+def test_sources_are_refused(raw: bytes, message: str) -> None:
+    with pytest.raises(SubmissionError, match=message):
+        normalise(raw)
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_a_normalised_source_is_what_python_reads(raw: bytes) -> None:
+    """Whatever is accepted means the same to the compiler as a text and as the original bytes."""
+    quoted = b'"""' + raw.replace(b'"', b"").replace(b"\\", b"") + b'"""'
+    try:
+        text = normalise(quoted).decode("utf-8")
+    except SubmissionError:
+        return
+    assert eval(compile(text, "t", "eval")) == eval(compile(quoted, "t", "eval"))
+
+
+@pytest.mark.parametrize("shape", ["folder", "zip"])
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"\xff", "metrics.py is not UTF-8 in line 1, save it as UTF-8"),
+        (b"\n" * (MAX_SOURCE_BYTES + 1), "metrics.py is too large (1,000,001 bytes)"),
+    ],
+)
+def test_a_bad_file_leaves_the_others(
+    tmp_path: Path, session: Session, shape: str, raw: bytes, problem: str
+) -> None:
+    contents = {**BOTH, "metrics.py": raw}
+    path = tmp_path / "a"
+    path = put(path, contents) if shape == "folder" else put_zip(tmp_path / "a.zip", contents)
+    found = read(path, session)
+    assert found.problems == (problem,)
+    assert found.sources == (("training.py", TRAINING),)
+
+
+def test_hostile_source_is_not_compiled(tmp_path: Path, session: Session) -> None:
+    deep = {**BOTH, "metrics.py": b"(" * 500_000, "training.py": b"def"}
+    found = read(put(tmp_path / "a", deep), session)
+    assert dict(found.sources) == deep
+    assert found.problems == ()
+
+
+# ---- incidents -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "conftest.py",
+        "pytest.ini",
+        "pyproject.toml",
+        "setup.cfg",
+        "tox.ini",
+        "sitecustomize.py",
+        "usercustomize.py",
+        "deep/er/conftest.py",
+        "deep/er/sitecustomize.py",
+        "torch.py",
+        "numpy.py",
+        "shared.py",
+        "json.py",
+        "torch/__init__.py",
+        "metrics.so",
+        "metrics.cpython-311-x86_64-linux-gnu.so",
+        "metrics.pyc",
+        "evil.pth",
+    ],
+)
+def test_names_that_take_over_a_grader_are_named(
+    tmp_path: Path, session: Session, name: str
+) -> None:
+    for prefix in ("", "s1_intro/"):
+        contents = {prefix + file: data for file, data in {**BOTH, name: b"import os"}.items()}
+        found = read(put_zip(tmp_path / "a.zip", contents), session)
+        assert len(found.incidents) == 1
+        assert found.incidents[0].startswith(f"'{prefix}{name}' was ignored: ")
+        assert found.ignored == (prefix + name,)
+        assert dict(found.sources) == BOTH
+        assert found.problems == ()
+
+
+def test_ordinary_other_files_are_not_incidents(tmp_path: Path, session: Session) -> None:
+    others = {
+        "README.md": b"x",
+        "lab.ipynb": b"{}",
+        "test_metrics.py": b"x",
+        "helpers.py": b"x",
+        "__pycache__/metrics.cpython-311.pyc": b"x",
+        "model.pth": b"PK\x03\x04" + bytes(2000),
+        "data/torch/weights.bin": b"x",
+    }
+    found = read(put(tmp_path / "a", {**BOTH, **others}), session)
+    assert found.incidents == found.problems == ()
+    assert set(found.ignored) == {*others, "data/torch/"} - {"data/torch/weights.bin"}
+
+
+def test_the_whole_kit_zipped_is_not_an_incident(tmp_path: Path, session: Session) -> None:
+    kit = {"pyproject.toml": b"x", "shared/__init__.py": b"x", "shared/metrics.py": b"x"}
+    work = {f"s1_intro/{name}": data for name, data in BOTH.items()}
+    found = read(put_zip(tmp_path / "a.zip", {**kit, **work}), session)
+    assert dict(found.sources) == BOTH
+    assert found.incidents == ()
+
+
+def test_lists_are_capped(tmp_path: Path, session: Session) -> None:
+    found = read(put(tmp_path / "a", {**BOTH, **{f"{i:02}.so": b"" for i in range(50)}}), session)
+    assert len(found.ignored) == len(found.incidents) == 21
+    assert found.ignored[-1] == found.incidents[-1] == "and 30 more"
+
+
+# ---- archives that are refused ---------------------------------------------------------------
+
+
+def test_an_unsafe_archive_is_a_problem_and_an_incident(tmp_path: Path, session: Session) -> None:
+    found = read(put_zip(tmp_path / "eve.zip", {**BOTH, "../up.py": b""}), session)
+    line = "'eve.zip': the name '../up.py' leaves the archive's folder"
+    assert found.problems == found.incidents == (line,)
+    assert found.sources == ()
+    assert found.student == "eve"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "problem"),
+    [
+        ("a.zip", b"", "'a.zip': the file is empty"),
+        ("a.zip", b"PK\5\6" + bytes(18), "'a.zip': the archive is empty"),
+        ("a.zip", b"junk", "'a.zip': not a zip archive, or cut off"),
+        ("a.tar", bytes(10240), "'a.tar': the archive is empty"),
+        (
+            "a.rar",
+            b"Rar!",
+            "'a.rar': not an accepted archive; use one of .tar, .tar.gz, .tar.xz, .tgz, .zip",
+        ),
+    ],
+)
+def test_an_unreadable_archive_is_a_problem_only(
+    tmp_path: Path, session: Session, name: str, data: bytes, problem: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    found = collect(tmp_path, session, LIMITS).submissions
+    assert [(s.student, s.problems, s.incidents, s.sources) for s in found] == [
+        ("a", (problem,), (), ())
+    ]
+
+
+def test_a_vanished_submission_is_a_problem(tmp_path: Path, session: Session) -> None:
+    found = read(tmp_path / "a.zip", session)
+    assert found.problems == ("'a.zip': cannot be read (No such file or directory)",)
+
+
+# ---- folders ---------------------------------------------------------------------------------
+
+
+def test_links_and_special_files_are_never_opened(tmp_path: Path, session: Session) -> None:
+    victim = put(tmp_path / "victim", BOTH)
+    eve = tmp_path / "in" / "eve"
+    eve.mkdir(parents=True)
+    (eve / "metrics.py").symlink_to(victim / "metrics.py")
+    (eve / "more").symlink_to(victim, target_is_directory=True)
+    os.mkfifo(eve / "training.py")
+    found = read(eve, session)
+    assert found.sources == ()
+    assert found.problems == (
+        "metrics.py is a symbolic link",
+        "training.py is a device or another special file",
+    )
+    assert set(found.incidents) == {
+        "'more' was ignored: it is a symbolic link",
+        "'metrics.py' was ignored: it is a symbolic link",
+        "'training.py' was ignored: it is a device or another special file",
+    }
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_a_link_in_place_of_a_submission_is_not_followed(
+    tmp_path: Path, session: Session, kind: str
+) -> None:
+    victim = put(tmp_path / "victim", BOTH)
+    if kind == "archive":
+        victim = put_zip(tmp_path / "victim.zip", BOTH)
+    (tmp_path / "in").mkdir()
+    put(tmp_path / "in" / "bob", BOTH)
+    (tmp_path / "in" / "eve.zip").symlink_to(victim)
+    bob, eve = collect(tmp_path / "in", session, LIMITS).submissions
+    assert dict(bob.sources) == BOTH
+    assert eve.sources == ()
+    assert eve.problems == eve.incidents
+    assert eve.problems == ("'eve.zip': is a symbolic link, which is not followed",)
+
+
+def test_files_swapped_for_links_after_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The open itself refuses what the check before it no longer sees."""
+    put(tmp_path, {"real.py": b"secret", "other.py": b"x"})
+    (tmp_path / "link.py").symlink_to("real.py")
+    os.mkfifo(tmp_path / "pipe.py")
+    monkeypatch.setattr(files, "kind_flaw", lambda _mode: "")
+    with pytest.raises(OSError, match="symbolic links"):
+        files.read_file(str(tmp_path / "link.py"), 100)
+    with pytest.raises(SubmissionError, match="not a regular file"):
+        files.read_file(str(tmp_path / "pipe.py"), 100)
+    real_stat = os.stat
+    other = str(tmp_path / "other.py")
+    monkeypatch.setattr(os, "stat", lambda _name, **_: real_stat(other))
+    with pytest.raises(SubmissionError, match="not a regular file"):
+        files.read_file(str(tmp_path / "real.py"), 100)
+
+
+def test_a_link_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "link.py").symlink_to(__file__)
+    with pytest.raises(SubmissionError, match="is a symbolic link"):
+        files.read_file(str(tmp_path / "link.py"), 100_000)
+
+
+def test_a_folder_swapped_for_a_link_is_not_entered(tmp_path: Path) -> None:
+    put(tmp_path / "victim", BOTH)
+    (tmp_path / "link").symlink_to("victim")
+    with pytest.raises(OSError):  # noqa: PT011 - the number differs between systems
+        files.open_folder(str(tmp_path / "link"))
+
+
+def test_without_relative_opens(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way for Windows gives the same record."""
+    path = put(tmp_path / "a", {f"x/{name}": data for name, data in BOTH.items()})
+    (path / "link").symlink_to("x")
+    usual = read(path, session)
+    monkeypatch.setattr(files, "_RELATIVE", False)
+    assert read(path, session) == usual
+    assert dict(usual.sources) == BOTH
+    with pytest.raises(NotADirectoryError):
+        files.open_folder(str(path / "link"))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (PermissionError(13, "Permission denied"), "cannot be read (Permission denied)"),
+        (SubmissionError("is not a regular file"), "is not a regular file"),
+    ],
+)
+def test_a_file_that_cannot_be_read(
+    tmp_path: Path,
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    text: str,
+) -> None:
+    def refuse(name: str, limit: int, parent: object) -> bytes:
+        del limit, parent
+        if name == "metrics.py":
+            raise error
+        return TRAINING
+
+    path = put(tmp_path / "a", BOTH)
+    monkeypatch.setattr(folder, "read_file", refuse)
+    found = read(path, session)
+    assert found.problems == (f"metrics.py {text}",)
+    assert found.sources == (("training.py", TRAINING),)
+
+
+def test_a_file_that_grew_is_cut_short(tmp_path: Path) -> None:
+    put(tmp_path, {"metrics.py": b"12345"})
+    assert files.read_file(str(tmp_path / "metrics.py"), 5) == b"12345"
+    with pytest.raises(SubmissionError, match="is larger than 4 bytes"):
+        files.read_file(str(tmp_path / "metrics.py"), 4)
+
+
+def test_too_many_entries(tmp_path: Path, session: Session) -> None:
+    path = put(tmp_path / "a", {f"{i}.txt": b"" for i in range(LIMITS.max_files + 1)})
+    assert read(path, session).problems == ("'a': more than 60 files",)
+
+
+def test_deep_folders_are_named_and_not_entered(tmp_path: Path, session: Session) -> None:
+    deep = "/".join(["d"] * 100)
+    found = read(put(tmp_path / "a", {**BOTH, f"{deep}/x.py": b""}), session)
+    assert found.ignored == ("d/d/",)
+
+
+# ---- collecting ------------------------------------------------------------------------------
+
+
+def snapshot(root: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(root)): (
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else b"",
+        )
+        for path in root.rglob("*")
+    }
+
+
+def test_collect_reads_everyone_and_writes_nothing(tmp_path: Path, session: Session) -> None:
+    put(tmp_path / "carol", BOTH)
+    put_zip(tmp_path / "alice.zip", BOTH)
+    put_tar(tmp_path / "bob.tgz", {f"s1_intro/{n}": d for n, d in BOTH.items()})
+    put_zip(tmp_path / "dan_s1.zip", {"metrics.py": METRICS})
+    put(tmp_path, {"grades.csv": b"x", ".DS_Store": b"x"})
+    before = snapshot(tmp_path)
+    found = collect(tmp_path, session, LIMITS)
+    assert snapshot(tmp_path) == before
+    assert [s.student for s in found.submissions] == ["alice", "bob", "carol", "dan"]
+    assert [len(s.problems) for s in found.submissions] == [0, 0, 0, 1]
+    assert found.errors == ("'grades.csv' is neither a folder nor an archive and was skipped",)
+
+
+@pytest.mark.parametrize("shape", ["archive", "top", "session folder", "link"])
+def test_collect_takes_a_single_submission(tmp_path: Path, session: Session, shape: str) -> None:
+    if shape == "archive":
+        path = put_zip(tmp_path / "ada.zip", BOTH)
+    elif shape == "session folder":
+        path = put(tmp_path / "ada", {f"s1_intro/{n}": d for n, d in BOTH.items()})
+    else:
+        path = put(tmp_path / "ada", BOTH)
+    if shape == "link":
+        (tmp_path / "here").symlink_to(path)
+        path = tmp_path / "here"
+    found = collect(path, session, LIMITS)
+    assert [(s.student, dict(s.sources)) for s in found.submissions] == [("ada", BOTH)]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda _path: None, "cannot read .*: No such file"),
+        (lambda path: path.mkdir(), "no submissions in"),
+        (lambda path: path.write_bytes(b"x"), "neither a folder nor an archive"),
+        (lambda path: put(path, {"notes.txt": b""}), "no submissions in"),
+        (
+            lambda path: (put(path, BOTH), put_zip(path / "ada.zip", BOTH)),
+            "both a submission .'metrics.py'. and submissions .'ada.zip'.",
+        ),
+    ],
+)
+def test_collect_errors(
+    tmp_path: Path, session: Session, make: Callable[[Path], object], message: str
+) -> None:
+    make(tmp_path / "in")
+    with pytest.raises(SubmissionError, match=message) as caught:
+        collect(tmp_path / "in", session, LIMITS)
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_and_archive_of_one_student(tmp_path: Path, session: Session) -> None:
+    put(tmp_path / "ada", BOTH)
+    put_zip(tmp_path / "ada.zip", BOTH)
+    put_zip(tmp_path / "ada_s1.zip", BOTH)
+    put(tmp_path / "bob", BOTH)
+    found = collect(tmp_path, session, LIMITS)
+    ada, bob = found.submissions
+    line = "'ada/' and 'ada.zip' and 'ada_s1.zip' may be the same student's"
+    assert found.errors == ada.problems == (f"{line}; none was graded, keep one",)
+    assert (ada.student, ada.sources) == ("ada", ())
+    assert dict(bob.sources) == BOTH
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("ada", "Ada"), ("re\u0301mi", "r\u00e9mi"), ("a\u200bda", "ada"), ("ada ", "ada")],
+)
+def test_names_that_look_alike(tmp_path: Path, session: Session, one: str, two: str) -> None:
+    put(tmp_path / one, BOTH)
+    put(tmp_path / two, BOTH)
+    if len(os.listdir(tmp_path)) < 2:  # noqa: PTH208
+        pytest.skip("this file system takes them for one name")
+    found = collect(tmp_path, session, LIMITS)
+    assert len(found.errors) == 1
+    assert all(s.problems == found.errors and not s.sources for s in found.submissions)
+    assert {s.slug for s in found.submissions} == {slug(one), slug(two)}
+    assert len(found.submissions) == len({slug(one), slug(two)})
+
+
+def test_an_entry_that_vanishes_still_has_a_record(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "ada", BOTH)
+    monkeypatch.setattr(os, "listdir", lambda _path: ["ada", "ghost"])
+    ada, ghost = collect(tmp_path, session, LIMITS).submissions
+    assert dict(ada.sources) == BOTH
+    assert ghost.problems == ("'ghost': cannot be read (No such file or directory)",)
+
+
+def test_names_are_cleaned(tmp_path: Path, session: Session) -> None:
+    raw = b"\x1b[31m\xe2\x80\xaeev\xff\n=cmd"
+    put(tmp_path / os.fsdecode(raw), {**BOTH, "\x1b[2Jtorch.py": b"", "a\nb.so": b""})
+    (found,) = collect(tmp_path, session, LIMITS).submissions
+    assert found.student == "ev =cmd"
+    for text in (found.student, *found.problems, *found.incidents, *found.ignored):
+        assert text.isprintable()
+
+
+# ---- identity --------------------------------------------------------------------------------
+
+anything = st.text(st.characters(), max_size=200) | st.text(
+    st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Mn"]), max_size=50
+)
+
+
+@given(anything)
+def test_slugs_are_safe_file_names(raw: str) -> None:
+    made = slug(raw)
+    assert made.strip("abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+    assert 0 < len(made) <= 60
+    assert not made.startswith("-")
+
+
+@given(anything)
+def test_display_names_are_safe(raw: str) -> None:
+    made = display_name(raw)
+    assert 0 < len(made) <= 120
+    assert "\n" not in made
+    assert "\x1b" not in made
+    made.encode("utf-8")
+
+
+@given(anything)
+def test_file_names_are_safe(raw: str) -> None:
+    made = file_name_for(raw)
+    assert not set(made) & set('/\\:*?"<>|\0\n')
+    assert made.strip(" .") == made
+
+
+@given(anything, anything)
+def test_names_of_one_slug_are_one_student(one: str, two: str) -> None:
+    if slug(one) == slug(two):
+        assert same_student_key(one) == same_student_key(two)
+
+
+def test_slugs_tell_students_apart() -> None:
+    raws = ["ada", "Ada", "ada ", "ad\u00e0", "", "?", "\u5b57", "\u5b58", "x" * 100, "x" * 101]
+    assert len({slug(raw) for raw in raws}) == len(raws)
+    assert slug("r\u00e9mi") == slug("re\u0301mi")
+    assert slug("Ren\u00e9e O'Hara").startswith("renee-o-hara-")
+
+
+def test_the_platform_decides_who_and_when(tmp_path: Path, session: Session) -> None:
+    path = put(tmp_path / "submission", {**BOTH, "student.txt": b"someone else"})
+    found = read_submission(
+        path, session, LIMITS, student="ada@x.org", submitted_at="2026-01-01T00:00:00+00:00"
+    )
+    assert (found.student, found.slug) == ("ada@x.org", slug("ada@x.org"))
+    assert found.submitted_at == "2026-01-01T00:00:00+00:00"

@@ -1,0 +1,80 @@
+"""Credit becomes points in one place; these are its rules."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograder.records import Outcome, TestResult
+from autograder.records.points import earned_share, exercise_outcome, exercise_result
+
+
+def result(outcome: Outcome, weight: float = 1, credit: float = 0, guard: bool = False):
+    return TestResult("t", "T", outcome, credit=credit, weight=weight, guard=guard)
+
+
+tests = st.lists(
+    st.builds(
+        result,
+        st.sampled_from(Outcome),
+        st.floats(0.1, 10),
+        st.floats(0, 1),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(tests)
+def test_points_lie_between_zero_and_the_maximum(results: list[TestResult]) -> None:
+    exercise = exercise_result("s1.x", "X", "m", 7, False, results)
+    assert 0 <= exercise.points <= 7
+    assert (exercise.outcome is Outcome.PASSED) <= (exercise.points == 7)
+
+
+@given(tests)
+def test_only_passed_and_partial_earn(results: list[TestResult]) -> None:
+    if not any(t.outcome in (Outcome.PASSED, Outcome.PARTIAL) for t in results):
+        assert earned_share(results) == 0
+
+
+def test_weights_are_shares() -> None:
+    results = [result(Outcome.PASSED, 3), result(Outcome.FAILED, 1)]
+    assert earned_share(results) == 0.75
+
+
+def test_partial_credit_counts_by_its_share() -> None:
+    results = [result(Outcome.PARTIAL, 1, 0.25), result(Outcome.PASSED, 1)]
+    assert earned_share(results) == 0.625
+
+
+def test_guards_alone_earn_nothing() -> None:
+    results = [result(Outcome.PASSED, 5, guard=True), result(Outcome.FAILED)]
+    assert earned_share(results) == 0
+    assert exercise_outcome(results) is Outcome.FAILED
+
+
+def test_guards_count_beside_a_value_check() -> None:
+    results = [result(Outcome.PASSED, 5, guard=True), result(Outcome.PARTIAL, 5, 0.5)]
+    assert earned_share(results) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([Outcome.PASSED, Outcome.PASSED], Outcome.PASSED),
+        ([Outcome.PASSED, Outcome.FAILED], Outcome.PARTIAL),
+        ([Outcome.BLANK, Outcome.BLANK], Outcome.BLANK),
+        ([Outcome.BLANK, Outcome.FAILED], Outcome.FAILED),
+        ([Outcome.FAILED, Outcome.CRASHED], Outcome.CRASHED),
+        ([Outcome.REFUSED, Outcome.CRASHED], Outcome.REFUSED),
+        ([Outcome.PASSED, Outcome.TOOL_ERROR], Outcome.TOOL_ERROR),
+        ([], Outcome.TOOL_ERROR),
+    ],
+)
+def test_an_exercise_is_named_by_what_matters_most(
+    outcomes: list[Outcome], expected: Outcome
+) -> None:
+    assert exercise_outcome([result(outcome) for outcome in outcomes]) is expected
