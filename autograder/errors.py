@@ -4,6 +4,7 @@
     ├── CourseError            course.yaml: file, line, key, what was expected
     ├── ReleaseError           solutions/: file, line, which region
     ├── SubmissionError        a submission that cannot be read or unpacked
+    ├── InputErrors            a table of the staff's: one line per mistake in `lines`
     └── EngineError            the engine itself failed; exit code 4
 
 Only the command line turns these into text on a terminal and an exit code.
@@ -11,6 +12,7 @@ Only the command line turns these into text on a terminal and an exit code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -40,6 +42,14 @@ class ReleaseError(AutograderError):
 
 class SubmissionError(AutograderError):
     """A submission cannot be read: not a zip, unsafe member, too large, missing file."""
+
+
+class InputErrors(AutograderError):
+    """A table that staff handed in has mistakes; `lines` has one per mistake."""
+
+    def __init__(self, message: str, lines: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.lines = tuple(lines)
 
 
 class EngineError(AutograderError):

@@ -11,24 +11,44 @@ from pathlib import Path
 from autograder.errors import AutograderError
 
 
-def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
-    """Write bytes, or a text as UTF-8 with its line ends; OSError leaves what was there."""
+def write(
+    path: Path, content: str | bytes, mode: int = 0o644, *, durable: bool = False
+) -> None:
+    """Write bytes, or a text as UTF-8 with its line ends; OSError leaves what was there.
+
+    With `durable`, the file survives a loss of power from the moment this returns.
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(name).chmod(mode)
         Path(name).replace(path)
+        if durable:
+            _sync_folder(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming durable, where the system can open folders."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def check_writable(folder: Path) -> None:
     """AutograderError in one line if nothing can be written to a folder, made yet or not."""
     with _in_one_line(folder):
-        place = folder.absolute()
-        there = next(each for each in (place, *place.parents) if each.exists())
+        path = folder.absolute()
+        there = next(parent for parent in (path, *path.parents) if parent.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
 

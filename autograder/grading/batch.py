@@ -1,211 +1,300 @@
-"""Grading a folder of submissions into a results folder that survives being killed.
+"""Grading a folder of submissions into a results folder, again and again.
 
-    results/
-        secret.key            keys the random draws; keep it for regrades (mode 600)
-        reports/SLUG.json     one record a submission, written whole the moment it is graded
-        feedback/SLUG.html    what the student reads; also SLUG.txt
-        staff/SLUG.html       the same with tracebacks, output and cost
-        grades.csv            for Canvas or Moodle
-        index.html            the class at a glance
-
-Reports are the record; everything else is made from them and can be made again.
+A run grades what has no result under today's fingerprints and keeps the rest. No record is lost:
+one that is graded anew is set aside first. Late penalties and points by hand are put in anew each
+time, from the raw points.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import autograder
-from autograder.course import Course, Session
+from autograder.course import Course, DatasetName, Session
 from autograder.engine.host import pool
-from autograder.engine.job import JudgeSpec, Level, Progress
+from autograder.engine.job import GradingJob, Level, Progress
 from autograder.errors import AutograderError
-from autograder.files import write
-from autograder.grading.lateness import lateness
-from autograder.records import Report
-from autograder.records.codec import from_json, to_json
-from autograder.reports.csv_report import grades_csv
-from autograder.reports.html import class_page, student_page
-from autograder.reports.text import student_text
-from autograder.submissions import Collected, Submission
-
-SECRET_VARIABLE = "AUTOGRADER_SECRET"
-SECRET_BYTES = 32
+from autograder.grading import verification
+from autograder.grading.assembly import finished, merged
+from autograder.grading.fingerprints import of_result
+from autograder.grading.kinds import Settings, kind_of
+from autograder.grading.results import ResultsFolder, present_run
+from autograder.grading.tables import (
+    Marks,
+    Student,
+    read_marks,
+    read_times,
+    readable_marks,
+    students_of,
+)
+from autograder.records import Outcome, Report
+from autograder.submissions import Submission
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch is graded; `only` are exercise ids (empty: all), `jobs` judges at a time."""
+    """How a batch is graded.
+
+    `only` are exercise ids (empty: all), `jobs` judges at a time. `times` and `marks` are CSV files
+    with times of submission and points by hand. `dataset` is that of final projects.
+    """
 
     jobs: int = 1
     only: tuple[str, ...] = ()
     resume: bool = False
     spawn: bool = False
     require_isolation: Level = "process"
+    times: Path | None = None
+    marks: Path | None = None
+    dataset: DatasetName | None = None
 
 
-class ResultsFolder:
-    """The folder that a batch writes; every file appears whole or not at all."""
+@dataclass(frozen=True)
+class Callbacks:
+    """Told while a batch is graded: what begins, what is done, and lines to be shown."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.reports = path / "reports"
-
-    def prepare(self, resume: bool) -> None:
-        """Create the folder; refuse one with results unless they are to be continued."""
-        if self.reports.is_dir() and any(self.reports.glob("*.json")) and not resume:
-            raise AutograderError(
-                f"{self.path} already holds results; add --resume to continue, or choose another"
-            )
-        try:
-            for folder in (self.reports, self.path / "feedback", self.path / "staff"):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise AutograderError(f"cannot write to {self.path}: {error.strerror}") from None
-
-    def secret(self) -> bytes:
-        """The key of the random draws: from the environment, else made once and kept here."""
-        given = os.environ.get(SECRET_VARIABLE, "")
-        if given:
-            return given.encode()
-        path = self.path / "secret.key"
-        if not path.exists():
-            write(path, secrets.token_hex(SECRET_BYTES), mode=0o600)
-        return path.read_bytes().strip()
-
-    def load(self) -> list[Report]:
-        """All reports; an unreadable one is an error that names its file."""
-        return [read_report(path) for path in sorted(self.reports.glob("*.json"))]
-
-    def keep(self, report: Report, course_title: str, session_title: str) -> None:
-        """Write the record of one submission and the pages that show it."""
-        titles = (course_title, session_title)
-        write(self.path / "feedback" / f"{report.slug}.txt", student_text(report))
-        page = student_page(report, "student", *titles)
-        write(self.path / "feedback" / f"{report.slug}.html", page)
-        write(self.path / "staff" / f"{report.slug}.html", student_page(report, "ta", *titles))
-        write(self.reports / f"{report.slug}.json", to_json(report))
-
-    def summarise(self, reports: Iterable[Report], course: Course, session: Session) -> None:
-        """Write what shows all submissions together."""
-        reports = list(reports)
-        write(self.path / "grades.csv", grades_csv(reports))
-        write(self.path / "index.html", class_page(reports, course.title, session.title))
+    progress: Progress = lambda *_: None
+    done: Callable[[Report], None] = lambda _: None
+    note: Callable[[str], None] = lambda _: None
 
 
-def read_report(path: Path) -> Report:
-    """Read one written report; AutograderError names the file."""
-    try:
-        return from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise AutograderError(f"{path} cannot be read: {error}") from None
-    except AutograderError as error:
-        raise AutograderError(f"{path}: {error}") from None
+@dataclass(frozen=True)
+class Change:
+    """A student whose points before the late penalty a run changed."""
+
+    student: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a run did: all reports of the folder, how many were graded, whose points changed."""
+
+    reports: tuple[Report, ...]
+    graded: int
+    kept: int
+    changes: tuple[Change, ...] = ()
+
+
+def check_folders(submissions: Path, results: Path) -> None:
+    """AutograderError if results would lie among the submissions, to be collected as one."""
+    below, above = results.resolve(), submissions.resolve()
+    if below == above or above in below.parents:
+        raise AutograderError(
+            f"{results} lies in {submissions}, where it would be collected as a submission; "
+            "choose another folder for results"
+        )
 
 
 def grade(
     course: Course,
     session: Session,
-    collected: Collected,
+    root: Path,
+    submissions: Sequence[Submission],
     results: ResultsFolder,
     options: Options,
-    progress: Progress,
-    done: Callable[[Report], None],
-) -> list[Report]:
-    """Grade what has no report yet, and return the reports of all collected submissions.
+    callbacks: Callbacks,
+) -> Batch:
+    """Grade what has no valid result yet, and return what the folder holds then.
 
-    With `resume`, a submission counts as done if its report was made from the same bytes and
-    holds no tool error.
+    `root` is the folder of course.yaml; its `solutions/` are graded first (`verification`).
+    AutograderError before any record is touched if the folder is not this session's, a table has
+    mistakes, or the graders do not give the model solution all points.
     """
-    results.prepare(options.resume)
-    spec = JudgeSpec(
-        course_id=course.id,
-        session=session,
-        limits=course.limits,
-        tests=(str(graders_of(session)),),
-        secret=results.secret(),
-        only=options.only,
-        data_root=os.environ.get("COURSE_DATA", ""),
-        require_isolation=options.require_isolation,
-    )
-    reports = {report.slug: report for report in results.load()} if options.resume else {}
-    pending = [s for s in collected.submissions if not _is_done(s, reports.get(s.slug), spec)]
-    times = {submission.slug: submission.submitted_at for submission in collected.submissions}
-
-    def deliver(report: Report) -> None:
-        report = with_lateness(report, course, session, times[report.slug])
-        results.keep(report, course.title, session.title)
-        reports[report.slug] = report
-        done(report)
-
-    try:
-        if pending:
-            pool.grade(spec, pending, deliver, progress, options.jobs, options.spawn)
-    finally:
-        if reports:
-            results.summarise(reports.values(), course, session)
-    return list(reports.values())
-
-
-def _is_done(submission: Submission, report: Report | None, spec: JudgeSpec) -> bool:
-    return (
-        report is not None
-        and report.session == spec.session.id
-        and report.submission_sha256 == submission.sha256
-        and {e.id for e in report.exercises} == {e.id for e in spec.exercises}
-        and not report.has_tool_error
-    )
+    results.check(course, session, continues=options.resume or bool(options.only))
+    students = [Student(submission.student, submission.slug) for submission in submissions]
+    if options.times is not None:
+        times, unknown = read_times(options.times, students)
+        submissions = [
+            replace(s, submitted_at=times.get(s.slug, s.submitted_at)) for s in submissions
+        ]
+        for line in unknown:
+            callbacks.note(line)
+    with results.locked():
+        former = _load(results, callbacks)
+        kind = kind_of(session)
+        settings = Settings(
+            results.secret(), options.only, options.require_isolation, options.dataset
+        )
+        job, current = kind.job(course, session, settings), kind.fingerprints(
+            course, session, settings
+        )
+        stale = {
+            submission.slug: ids
+            for submission in submissions
+            if (ids := _stale(job, current, submission, former.get(submission.slug), options))
+        }
+        if stale:
+            verification.verify(job, current, root, options.spawn)
+        marks = _marks(results, session, [*students, *students_of(former.values())], options, callbacks)
+        results.start(present_run(course, session, current))
+        run = _Run(course, session, results, current, marks, former)
+        try:
+            _grade_pending(run, job, submissions, stale, options, callbacks)
+            run.refresh(submissions, callbacks.note)
+        finally:
+            results.summarize(run.reports.values(), course, session)
+    kept = sum(submission.slug not in stale for submission in submissions)
+    return Batch(tuple(run.reports.values()), len(stale), kept, tuple(run.changes))
 
 
-def with_lateness(
-    report: Report, course: Course, session: Session, submitted_at: str | None
-) -> Report:
-    """Put the late penalty beside the raw points."""
-    extension = course.extension(report.student, session.id)
-    late = lateness(course.late_policy, session.due, submitted_at, extension)
-    return replace(report, lateness=late)
-
-
-def check(
+def refresh(
     course: Course,
     session: Session,
+    results: ResultsFolder,
+    times: Path | None,
+    marks: Path | None,
+    callbacks: Callbacks,
+) -> tuple[Report, ...]:
+    """Make penalties, points by hand, pages and tables anew from the records and course.yaml.
+
+    A record that cannot be read is a line; its student is missing until graded again.
+    """
+    with results.locked():
+        former = _load(results, callbacks)
+        if not former:
+            raise AutograderError(f"{results.reports} holds no records")
+        students = students_of(former.values())
+        known, unknown = read_times(times, students) if times is not None else ({}, ())
+        for line in unknown:
+            callbacks.note(line)
+        options = Options(marks=marks)
+        given = _marks(results, session, students, options, callbacks)
+        run = _Run(course, session, results, {}, given, former)
+        run.refresh((), callbacks.note, known)
+        results.summarize(run.reports.values(), course, session)
+    return tuple(run.reports.values())
+
+
+class _Run:
+    """What one run knows of the folder that it writes to: reports so far, and whose changed."""
+
+    def __init__(
+        self,
+        course: Course,
+        session: Session,
+        results: ResultsFolder,
+        fingerprints: Mapping[str, str],
+        marks: Marks,
+        former: Mapping[str, Report],
+    ) -> None:
+        self._course, self._session, self._results = course, session, results
+        self._fingerprints, self._marks = fingerprints, marks
+        self.reports = dict(former)
+        self.changes: list[Change] = []
+
+    def deliver(self, report: Report, submission: Submission, whole: bool) -> Report:
+        """Keep a report that a judge made; `whole` if every exercise was asked for."""
+        former = self.reports.get(report.slug)
+        report = merged(report, former, self._session, self._fingerprints, whole)
+        time = submission.submitted_at
+        if time is None and former and former.submission_sha256 == report.submission_sha256:
+            time = former.lateness.submitted_at
+        return self._keep(finished(report, self._course, self._session, time, self._marks))
+
+    def refresh(
+        self,
+        submissions: Iterable[Submission],
+        note: Callable[[str], None],
+        times: Mapping[str, str] | None = None,
+    ) -> None:
+        """Put lateness and marks of every kept report in anew; what the course lost goes."""
+        known = {s.slug: s.submitted_at for s in submissions if s.submitted_at} | dict(times or {})
+        lost: set[str] = set()
+        for slug, report in list(self.reports.items()):
+            time = known.get(slug, report.lateness.submitted_at)
+            fresh = finished(report, self._course, self._session, time, self._marks)
+            lost |= {e.id for e in report.exercises} - {e.id for e in fresh.exercises}
+            if fresh != report:
+                self._keep(fresh)
+        for exercise in sorted(lost):
+            note(f"{exercise} is not in course.yaml any more; its results are in reports/former")
+
+    def _keep(self, report: Report) -> Report:
+        former = self.reports.get(report.slug)
+        if former is not None and _verdicts(former) != _verdicts(report):
+            self._results.set_aside(report.slug)
+            if former.raw_points != report.raw_points:
+                self.changes.append(Change(report.student, former.raw_points, report.raw_points))
+        self._results.keep(report, self._course, self._session)
+        self.reports[report.slug] = report
+        return report
+
+
+def _verdicts(report: Report) -> object:
+    """What may not be lost when a record is replaced: all but penalties and words."""
+    return [
+        (e.id, e.fingerprint, e.points, e.mark, [(t.name, t.outcome, t.message) for t in e.tests])
+        for e in report.exercises
+    ]
+
+
+def _load(results: ResultsFolder, callbacks: Callbacks) -> dict[str, Report]:
+    loaded = results.load()
+    for line in loaded.errors:
+        callbacks.note(f"{line}; this student has to be graded again (--resume)")
+    return {report.slug: report for report in loaded.reports}
+
+
+def _stale(
+    job: GradingJob,
+    fingerprints: Mapping[str, str],
     submission: Submission,
-    tests: Path,
-    only: tuple[str, ...],
-    progress: Progress,
-    spawn: bool = False,
-) -> Report:
-    """Run public tests on one submission, on the student's own machine."""
-    spec = JudgeSpec(
-        course_id=course.id,
-        session=session,
-        limits=course.limits,
-        tests=(str(tests.resolve()),),
-        secret=b"public tests use no secret",
-        only=only,
-        data_root=os.environ.get("COURSE_DATA", ""),
+    former: Report | None,
+    options: Options,
+) -> tuple[str, ...]:
+    """The exercises of a submission that have to be graded."""
+    if former is None or not options.resume:
+        return tuple(exercise.id for exercise in job.exercises)
+    valid = {
+        exercise.id: exercise.fingerprint
+        for exercise in former.exercises
+        if exercise.outcome is not Outcome.TOOL_ERROR
+    }
+    return tuple(
+        exercise.id
+        for exercise in job.exercises
+        if valid.get(exercise.id) != of_result(fingerprints[exercise.id], submission.sha256)
     )
-    reports: list[Report] = []
-    pool.grade(spec, [submission], reports.append, progress, spawn=spawn)
-    return reports[0]
 
 
-def graders_of(session: Session) -> Path:
-    """The folder with a session's hidden graders; AutograderError in a kit without them."""
-    folder = Path(autograder.__file__).parent / "graders" / session.folder
-    if not folder.is_dir():
-        raise AutograderError(f"this kit has no graders for {session.id} (a student's copy?)")
-    return folder
+def _marks(
+    results: ResultsFolder,
+    session: Session,
+    students: Sequence[Student],
+    options: Options,
+    callbacks: Callbacks,
+) -> Marks:
+    """Points by hand: from the option's table, which is kept, else from the one kept before."""
+    students = list(dict.fromkeys(students))
+    if options.marks is not None:
+        marks = read_marks(options.marks, session, students)
+        results.keep_marks(options.marks.read_bytes())
+        return marks
+    if not results.marks.is_file():
+        return {}
+    marks, errors = readable_marks(results.marks, session, students)
+    for line in errors:
+        callbacks.note(f"{line}; this mark is not applied")
+    return marks
 
 
-def exercise_ids(session: Session, wanted: Iterable[str]) -> tuple[str, ...]:
-    """Resolve `s1.split` or `split` to ids of the session; an unknown one raises CourseError."""
+def _grade_pending(
+    run: _Run,
+    job: GradingJob,
+    submissions: Sequence[Submission],
+    stale: Mapping[str, tuple[str, ...]],
+    options: Options,
+    callbacks: Callbacks,
+) -> None:
+    by_slug = {submission.slug: submission for submission in submissions}
 
-    def full(name: str) -> str:
-        return name if name.startswith(f"{session.id}.") else f"{session.id}.{name}"
+    def deliver(report: Report) -> None:
+        callbacks.done(run.deliver(report, by_slug[report.slug], whole=not options.only))
 
-    return tuple(session.exercise(full(name)).id for name in wanted)
+    if stale:
+        pending = [submission for submission in submissions if submission.slug in stale]
+        job = replace(job, only_for=dict(stale))
+        pool.grade(job, pending, deliver, callbacks.progress, options.jobs, options.spawn)

@@ -36,6 +36,7 @@ def lateness(
     if moment is not None and deadline is not None:
         late = max(late, moment.astimezone(UTC) - deadline.astimezone(UTC))
     return Lateness(
+        policy=policy.kind,
         submitted_at=moment.isoformat() if moment else None,
         due=deadline.isoformat() if deadline else None,
         days_late=late / _DAY,

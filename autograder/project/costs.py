@@ -117,12 +117,12 @@ def ratios(measured: Measurement, rules: Dataset) -> dict[str, float]:
 def counted(answers: Answers, rules: Dataset) -> int:
     """Right answers that count: the perturbed ones get what the reference loses on them."""
     slack = int(rules.perturbation_drop * answers.images)
-    return min(answers.correct, answers.perturbed + slack)
+    return min(answers.correct, answers.correct_perturbed + slack)
 
 
 def memorised(answers: Answers, rules: Dataset) -> str:
     """Why an entry is refused that loses more on perturbed images than one that learnt, or ""."""
-    gap = (answers.correct - answers.perturbed) / answers.images
+    gap = (answers.correct - answers.correct_perturbed) / answers.images
     if gap <= rules.perturbation_drop + MEMORISED_GAP:
         return ""
     return (
@@ -143,7 +143,7 @@ def _check_measurement(measured: Measurement, score: Score) -> None:
                 raise ValueError("its products do not add up")
 
 
-def under_rules(score: Score, project: FinalProject) -> Score:
+def revalidate(score: Score, project: FinalProject) -> Score:
     """A score read from a file, with everything computed again that can be.
 
     Only the measurement and the answers are taken from the record, so that costs, gate and ranks
@@ -152,24 +152,25 @@ def under_rules(score: Score, project: FinalProject) -> Score:
     """
     rules = next((each for name, each in project.datasets.items() if name == score.dataset), None)
     if rules is None:
-        raise ValueError("its data set is not one of the course")
+        raise ValueError("its data set is not in course.yaml")
     if not (TEAM.fullmatch(score.team) and project.admits(score.team)):
-        raise ValueError("its team is not one of the course")
+        raise ValueError("its team is not in course.yaml")
     try:
         has_zone = datetime.fromisoformat(score.scored_at).tzinfo is not None
     except ValueError:
         has_zone = False
     if not has_zone:
-        raise ValueError("its time is not one")
+        raise ValueError("scored_at is not an ISO 8601 time with a time zone")
     measured, answers = score.measurement, score.answers
     if measured is not None:
         _check_measurement(measured, score)
     if answers is not None:
-        numbers = [*answers.by_batch.values(), answers.perturbed]
-        if answers.images != rules.test_images or len(numbers) < 2 or max(numbers) > answers.images:
+        numbers = [*answers.by_batch.values(), *answers.perturbed]
+        complete = answers.by_batch and answers.perturbed and answers.images == rules.test_images
+        if not complete or max(numbers) > answers.images:
             raise ValueError("its answers are not those to the test images")
     if not score.refusal and (measured is None or answers is None):
-        raise ValueError("it is neither refused nor measured")
+        raise ValueError("it has neither a refusal nor a measurement")
     return replace(
         score,
         refusal=score.refusal or (memorised(answers, rules) if answers else ""),

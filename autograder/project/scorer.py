@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
+import hmac
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,14 @@ from autograder.project.card import Card
 from autograder.project.costs import counted, entry_costs, memorised, ratios
 from autograder.project.perturb import perturb
 from autograder.project.runner import Caps, Refused, Sandbox
+from autograder.records import Isolation
 from autograder.records.measurement import Answers, Claim, Score
 from shared import data
 
 BATCHES = (1, 7, 250)
+DRAWS = 3  # of perturbed test images; their mean counts
+PUBLIC_KEY = b"draws of every machine that does not know the course's secret"
+RULES_VERSION = b"perturbation 1"  # part of the seed: changes with perturb.py
 MAX_DIFFERENT = 0.005  # share of images whose answer may change with the batch: rounding
 
 Progress = Callable[[str], None]
@@ -68,10 +71,14 @@ def score(
     *,
     caps: Caps | None = None,
     require_isolation: Level = "process",
-    seed: int | None = None,
+    secret: bytes = b"",
     progress: Progress = lambda _: None,
-) -> Score:
-    """Score a model file for the data set `name`.
+) -> tuple[Score, Isolation]:
+    """Score a model file for the data set `name`; also says how the file was confined.
+
+    The verdict is a function of the file's bytes and of `secret` (empty: the public draws, as on a
+    student's machine): the same file always meets the same perturbed images, and a file that was
+    changed for luck meets others.
 
     A file that cannot be an entry gives a Score with its `refusal`; AutograderError is raised only
     for what is not the file's fault.
@@ -80,12 +87,10 @@ def score(
     if not project.admits(card.team):
         raise SubmissionError(f"team {card.team!r} is not one of this course's teams")
     images, labels = test_images(name)
-    seed = secrets.randbits(31) if seed is None else seed
     fields: dict[str, Any] = {
         "team": card.team,
         "dataset": name,
         "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "kit_version": metadata.version("compression-course"),
         "file_bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "method": card.method,
@@ -102,13 +107,21 @@ def score(
             fields["costs"] = entry_costs(measured, rules, project)
             fields["ratios"] = ratios(measured, rules)
             progress("running")
-            answers = _answers(box, content, name, rules, images, labels, seed)
+            answers = _answers(box, content, name, rules, images, labels, secret)
             fields["answers"] = answers
             fields["counted"] = counted(answers, rules)
         except Refused as refusal:
             fields["refusal"] = str(refusal)
-        level = box.isolation.level
-    return Score(**fields, isolation=level)
+        isolation = box.isolation
+    return Score(**fields), isolation
+
+
+def draw_seeds(content: bytes, secret: bytes) -> list[int]:
+    """The seeds of the draws for a file: nobody without `secret` can tell them in advance."""
+    message = hashlib.sha256(content).digest() + RULES_VERSION
+    key = secret or PUBLIC_KEY
+    digests = (hmac.digest(key, message + bytes([draw]), "sha256") for draw in range(DRAWS))
+    return [int.from_bytes(digest[:4], "big") for digest in digests]
 
 
 def _answers(
@@ -118,26 +131,32 @@ def _answers(
     rules: Dataset,
     images: NDArray[np.uint8],
     labels: Labels,
-    seed: int,
+    secret: bytes,
 ) -> Answers:
     started = time.monotonic()
-    order = np.random.default_rng(seed).permutation(len(images))
-    shuffled, wanted = images[order], labels[order]
-    changed = perturb(shuffled, name, rules.pixel_max, seed)
-    runs = [*((shuffled, batch) for batch in BATCHES), (changed, BATCHES[-1])]
-    *each_size, again = runner.predictions(box, content, runs, rules.classes)
-    found = dict(zip(BATCHES, each_size, strict=True))
-    alone = found[BATCHES[0]]
-    for batch, classes in found.items():
+    seeds = draw_seeds(content, secret)
+    order = np.random.default_rng(seeds[0]).permutation(len(images))
+    shuffled, expected = images[order], labels[order]
+    changed = [perturb(shuffled, name, rules.pixel_max, seed) for seed in seeds]
+    runs = [
+        *((shuffled, batch) for batch in BATCHES),
+        *((drawn, BATCHES[-1]) for drawn in changed),
+    ]
+    predicted = runner.predictions(box, content, runs, rules.classes)
+    by_batch = dict(zip(BATCHES, predicted, strict=False))
+    alone = by_batch[BATCHES[0]]
+    for batch, classes in by_batch.items():
         if np.mean(classes != alone) > MAX_DIFFERENT:
-            text = f"in a batch of {batch} it answers otherwise than for each image alone"
-            raise Refused(f"an answer depends on the other images of the batch: {text}")
+            raise Refused(
+                f"predictions at batch size {batch} differ from those for each image alone: "
+                "an answer may not depend on the other images of the batch"
+            )
     answers = Answers(
-        len(images),
-        {batch: int(np.sum(each == wanted)) for batch, each in found.items()},
-        int(np.sum(again == wanted)),
-        seed,
-        round(time.monotonic() - started, 2),
+        images=len(images),
+        by_batch={batch: int(np.sum(c == expected)) for batch, c in by_batch.items()},
+        perturbed=tuple(int(np.sum(c == expected)) for c in predicted[len(BATCHES) :]),
+        draws="course" if secret else "public",
+        seconds=round(time.monotonic() - started, 2),
     )
     if reason := memorised(answers, rules):
         raise Refused(reason)

@@ -1,191 +1,158 @@
-"""The written form of a report: JSON, described field by field in docs/report-schema.md."""
+"""The written form of a report: strict JSON, described field by field in docs/report-schema.md.
+
+Reading is pydantic's, over the same frozen dataclasses that the kit works with. What a model of
+types does not show (a key that occurs twice, a missing key that has a default, totals that are not
+those of the exercises) is found by writing the record again: the result has to be the same tree.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import types
-from collections.abc import Callable
-from enum import Enum
 from functools import cache
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from autograder.errors import AutograderError
-from autograder.records import SCHEMA_VERSION, Report
+from autograder.records import measurement, report
+from autograder.records.report import SCHEMA_VERSION, Report
 from autograder.text_safety import clean_line
 
-_LONGEST_PATH = 120  # of a place in an error message
+R = TypeVar("R")
+
+MAX_BYTES = 64_000_000
+"""Of one record: a final project's graph may have as many nodes as the rules allow."""
+
+_MAX_SHOWN = 120  # characters of a path or value in an error message
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+for _module in (report, measurement):
+    for _kind in vars(_module).values():
+        if dataclasses.is_dataclass(_kind):
+            _kind.__pydantic_config__ = _STRICT  # type: ignore[union-attr]
 
 
-def to_json(report: Report) -> str:
-    """`report` as ASCII JSON text that ends in a line break.
+def to_json(record: Report) -> str:
+    """`record` as ASCII JSON text that ends in a line break.
 
-    Keys come in the order of the record's fields, `schema_version` first and the derived
-    `totals` second. Strings are kept exactly (escaped), so reading gives the same record back.
-    A number that is not finite raises AutograderError.
+    Keys come in the order of the record's fields, `schema_version` first and the derived `totals`
+    second. Strings are kept exactly (escaped), so reading gives the same record back. A number
+    that is not finite raises AutograderError.
     """
-    tree = {
-        "schema_version": report.schema_version,
-        "totals": _totals(report),
-        **dataclasses.asdict(report),
-    }
     try:
-        return json.dumps(tree, indent=1, allow_nan=False) + "\n"
+        return json.dumps(_tree(record), indent=1, allow_nan=False) + "\n"
     except ValueError:
-        name = clean_line(report.student, _LONGEST_PATH)
+        name = clean_line(record.student, _MAX_SHOWN)
         raise AutograderError(f"report of {name}: a number is not finite") from None
 
 
 def from_json(text: str) -> Report:
     """The report that `to_json` wrote.
 
-    Anything else raises AutograderError with one line that names the place: text that is no
-    JSON, another schema version, a missing or unknown key, a value of another type, or totals
-    that are not those of the exercises.
+    Anything else raises AutograderError with one line that names the place: text that is no JSON,
+    another schema version, a missing or unknown key, a value of another type or out of range, or
+    totals that are not those of the exercises.
     """
     tree = _parse(text)
     if not isinstance(tree, dict):
-        _wrong("report", "an object", tree)
+        raise AutograderError("report: expected an object")
     version = tree.get("schema_version")
     if type(version) is not int or version != SCHEMA_VERSION:
-        _refuse(f"report.schema_version: this kit reads {SCHEMA_VERSION}, found {_show(version)}")
-    fields = dict(tree)
-    totals = fields.pop("totals", None)
-    report: Report = _read(Report, fields, "report")
-    if totals != _totals(report):
-        _refuse("report.totals: these are not the totals of the exercises; grade again")
-    return report
+        shown = clean_line(repr(version), _MAX_SHOWN)
+        raise AutograderError(
+            f"report.schema_version: this kit reads {SCHEMA_VERSION}, the record has {shown}"
+        )
+    fields = {key: value for key, value in tree.items() if key != "totals"}
+    record = _rebuild(Report, fields)
+    if difference := _difference(_tree(record), tree, "report"):
+        raise AutograderError(difference)
+    return record
 
 
-def _totals(report: Report) -> dict[str, float]:
-    return {
-        "points": float(report.points),
-        "raw_points": float(report.raw_points),
-        "maximum": float(report.maximum),
+def rebuild(kind: type[R], tree: Any) -> R:
+    """A frozen record from plain values (dicts, lists, strings, numbers) that may be anything.
+
+    AutograderError names what has another form.
+    """
+    try:
+        text = json.dumps(tree, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise AutograderError("record: it holds what JSON does not") from None
+    return _rebuild(kind, _parse(text))
+
+
+def _rebuild(kind: type[R], tree: Any) -> R:
+    try:
+        # JSON knows no tuples and no integer keys: strictness is that of the written form.
+        return _adapter(kind).validate_json(json.dumps(tree, allow_nan=False))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        path = ".".join(["report", *map(str, first["loc"])])
+        reason = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
+        raise AutograderError(clean_line(f"{path[-_MAX_SHOWN:]}: {reason}", 300)) from None
+    except (ValueError, RecursionError):
+        raise AutograderError("report: a number is not finite or has too many digits") from None
+
+
+@cache
+def _adapter(kind: type[R]) -> TypeAdapter[R]:
+    kind.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
+    return TypeAdapter(kind)
+
+
+def _tree(record: Report) -> dict[str, Any]:
+    totals = {
+        "points": float(record.points),
+        "raw_points": float(record.raw_points),
+        "automatic_points": float(record.automatic_points),
+        "maximum": float(record.maximum),
     }
-
-
-# ---- text to a tree ----------------------------------------------------------------------------
+    fields = dataclasses.asdict(record)
+    return {"schema_version": fields.pop("schema_version"), "totals": totals, **fields}
 
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_float=_finite,
-            parse_constant=lambda name: _refuse(f"report: {name} is not a number"),
-        )
+        return json.loads(text, object_pairs_hook=_unique, parse_int=_count)
     except RecursionError:
-        _refuse("report: nested too deeply")
+        raise AutograderError("report: nested too deeply") from None
     except json.JSONDecodeError as error:
-        _refuse(f"report: no JSON at line {error.lineno}, column {error.colno}: {error.msg}")
+        where = f"line {error.lineno}, column {error.colno}"
+        raise AutograderError(f"report: no JSON at {where}: {error.msg}") from None
     except ValueError:  # an integer with thousands of digits
-        _refuse("report: a number has too many digits")
+        raise AutograderError("report: a number has too many digits") from None
+
+
+def _count(digits: str) -> int:
+    """No record counts anything negative."""
+    value = int(digits)
+    if not 0 <= value < 2**63:
+        raise AutograderError(f"report: {clean_line(digits, 40)} is not a count")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     tree = dict(pairs)
     if len(tree) != len(pairs):
-        _refuse(f"report: a key occurs twice among {_show(', '.join(tree))}")
+        shown = clean_line(", ".join(tree), _MAX_SHOWN)
+        raise AutograderError(f"report: a key occurs twice among {shown}")
     return tree
 
 
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        _refuse(f"report: {_show(digits)} is too large")
-    return value
-
-
-# ---- a tree to records ---------------------------------------------------------------------------
-
-
-def _read(kind: Any, value: Any, place: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return _record(kind, value, place)
-    if get_origin(kind) is tuple:
-        (item,) = (arg for arg in get_args(kind) if arg is not Ellipsis)
-        if not isinstance(value, list):
-            _wrong(place, "a list", value)
-        return tuple(_read(item, each, f"{place}[{i}]") for i, each in enumerate(value))
-    if get_origin(kind) in (Union, types.UnionType):  # only `str | None` occurs
-        return None if value is None else _read(get_args(kind)[0], value, place)
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            _wrong(place, f"one of {', '.join(get_args(kind))}", value)
-        return value
-    if issubclass(kind, Enum):
-        return _member(kind, value, place)
-    return _PLAIN[kind](value, place)
-
-
-def _record(kind: Any, value: Any, place: str) -> Any:
-    if not isinstance(value, dict):
-        _wrong(place, "an object", value)
-    hints = _hints(kind)
-    if value.keys() != hints.keys():
-        missing = [key for key in hints if key not in value]
-        unknown = [key for key in value if key not in hints]
-        what = f"no key {missing[0]!r}" if missing else f"unknown key {_show(unknown[0])}"
-        _refuse(f"{place}: {what}")
-    return kind(**{key: _read(hints[key], value[key], f"{place}.{key}") for key in hints})
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-
-
-def _member(kind: type[Enum], value: Any, place: str) -> Enum:
-    try:
-        return kind(value)
-    except ValueError:
-        _wrong(place, "one of " + ", ".join(str(member.value) for member in kind), value)
-
-
-def _string(value: Any, place: str) -> str:
-    return value if isinstance(value, str) else _wrong(place, "a string", value)
-
-
-def _boolean(value: Any, place: str) -> bool:
-    return value if isinstance(value, bool) else _wrong(place, "true or false", value)
-
-
-def _integer(value: Any, place: str) -> int:
-    if type(value) is not int or abs(value) >= 2**63:
-        _wrong(place, "a 64-bit integer", value)
-    return value
-
-
-def _number(value: Any, place: str) -> float:
-    if type(value) not in (int, float):
-        _wrong(place, "a number", value)
-    try:
-        return float(value)
-    except OverflowError:
-        _refuse(f"{place}: the number is too large")
-
-
-_PLAIN: dict[Any, Callable[[Any, str], Any]] = {
-    str: _string,
-    bool: _boolean,
-    int: _integer,
-    float: _number,
-}
-
-
-def _wrong(place: str, expected: str, value: Any) -> NoReturn:
-    _refuse(f"{place}: expected {expected}, found {_show(value)}")
-
-
-def _refuse(line: str) -> NoReturn:
-    raise AutograderError(line)
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    return clean_line(json.dumps(value, ensure_ascii=False), 60)
+def _difference(expected: Any, actual: Any, path: str) -> str:
+    """Where a tree is not the one that its record gives, in one line; empty if nowhere."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        expected = {str(key): value for key, value in expected.items()}
+        for key in expected:
+            if key not in actual:
+                return f"{path}: no key {key!r}"
+            if found := _difference(expected[key], actual[key], f"{path}.{key}"):
+                return found
+        return ""  # unknown keys have been refused
+    if isinstance(expected, list | tuple) and isinstance(actual, list):
+        pairs = enumerate(zip(expected, actual, strict=True))
+        return next((d for i, (a, b) in pairs if (d := _difference(a, b, f"{path}[{i}]"))), "")
+    if expected != actual:
+        return f"{path}: {clean_line(repr(actual), 40)} does not follow from the record"
+    return ""

@@ -1,9 +1,10 @@
-"""What a measurement of a final project is: frozen records, and nothing that computes."""
+"""What is measured of a final project: frozen records, and nothing that computes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -146,18 +147,25 @@ class Answers:
     """Right answers, as integers, on the test images and on perturbed ones.
 
     `by_batch` has them for every batch size that was tried; `correct` is the smallest of them.
+    `perturbed` has them for each draw of perturbed images. The draws depend on the file's bytes and
+    a key: the "course"'s secret, or the "public" one of every machine that has no secret.
     """
 
     images: int
     by_batch: Mapping[int, int]
-    perturbed: int
-    seed: int
+    perturbed: tuple[int, ...]
+    draws: Literal["course", "public"]
     seconds: float
 
     @property
     def correct(self) -> int:
         """The number that counts: the worst over the batch sizes."""
         return min(self.by_batch.values())
+
+    @property
+    def correct_perturbed(self) -> int:
+        """The mean over the draws, rounded down."""
+        return sum(self.perturbed) // len(self.perturbed)
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,6 @@ class Score:
     team: str
     dataset: str
     scored_at: str
-    kit_version: str
     sha256: str
     file_bytes: int
     method: str = ""
@@ -193,8 +200,7 @@ class Score:
     gate: int = 0
     costs: Mapping[str, float] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
-    claim: Claim = field(default_factory=Claim)
-    isolation: str = ""
+    claim: Claim = Claim()
 
     @property
     def valid(self) -> bool:

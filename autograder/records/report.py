@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-SCHEMA_VERSION = 1
+from autograder.records.measurement import Score
+
+SCHEMA_VERSION = 2
 
 
 class Outcome(StrEnum):
@@ -24,6 +26,8 @@ class Outcome(StrEnum):
     OUT_OF_MEMORY = "out of memory"
     REFUSED = "refused"  # touched what it may not touch
     BLOCKED = "blocked"  # called another exercise that is still blank
+    MISSING = "missing"  # the file that holds it is absent, empty or unreadable
+    NOT_MARKED = "not marked"  # graded by hand, and nobody has yet
     TOOL_ERROR = "tool error"  # ours, before any student code ran
 
 
@@ -62,8 +66,21 @@ class TestResult:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Points that a person gave for one exercise: `by` whom, with a comment for the student."""
+
+    points: float
+    comment: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class ExerciseResult:
-    """One exercise: `points` earned of `maximum`."""
+    """One exercise: automatic `points` of `maximum`, and a `mark` that takes their place.
+
+    `by_hand` says that no grader gives points for it. `fingerprint` identifies everything but the
+    submission that the automatic points depend on; empty if they depend on nothing.
+    """
 
     id: str
     title: str
@@ -72,7 +89,15 @@ class ExerciseResult:
     points: float
     maximum: float
     extra_credit: bool = False
+    by_hand: bool = False
+    mark: Mark | None = None
+    fingerprint: str = ""
     tests: tuple[TestResult, ...] = ()
+
+    @property
+    def earned(self) -> float:
+        """The points that count: of the mark if there is one."""
+        return self.points if self.mark is None else self.mark.points
 
 
 @dataclass(frozen=True)
@@ -101,12 +126,23 @@ class Usage:
 
 @dataclass(frozen=True)
 class Lateness:
-    """When the work came in against the due date; `penalty` is a share in 0..1 of the points."""
+    """When the work came in against the due date; `penalty` is a share in 0..1 of the points.
 
+    `policy` is the kind of late policy. Without `submitted_at` no time is known, and the policy was
+    not applied. `due` is the date that counts for this student: the session's, or a later one that
+    was granted.
+    """
+
+    policy: str = "none"
     submitted_at: str | None = None
     due: str | None = None
     days_late: float = 0.0
     penalty: float = 0.0
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a penalty could be due, but no time of submission is known."""
+        return self.policy != "none" and self.due is not None and self.submitted_at is None
 
 
 @dataclass(frozen=True)
@@ -115,7 +151,7 @@ class Report:
 
     `problems` are one-line facts about the submission as a whole (a missing module, a file that
     is not UTF-8, two submissions of one student); `incidents` name attempts to touch what is
-    not the student's, for the teaching assistant.
+    not the student's, for the teaching assistant. `score` is the measurement of a final project.
     """
 
     course: str
@@ -129,14 +165,15 @@ class Report:
     isolation: Isolation = Isolation()
     usage: Usage = Usage()
     lateness: Lateness = Lateness()
+    score: Score | None = None
     graded_at: str = ""
     kit_version: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @property
     def raw_points(self) -> float:
-        """Points before the late penalty, rounded to cents."""
-        return round(sum(exercise.points for exercise in self.exercises), 2)
+        """Points before the late penalty, marks by hand included, rounded to cents."""
+        return round(sum(exercise.earned for exercise in self.exercises), 2)
 
     @property
     def points(self) -> float:
@@ -147,6 +184,16 @@ class Report:
     def maximum(self) -> float:
         """Points to be had without extra credit."""
         return round(sum(e.maximum for e in self.exercises if not e.extra_credit), 2)
+
+    @property
+    def automatic_points(self) -> float:
+        """Points of the graders alone, before the late penalty, rounded to cents."""
+        return round(sum(exercise.points for exercise in self.exercises), 2)
+
+    @property
+    def unmarked(self) -> int:
+        """Exercises that wait for somebody to mark them."""
+        return sum(exercise.outcome is Outcome.NOT_MARKED for exercise in self.exercises)
 
     @property
     def has_tool_error(self) -> bool:

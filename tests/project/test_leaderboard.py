@@ -32,7 +32,7 @@ from autograder.reports.leaderboard import (
     leaderboard_table,
 )
 from tests.project import build
-from tests.project.test_records import PROJECT, SCORE
+from tests.records.test_measurement import PROJECT, SCORE
 from tests.support import ROOT
 
 COST = "imt-2025"

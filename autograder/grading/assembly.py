@@ -1,0 +1,90 @@
+"""From what a judge delivers to the report that is kept: pure functions over records.
+
+`merged` joins new results with those that stay; `finished` puts in what can change at any time
+without grading: points by hand, late penalties, titles, the order of course.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from autograder.course import Course, Exercise, Session
+from autograder.grading.fingerprints import of_result
+from autograder.grading.lateness import lateness
+from autograder.grading.tables import Marks
+from autograder.records import ExerciseResult, Mark, Outcome, Report
+
+
+def merged(
+    report: Report,
+    former: Report | None,
+    session: Session,
+    fingerprints: Mapping[str, str],
+    whole: bool,
+) -> Report:
+    """A judge's report with the results that stay, each under its fingerprint.
+
+    Exercises that were not graded now stay as `former` has them. With `whole`, those that a person
+    grades are there from the beginning.
+    """
+    new = {
+        result.id: replace(
+            result, fingerprint=of_result(fingerprints[result.id], report.submission_sha256)
+        )
+        for result in report.exercises
+    }
+    stay = {result.id: result for result in (former.exercises if former else ())}
+    by_hand = {e.id: _unmarked(e) for e in session.exercises if e.graded == "by hand"}
+    results = {**(by_hand if whole else {}), **stay, **new}
+    same = former is not None and former.submission_sha256 == report.submission_sha256
+    earlier = former.incidents if former is not None and same else ()
+    return replace(
+        report,
+        exercises=tuple(results.values()),
+        incidents=tuple(dict.fromkeys((*report.incidents, *earlier))),
+    )
+
+
+def finished(
+    report: Report, course: Course, session: Session, submitted_at: str | None, marks: Marks
+) -> Report:
+    """The report under the present course.yaml: its exercises and order, marks, late penalty."""
+    results = {result.id: result for result in report.exercises}
+    extension = course.extension(report.student, session.id)
+    return replace(
+        report,
+        exercises=tuple(
+            _with_mark(
+                replace(results[exercise.id], title=exercise.title),
+                marks.get((report.slug, exercise.id)),
+            )
+            for exercise in session.exercises
+            if exercise.id in results
+        ),
+        lateness=lateness(course.late_policy, session.due, submitted_at, extension),
+    )
+
+
+def _unmarked(exercise: Exercise) -> ExerciseResult:
+    return ExerciseResult(
+        id=exercise.id,
+        title=exercise.title,
+        module=exercise.module,
+        outcome=Outcome.NOT_MARKED,
+        points=0.0,
+        maximum=exercise.points,
+        extra_credit=exercise.extra_credit,
+        by_hand=True,
+    )
+
+
+def _with_mark(result: ExerciseResult, mark: Mark | None) -> ExerciseResult:
+    """A result with a mark in place of the former one, or without."""
+    if not result.by_hand:
+        return replace(result, mark=mark)
+    outcome = Outcome.NOT_MARKED
+    if mark is not None:
+        outcome = Outcome.PARTIAL if 0 < mark.points < result.maximum else Outcome.FAILED
+        outcome = Outcome.PASSED if mark.points >= result.maximum else outcome
+    return replace(result, mark=mark, outcome=outcome)

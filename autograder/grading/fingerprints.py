@@ -1,0 +1,132 @@
+"""What the points of an exercise depend on, as one hash: tells `--resume` what to grade again.
+
+The fingerprint of an exercise covers its graders and what they share, points, thresholds and
+limits, the engine and the library; the fingerprint of a result covers the submission as well.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import autograder
+from autograder.course import Course, Session
+
+_KIT = Path(autograder.__file__).parent
+_LIBRARY = _KIT.parent / "shared"
+
+
+def of_functions(course: Course, session: Session, graders: Path) -> dict[str, str]:
+    """Exercise id -> fingerprint, for a session that is graded by running functions."""
+    common = [
+        _tree(_KIT / "engine"),
+        _tree(_KIT / "graders" / "toolkit"),
+        _tree(_LIBRARY),
+        _file(_KIT / "records" / "points.py"),
+        course.limits.model_dump(mode="json"),
+        session.withhold,
+    ]
+    parts = grader_parts(graders)
+    return {
+        exercise.id: _digest(
+            *common,
+            exercise.model_dump(mode="json", exclude={"title"}),
+            parts.get("", ""),
+            parts.get(exercise.id, ""),
+        )
+        for exercise in session.exercises
+    }
+
+
+def of_project(course: Course, session: Session, secret: bytes, dataset: str | None) -> dict[str, str]:
+    """Exercise id -> fingerprint, for the final project; draws depend on the `secret`."""
+    project = course.final_project
+    rules = project.model_dump(mode="json") if project is not None else None
+    common = [
+        _tree(_KIT / "engine"),
+        _tree(_KIT / "project"),
+        _tree(_LIBRARY),
+        rules,
+        dataset,
+        hashlib.sha256(b"fingerprint\0" + secret).hexdigest(),
+    ]
+    return {
+        exercise.id: _digest(*common, exercise.model_dump(mode="json", exclude={"title"}))
+        for exercise in session.exercises
+    }
+
+
+def of_result(exercise_fingerprint: str, submission_sha256: str) -> str:
+    """The fingerprint of one result: the exercise's, and the submission that was graded."""
+    return _digest(exercise_fingerprint, submission_sha256)
+
+
+# ---- graders -------------------------------------------------------------------------------------
+
+
+def grader_parts(folder: Path) -> dict[str, str]:
+    """Exercise id -> hash of its own graders; "" -> hash of everything that they may share.
+
+    A module-level function or class that names one exercise in a decorator belongs to it;
+    everything else in the folder (helpers, references, imports) belongs to all.
+    """
+    own: dict[str, list[str]] = {}
+    shared: list[str] = []
+    for path in sorted(folder.rglob("*.py")):
+        text = path.read_text("utf-8")
+        try:
+            statements = ast.parse(text).body
+        except SyntaxError:  # the judge will say so
+            shared.append(text)
+            continue
+        for statement in statements:
+            part = f"{path.name}\0{ast.unparse(statement)}"
+            exercise = _exercise_of(statement)
+            if exercise:
+                own.setdefault(exercise, []).append(part)
+            else:
+                shared.append(part)
+    return {"": _digest(*shared), **{exercise: _digest(*part) for exercise, part in own.items()}}
+
+
+def _exercise_of(statement: ast.stmt) -> str:
+    """The id in `@exercise("s1.sparsity")` above a definition, if there is one."""
+    if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return ""
+    for decorator in statement.decorator_list:
+        match decorator:
+            case ast.Call(func=ast.Name(id="exercise"), args=[ast.Constant(value=str(exercise))]):
+                return exercise
+    return ""
+
+
+# ---- hashes --------------------------------------------------------------------------------------
+
+
+@cache
+def _tree(folder: Path) -> str:
+    """Of the Python files below a folder of the kit, by name; they do not change while it runs."""
+    paths = sorted(folder.rglob("*.py"))
+    return _digest(*(f"{path.relative_to(folder)}\0{_file(path)}" for path in paths))
+
+
+def _file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _digest(*parts: Any) -> str:
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Iterable):
+        return list(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} has no hash")

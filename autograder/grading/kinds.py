@@ -1,0 +1,133 @@
+"""Kinds of work: how a submission becomes a report. A session in course.yaml states its kind.
+
+    functions   hidden graders call the student's functions in a worker     engine.judge
+    project     a final project is measured from its file                   project.judge
+
+A kind is the judge process that turns one submission after the other into reports; the host
+(`engine.host`) runs judges of any kind, with jobs, retries and limits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import autograder
+from autograder.course import ArchiveLimits, Course, DatasetName, FinalProject, Session
+from autograder.engine.job import GradingJob, Level
+from autograder.errors import AutograderError
+from autograder.grading import fingerprints
+from autograder.project.rules_of_course import ProjectContext
+
+JUDGE_OF_PROJECTS = "autograder.project.judge"
+PRELOADED_FOR_PROJECTS = ("autograder.project.worker_side", "shared.data")
+ARCHIVE_MARGIN = 1_000_000  # bytes beside a model: the card, the report
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command asks of a run, whatever the kind.
+
+    `only` are exercise ids (empty: all that are graded automatically). `dataset` is what final
+    projects are scored on instead of the data set that their card names.
+    """
+
+    secret: bytes
+    only: tuple[str, ...] = ()
+    require_isolation: Level = "process"
+    dataset: DatasetName | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of work: its job, what its results depend on, and how large a submission may be."""
+
+    job: Callable[[Course, Session, Settings], GradingJob]
+    fingerprints: Callable[[Course, Session, Settings], Mapping[str, str]]
+    archive_limits: Callable[[Course], ArchiveLimits]
+
+
+def kind_of(session: Session) -> Kind:
+    """The kind that course.yaml states."""
+    return KINDS[session.kind]
+
+
+def automatic(session: Session, only: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Ids of the exercises that are graded automatically, or of those of them in `only`."""
+    ids = tuple(e.id for e in session.exercises if e.graded == "automatically")
+    return tuple(each for each in ids if not only or each in only)
+
+
+# ---- functions -----------------------------------------------------------------------------------
+
+
+def graders_of(session: Session) -> Path:
+    """The folder with a session's hidden graders; AutograderError in a kit without them."""
+    folder = Path(autograder.__file__).parent / "graders" / session.folder
+    if not folder.is_dir():
+        raise AutograderError(f"this kit has no graders for {session.id} (a student's copy?)")
+    return folder
+
+
+def _functions_job(course: Course, session: Session, settings: Settings) -> GradingJob:
+    return GradingJob(
+        course_id=course.id,
+        session=session,
+        limits=course.limits,
+        tests=(str(graders_of(session)),),
+        secret=settings.secret,
+        only=automatic(session, settings.only),
+        data_root=os.environ.get("COURSE_DATA", ""),
+        require_isolation=settings.require_isolation,
+    )
+
+
+def _functions_fingerprints(course: Course, session: Session, _: Settings) -> Mapping[str, str]:
+    return fingerprints.of_functions(course, session, graders_of(session))
+
+
+# ---- the final project -----------------------------------------------------------------------------
+
+
+def project_of(course: Course) -> FinalProject:
+    """The rules of the final project; AutograderError in a course without one."""
+    if course.final_project is None:
+        raise AutograderError("course.yaml has no final_project")
+    return course.final_project
+
+
+def _project_job(course: Course, session: Session, settings: Settings) -> GradingJob:
+    project = project_of(course)
+    return GradingJob(
+        course_id=course.id,
+        session=session,
+        limits=course.limits,
+        tests=(),
+        secret=settings.secret,
+        only=automatic(session, settings.only),
+        data_root=os.environ.get("COURSE_DATA", ""),
+        require_isolation=settings.require_isolation,
+        entry=JUDGE_OF_PROJECTS,
+        preload=PRELOADED_FOR_PROJECTS,
+        context=ProjectContext(project, settings.dataset),
+    )
+
+
+def _project_fingerprints(
+    course: Course, session: Session, settings: Settings
+) -> Mapping[str, str]:
+    return fingerprints.of_project(course, session, settings.secret, settings.dataset)
+
+
+def _project_limits(course: Course) -> ArchiveLimits:
+    largest = project_of(course).max_bytes + ARCHIVE_MARGIN
+    return course.limits.archive.model_copy(update={"max_bytes": largest})
+
+
+KINDS: Mapping[str, Kind] = {
+    "functions": Kind(_functions_job, _functions_fingerprints, lambda course: course.limits.archive),
+    "project": Kind(_project_job, _project_fingerprints, _project_limits),
+}
+"""By the name that course.yaml uses."""

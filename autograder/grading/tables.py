@@ -1,0 +1,216 @@
+"""CSV files that staff hand in: submission times, and points given by hand.
+
+A table counts as a whole: what is wrong with it is one line per mistake, and nothing is applied.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from autograder.course import Exercise, Session
+from autograder.errors import InputErrors
+from autograder.records import Mark, Report
+from autograder.text_safety import clean_line
+
+MAX_BYTES = 20_000_000
+MAX_LINES = 50  # of mistakes that are shown
+MAX_COMMENT = 2_000
+MAX_NAME = 120
+
+Marks = Mapping[tuple[str, str], Mark]
+"""Points by hand, by slug of the student and id of the exercise."""
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Student:
+    """The names under which a table may speak of one student."""
+
+    name: str
+    slug: str
+
+
+class _Table:
+    """Rows of a CSV file with their lines, and the mistakes found so far."""
+
+    def __init__(self, path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> None:
+        self._path = path
+        self.errors: list[str] = []
+        self._rows = self._read(tuple(required), tuple(optional))
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """(line, cells by column) of each row that is not empty; cells are stripped."""
+        yield from self._rows
+
+    def wrong(self, line: int, text: str) -> None:
+        """Note a mistake."""
+        self.errors.append(f"{self._path.name}:{line}: {text}")
+
+    def finish(self) -> None:
+        """InputErrors with all mistakes, if there are any."""
+        if not self.errors:
+            return
+        count, more = len(self.errors), len(self.errors) - MAX_LINES
+        shown = self.errors[:MAX_LINES] + ([f"and {more} more"] if more > 0 else [])
+        what = "1 mistake" if count == 1 else f"{count} mistakes"
+        raise InputErrors(f"{self._path}: {what}, nothing was applied", shown)
+
+    def _read(self, required: tuple[str, ...], optional: tuple[str, ...]) -> list[tuple[int, Row]]:
+        reader = csv.reader(io.StringIO(self._text(), newline=""), strict=True)
+        try:
+            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+        except csv.Error as error:
+            raise InputErrors(f"{self._path}:{reader.line_num}: not CSV: {error}") from None
+        lines = [(number, cells) for number, cells in lines if any(cells)]
+        names = [name.casefold() for name in lines[0][1]] if lines else []
+        missing = [name for name in required if name not in names]
+        if missing or len(set(names)) < len(names):
+            expected = ", ".join((*required, *(f"[{name}]" for name in optional)))
+            found = clean_line(", ".join(names), 200) or "nothing"
+            raise InputErrors(f"{self._path}:1: expected the columns {expected}, got {found}")
+        return [
+            (number, dict.fromkeys(optional, "") | dict(zip(names, cells, strict=False)))
+            for number, cells in lines[1:]
+            if self._complete(number, cells, len(names))
+        ]
+
+    def _complete(self, number: int, cells: list[str], columns: int) -> bool:
+        if len(cells) == columns:
+            return True
+        self.wrong(number, f"expected {columns} cells, got {len(cells)}")
+        return False
+
+    def _text(self) -> str:
+        try:
+            with self._path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise InputErrors(f"{self._path} cannot be read: {error.strerror}") from None
+        if len(data) > MAX_BYTES:
+            raise InputErrors(f"{self._path}: more than {MAX_BYTES:,} bytes")
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InputErrors(f"{self._path}: not UTF-8; save it as CSV UTF-8") from None
+
+
+def _finder(students: Iterable[Student]) -> Callable[[str], Student | None]:
+    students = list(students)
+    by_name: dict[str, list[Student]] = {}
+    for student in students:
+        by_name.setdefault(student.name, []).append(student)
+    # two students of one name can only be told apart by their slugs, the names of their records
+    unique = {name: same[0] for name, same in by_name.items() if len(same) == 1}
+    return {**unique, **{student.slug: student for student in students}}.get
+
+
+# ---- times -------------------------------------------------------------------------------------
+
+
+def read_times(path: Path, students: Iterable[Student]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Submission times by slug from a CSV with the columns `student` and `time`.
+
+    `time` is ISO 8601 with a UTC offset. A student who is not among `students` is a line of the
+    second result, since platforms list the whole class. InputErrors for everything else.
+    """
+    table = _Table(path, ("student", "time"))
+    find = _finder(students)
+    times: dict[str, str] = {}
+    unknown: list[str] = []
+    for line, row in table.rows():
+        student = find(row["student"])
+        moment = _moment(row["time"])
+        if moment is None:
+            shown = clean_line(row["time"], 40)
+            table.wrong(
+                line,
+                f"time: expected ISO 8601 with its UTC offset, such as "
+                f"2027-01-25T23:59:00+01:00, got {shown!r}",
+            )
+        elif student is None:
+            name = clean_line(row["student"], 60)
+            unknown.append(f"{path.name}:{line}: no submission of {name!r}; its time is not used")
+        elif student.slug in times:
+            table.wrong(line, f"a second time for {student.name}")
+        else:
+            times[student.slug] = moment
+    table.finish()
+    return times, tuple(unknown)
+
+
+def _moment(text: str) -> str | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.isoformat() if moment.utcoffset() is not None else None
+
+
+# ---- points by hand ------------------------------------------------------------------------------
+
+
+def read_marks(path: Path, session: Session, students: Iterable[Student]) -> Marks:
+    """Points by hand from a CSV with the columns student, exercise, points, [comment], [by].
+
+    `exercise` is an id of the session, with or without `s1.` in front; its automatic points, if
+    any, are replaced. InputErrors with one line per mistake: an unknown student or exercise,
+    points that are no number from 0 to what the exercise is worth, a second row for both.
+    """
+    marks, table = _marks(path, session, students)
+    table.finish()
+    return marks
+
+
+def readable_marks(
+    path: Path, session: Session, students: Iterable[Student]
+) -> tuple[Marks, tuple[str, ...]]:
+    """The rows of a table that still hold, and a line for each that does not.
+
+    For a table that was accepted once: meanwhile the course may have lost an exercise.
+    """
+    marks, table = _marks(path, session, students)
+    return marks, tuple(table.errors)
+
+
+def _marks(path: Path, session: Session, students: Iterable[Student]) -> tuple[Marks, _Table]:
+    table = _Table(path, ("student", "exercise", "points"), ("comment", "by"))
+    find = _finder(students)
+    exercises = {e.id: e for e in session.exercises} | {e.name: e for e in session.exercises}
+    marks: dict[tuple[str, str], Mark] = {}
+    for line, row in table.rows():
+        student, exercise = find(row["student"]), exercises.get(row["exercise"])
+        if student is None:
+            table.wrong(line, f"no results of a student {clean_line(row['student'], 60)!r}")
+        if exercise is None:
+            shown = clean_line(row["exercise"], 60)
+            table.wrong(line, f"{shown!r} is not an exercise of {session.id}")
+        points = None if exercise is None else _points(row["points"], exercise)
+        if exercise is not None and points is None:
+            shown = clean_line(row["points"], 40)
+            table.wrong(line, f"points: expected 0 to {exercise.points:g}, got {shown!r}")
+        if student is None or exercise is None or points is None:
+            continue
+        if (student.slug, exercise.id) in marks:
+            table.wrong(line, f"a second row for {student.name} and {exercise.id}")
+        comment, by = clean_line(row["comment"], MAX_COMMENT), clean_line(row["by"], MAX_NAME)
+        marks[student.slug, exercise.id] = Mark(points, comment, by)
+    return marks, table
+
+
+def _points(text: str, exercise: Exercise) -> float | None:
+    try:
+        points = float(text)
+    except ValueError:
+        return None
+    return round(points, 2) if 0 <= points <= exercise.points else None
+
+
+def students_of(reports: Iterable[Report]) -> list[Student]:
+    """The students of these reports."""
+    return [Student(report.student, report.slug) for report in reports]
