@@ -90,7 +90,7 @@ def check(
     root, rules = _course(course)
     part = rules.session(session)
     place = folder if folder is not None else root / "assignments" / part.folder
-    if not part.exercises:  # the final project is a file, not functions
+    if part.kind == "project":  # the final project is a file, not functions
         score(place / "model.onnx", course=course)
         return
     submission = read_submission(place, part, rules.limits.archive, student="you")
@@ -130,7 +130,7 @@ def submit(
     """Pack your modules of a session into one zip with a manifest of hashes."""
     root, rules = _course(course)
     part = rules.session(session)
-    if not part.exercises:
+    if part.kind == "project":
         raise AutograderError(
             f"{part.id} is handed in as a pull request: model.onnx and card.yaml in entries/TEAM/"
         )

@@ -557,10 +557,10 @@ def _check_folders(course: Course, sources: Mapping[str, Path], root: str) -> No
     for session in course.sessions:
         if session.folder not in present:
             raise ReleaseError(f"{root}/{session.folder}: missing or empty; course.yaml lists it")
-        for file in session.required_files:
-            if f"{session.folder}/{file}" not in sources:
+        for module in session.modules:
+            if f"{session.folder}/{module.file}" not in sources:
                 message = f"missing; course.yaml lists it in {session.id}"
-                raise ReleaseError(f"{root}/{session.folder}/{file}: {message}")
+                raise ReleaseError(f"{root}/{session.folder}/{module.file}: {message}")
 
 
 def _notice(where: str) -> str:
@@ -595,9 +595,10 @@ def _check_encoding(data: bytes, where: str) -> None:
 
 def _check_ids(course: Course, sources: Mapping[str, Path], root: str) -> None:
     home = {
-        exercise.id: f"{session.folder}/{exercise.file}"
+        exercise.id: f"{session.folder}/{module.file}"
         for session in course.sessions
-        for exercise in session.exercises
+        for module in session.modules
+        for exercise in module.exercises
     }
     seen: set[str] = set()
     for name, path in sources.items():

@@ -35,6 +35,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from shared.datasets import DATASETS
+
 Array = npt.NDArray[np.uint8]
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -114,6 +116,12 @@ _CIFAR10_CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
+
+
+def load(name: str) -> Dataset:
+    """One of `shared.datasets.DATASETS` by its name; DataMissing, DataDamaged as its loader."""
+    loader: Callable[[], Dataset] = globals()[DATASETS[name].loader]
+    return loader()
 
 
 def load_digits() -> Dataset:

@@ -13,7 +13,7 @@ from tests import bank
 from tests.support import grade, submission
 
 COURSE = bank.course()
-SESSIONS = {session.id: session for session in COURSE.sessions if session.exercises}
+SESSIONS = {session.id: session for session in COURSE.sessions if session.kind == "functions"}
 WRONG = {session.id: bank.wrong(session) for session in SESSIONS.values()}
 RIGHT = {session.id: ["solution", *bank.right(session)] for session in SESSIONS.values()}
 

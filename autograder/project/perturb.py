@@ -15,29 +15,26 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-Images = NDArray[np.uint8]
+from shared.datasets import DATASETS, Perturbation
 
-SHIFT = 2.0  # pixels, either way
-ZOOM = 0.06  # largest share of the side that a crop takes away
-BRIGHTNESS = 0.15
-NOISE = 2.0  # standard deviation in levels of 0..255
-DIGITS_NOISE = 0.6  # in levels of 0..16
+Images = NDArray[np.uint8]
 
 
 def perturb(images: Images, dataset: str, peak: int, seed: int) -> Images:
     """Perturbed copies of uint8 images (N, C, H, W) with values 0..peak.
 
-    CIFAR-10: mirrored or not, shifted, cropped and enlarged again, brighter or darker, noisy.
-    Digits: noise only, since a mirrored or shifted 8x8 digit is another one.
+    `shared.datasets` says how much: mirrored or not, shifted, cropped and enlarged again, brighter
+    or darker, noisy.
     """
+    how = DATASETS[dataset].perturbation
     generator = torch.Generator().manual_seed(seed)
     changed = torch.from_numpy(images).float()
-    noise = DIGITS_NOISE
-    if dataset != "digits":
-        changed = _moved(changed, generator)
-        changed = changed * (1 + BRIGHTNESS * _uniform(len(changed), generator).view(-1, 1, 1, 1))
-        noise = NOISE
-    changed = changed + noise * torch.randn(changed.shape, generator=generator)
+    if how.mirror or how.shift or how.zoom:
+        changed = _moved(changed, how, generator)
+    if how.brightness:
+        factors = 1 + how.brightness * _uniform(len(changed), generator)
+        changed = changed * factors.view(-1, 1, 1, 1)
+    changed = changed + how.noise * torch.randn(changed.shape, generator=generator)
     return changed.round().clamp(0, peak).to(torch.uint8).numpy()
 
 
@@ -46,19 +43,20 @@ def _uniform(count: int, generator: torch.Generator) -> Tensor:
     return 2 * torch.rand(count, generator=generator) - 1
 
 
-def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
+def _moved(images: Tensor, how: Perturbation, generator: torch.Generator) -> Tensor:
     """Mirror, shift and crop in one resampling; the border is repeated.
 
     Bicubic, because bilinear resampling between pixels blurs: another change, which alone costs an
     ordinary network three points.
     """
     n, _, height, width = images.shape
-    zoom = 1 - ZOOM * torch.rand(n, generator=generator)
-    mirror = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+    zoom = 1 - how.zoom * torch.rand(n, generator=generator)
+    mirrored = torch.rand(n, generator=generator) < 0.5
+    mirror = torch.where(mirrored & torch.tensor(how.mirror), -1.0, 1.0)
     matrices = torch.zeros(n, 2, 3)
     matrices[:, 0, 0] = zoom * mirror
     matrices[:, 1, 1] = zoom
-    matrices[:, 0, 2] = 2 * SHIFT / width * _uniform(n, generator)
-    matrices[:, 1, 2] = 2 * SHIFT / height * _uniform(n, generator)
+    matrices[:, 0, 2] = 2 * how.shift / width * _uniform(n, generator)
+    matrices[:, 1, 2] = 2 * how.shift / height * _uniform(n, generator)
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, "bicubic", padding_mode="border", align_corners=False)

@@ -34,11 +34,6 @@ MAX_DIFFERENT = 0.005  # share of images whose answer may change with the batch:
 Progress = Callable[[str], None]
 Labels = NDArray[np.int64]
 
-_LOADERS: dict[str, Callable[[], data.Dataset]] = {
-    "cifar10": data.load_cifar10,
-    "digits": data.load_digits,
-}
-
 
 def read_model(path: Path, max_bytes: int) -> bytes:
     """The bytes of a model file; SubmissionError in one line if there are none, or too many."""
@@ -57,7 +52,7 @@ def read_model(path: Path, max_bytes: int) -> bytes:
 def test_images(name: str) -> tuple[NDArray[np.uint8], Labels]:
     """Test images uint8 (N, C, H, W) and labels; AutograderError where the data is missing."""
     try:
-        split = _LOADERS[name]().test
+        split = data.load(name).test
     except (data.DataMissing, data.DataDamaged) as error:
         raise AutograderError(str(error).splitlines()[0]) from None
     return split.images.numpy(), split.labels.numpy()

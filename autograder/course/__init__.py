@@ -1,0 +1,51 @@
+"""course.yaml: the one place where sessions, points, dates, limits and project rules are stated.
+
+`load_course` reads and checks it. Every mistake is a `CourseError` of the form
+
+    course.yaml:LINE: KEY: expected X, got Y
+
+whose line comes from the marks of the YAML nodes.
+"""
+
+from autograder.course.reading import load_course, parse_course
+from autograder.course.schema import (
+    ArchiveLimits,
+    Course,
+    Credit,
+    CutOff,
+    Dataset,
+    DatasetName,
+    Exercise,
+    Extension,
+    FinalProject,
+    GracePeriod,
+    LatePolicy,
+    Limits,
+    Module,
+    NoPenalty,
+    PercentPerDay,
+    Reference,
+    Session,
+)
+
+__all__ = [
+    "ArchiveLimits",
+    "Course",
+    "Credit",
+    "CutOff",
+    "Dataset",
+    "DatasetName",
+    "Exercise",
+    "Extension",
+    "FinalProject",
+    "GracePeriod",
+    "LatePolicy",
+    "Limits",
+    "Module",
+    "NoPenalty",
+    "PercentPerDay",
+    "Reference",
+    "Session",
+    "load_course",
+    "parse_course",
+]
