@@ -19,7 +19,7 @@ from autograder.course import ArchiveLimits, Course, DatasetName, FinalProject, 
 from autograder.engine.job import GradingJob, Level
 from autograder.errors import AutograderError
 from autograder.grading import fingerprints
-from autograder.project.rules_of_course import ProjectContext
+from autograder.project.context import ProjectContext
 
 JUDGE_OF_PROJECTS = "autograder.project.judge"
 PRELOADED_FOR_PROJECTS = ("autograder.project.worker_side", "shared.data")

@@ -18,7 +18,7 @@ from pathlib import Path
 from autograder.errors import AutograderError, SubmissionError
 from autograder.project.card import TEAM
 from autograder.records.measurement import Score
-from autograder.reports.score import inert, markdown, verdict
+from autograder.reports.score import escape_markdown, markdown, verdict
 from autograder.text_safety import clean_line
 
 ENTRIES = "entries"
@@ -182,14 +182,14 @@ def answer(score: Score, earlier: Sequence[Score], cost: str) -> Answer:
         line = f"valid: {cost} {score.costs[cost]:.5f}, better than {best:.5f}"
     else:
         line = f"valid, but {cost} {score.costs[cost]:.5f} does not beat the team's {best:.5f}"
-    text = f"{MARKER}\n**{inert(line)}**\n\n{markdown(score)}"
+    text = f"{MARKER}\n**{escape_markdown(line)}**\n\n{markdown(score)}"
     return Answer("success" if score.valid else "failure", _short(line), text[:MAX_COMMENT])
 
 
 def refusal(error: Exception) -> Answer:
     """For a pull request that hands in no entry."""
     line = clean_line(str(error), 400)
-    return Answer("failure", _short(line), f"{MARKER}\n**Not scored:** {inert(line)}\n")
+    return Answer("failure", _short(line), f"{MARKER}\n**Not scored:** {escape_markdown(line)}\n")
 
 
 def _short(line: str) -> str:

@@ -17,6 +17,7 @@ SEVERITY = (
     Outcome.BLOCKED,
     Outcome.FAILED,
     Outcome.BLANK,
+    Outcome.MISSING,
 )
 
 

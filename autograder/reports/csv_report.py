@@ -20,8 +20,10 @@ _FIRST_COLUMNS = (
     "total",
     "maximum",
     "raw_total",
+    "automatic_total",
     "late_penalty_percent",
     "days_late",
+    "not_marked",
     "grade_again",
     "incidents",
     "problems",
@@ -32,38 +34,59 @@ def grades_csv(reports: Sequence[Report]) -> str:
     """One row a student, in the order of their names, with a header row and `"\\n"` line ends.
 
     Columns: `student` (the identity that platform or folder gave), `total` after the late
-    penalty, `maximum` without extra credit, `raw_total`, `late_penalty_percent`, `days_late`,
-    `grade_again` ("yes" after a fault of the grader), the numbers of `incidents` and `problems`;
-    then the points of every exercise under its id, then every outcome under "<id> outcome".
-    What a report lacks is an empty cell.
+    penalty, `maximum` without extra credit, `raw_total` before the penalty, `automatic_total`
+    without points by hand, `late_penalty_percent` and `days_late` (empty where no time of
+    submission is known and the late policy was not applied), the number of exercises that are
+    `not_marked`, `grade_again` ("yes" after a fault of the grader), the numbers of `incidents` and
+    `problems`; then the points of every exercise under its id, then every outcome under
+    "<id> outcome", then the automatic points that a mark took the place of under "<id> automatic"
+    where there is one. What a report lacks is an empty cell.
     """
     ids = [exercise.id for exercise in exercises_of(reports)]
     names = [clean_line(each, NAME_LIMIT) for each in ids]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    header = [*_FIRST_COLUMNS, *names, *(f"{name} outcome" for name in names)]
-    writer.writerow([inert(name) for name in header])
-    writer.writerows(_row(report, ids) for report in by_student(reports))
+    replaced = [each for each in ids if _has_replaced(reports, each)]
+    header = [
+        *_FIRST_COLUMNS,
+        *names,
+        *(f"{name} outcome" for name in names),
+        *(f"{clean_line(each, NAME_LIMIT)} automatic" for each in replaced),
+    ]
+    writer.writerow([escape_formula(name) for name in header])
+    writer.writerows(_row(report, ids, replaced) for report in by_student(reports))
     return out.getvalue()
 
 
-def _row(report: Report, ids: Sequence[str]) -> list[str]:
+def _has_replaced(reports: Sequence[Report], exercise_id: str) -> bool:
+    return any(
+        e.id == exercise_id and e.mark is not None and not e.by_hand
+        for report in reports
+        for e in report.exercises
+    )
+
+
+def _row(report: Report, ids: Sequence[str], replaced: Sequence[str]) -> list[str]:
     results = {exercise.id: exercise for exercise in report.exercises}
+    late = report.lateness
     return [
-        inert(clean_line(report.student, NAME_LIMIT)),
+        escape_formula(clean_line(report.student, NAME_LIMIT)),
         number(report.points),
         number(report.maximum),
         number(report.raw_points),
-        number(100 * report.lateness.penalty),
-        number(report.lateness.days_late),
+        number(report.automatic_points),
+        "" if late.unknown else number(100 * late.penalty),
+        "" if late.unknown else number(late.days_late),
+        str(report.unmarked),
         "yes" if report.has_tool_error else "",
         str(len(report.incidents)),
         str(len(report.problems)),
-        *(number(results[each].points) if each in results else "" for each in ids),
+        *(number(results[each].earned) if each in results else "" for each in ids),
         *(str(results[each].outcome) if each in results else "" for each in ids),
+        *(number(results[each].points) if each in results else "" for each in replaced),
     ]
 
 
-def inert(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """`cell` with an apostrophe before it if a spreadsheet would take it for a formula."""
     return f"'{cell}" if cell.lstrip().startswith(_FORMULA_STARTS) else cell

@@ -18,6 +18,14 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from autograder.records import ExerciseResult, Outcome, Report
+from autograder.records.measurement import Score
+from autograder.reports.score import (
+    LAYER_HEADS,
+    figures,
+    layer_rows,
+    public_draws_note,
+    verdict,
+)
 from autograder.reports.view import (
     GLYPH,
     GUARD_NOTE,
@@ -31,6 +39,7 @@ from autograder.reports.view import (
     exercises_of,
     first_lines,
     isolation_line,
+    late_policy_note,
     memory,
     modules_of,
     moment,
@@ -42,6 +51,7 @@ from autograder.reports.view import (
 )
 from autograder.text_safety import clean_line
 
+MAX_LAYERS = 500  # rows of a page's table of operators
 _BINS = 10
 _HEAT_STEPS = 5
 
@@ -101,6 +111,8 @@ def student_page(
             modules=modules,
             tally=_tally(report.exercises),
             penalty=penalty_line(report),
+            unknown_time=late_policy_note(report),
+            score=_score_view(report.score),
             submitted=moment(report.lateness.submitted_at or ""),
             due=moment(report.lateness.due or ""),
             graded=moment(report.graded_at),
@@ -120,6 +132,19 @@ def student_page(
     )
 
 
+def _score_view(score: Score | None) -> dict[str, object] | None:
+    if score is None:
+        return None
+    layers = layer_rows(score.measurement.layers) if score.measurement else []
+    return {
+        "head": f"{clean_line(score.team, NAME_LIMIT)} on {score.dataset}: {verdict(score)}",
+        "figures": figures(score),
+        "note": public_draws_note(score),
+        "heads": LAYER_HEADS,
+        "layers": layers[:MAX_LAYERS],
+    }
+
+
 def _tally(exercises: Sequence[ExerciseResult]) -> list[tuple[Outcome, int]]:
     counts = Counter(exercise.outcome for exercise in exercises)
     return [(outcome, counts[outcome]) for outcome in Outcome if counts[outcome]]
@@ -130,11 +155,15 @@ def _tally(exercises: Sequence[ExerciseResult]) -> list[tuple[Outcome, int]]:
 
 @dataclass(frozen=True)
 class _Cell:
-    """One exercise of one student; `heat` is 0..5, full points 5, no points 0."""
+    """One exercise of one student; `heat` is 0..5, full points 5, no points 0.
+
+    `by_hand` says that a person gave the points.
+    """
 
     outcome: Outcome
     points: float
     heat: int
+    by_hand: bool
 
 
 @dataclass(frozen=True)
@@ -198,6 +227,8 @@ def class_page(reports: Sequence[Report], course_title: str, session_title: str)
             again=[row for row in rows if row.report.has_tool_error],
             with_incidents=[row for row in rows if row.incidents],
             with_problems=[row for row in rows if row.problems],
+            unmarked=[row for row in rows if row.report.unmarked],
+            unknown_times=sum(report.lateness.unknown for report in ordered),
             weaker=[row for row in rows if row.level != "strict"],
             seconds=sum(each.usage.seconds for each in ordered),
             student_seconds=sum(each.usage.student_seconds for each in ordered),
@@ -226,15 +257,15 @@ def _row(report: Report, ids: Sequence[str]) -> _Row:
 def _cell(result: ExerciseResult | None) -> _Cell | None:
     if result is None:
         return None
-    part = share(result.points, result.maximum)
+    part = share(result.earned, result.maximum)
     # Only full points reach the last step, and any points at all leave step 0.
     heat = _HEAT_STEPS if part >= 1 else math.ceil(part * (_HEAT_STEPS - 1))
-    return _Cell(result.outcome, result.points, heat)
+    return _Cell(result.outcome, result.earned, heat, result.mark is not None)
 
 
 def _exercise_statistics(column: ExerciseResult, reports: Sequence[Report]) -> _ExerciseStatistics:
     results = [each for report in reports for each in report.exercises if each.id == column.id]
-    mean = statistics.fmean(each.points for each in results)
+    mean = statistics.fmean(result.earned for result in results)
     return _ExerciseStatistics(
         short=short_name(column.id),
         title=clean_line(column.title or column.id, LINE_LIMIT),

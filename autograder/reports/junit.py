@@ -24,6 +24,8 @@ _ELEMENT = {
     Outcome.FAILED: "failure",
     Outcome.BLANK: "skipped",
     Outcome.BLOCKED: "skipped",
+    Outcome.MISSING: "skipped",
+    Outcome.NOT_MARKED: "skipped",
     Outcome.CRASHED: "error",
     Outcome.TIMED_OUT: "error",
     Outcome.OUT_OF_MEMORY: "error",

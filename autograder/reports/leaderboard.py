@@ -16,7 +16,7 @@ from rich.table import Table
 from autograder.project.leaderboard import AXES, Board, Number, Standing, front
 from autograder.records.measurement import Score
 from autograder.reports.html import environment
-from autograder.reports.score import inert, narrow_table, verdict
+from autograder.reports.score import escape_markdown, narrow_table, verdict
 from autograder.reports.view import moment
 from autograder.text_safety import clean_line
 
@@ -63,19 +63,19 @@ def leaderboard_table(board: Board) -> Table:
 
 def leaderboard_markdown(boards: Sequence[Board], title: str) -> str:
     """For a job summary or the repository's front page."""
-    lines = [f"# {inert(clean_line(title, METHOD))}: leaderboard", ""]
+    lines = [f"# {escape_markdown(clean_line(title, METHOD))}: leaderboard", ""]
     for board in boards:
         lines += [f"## {board.dataset}", "", f"Ranked by {board.cost}; lower is better.", ""]
         lines += [f"| {' | '.join(HEADS)} |", "|---:|---|---:|---:|---:|---:|---:|---|"]
         for rank, score in enumerate(board.ranked, start=1):
-            cells = map(inert, _cells(rank, score, board.cost))
+            cells = map(escape_markdown, _cells(rank, score, board.cost))
             lines.append(f"| {' | '.join(cells)} |")
-        without = [inert(clean_line(s.team, NAME)) for s in board.standings if s.best is None]
+        without = [escape_markdown(clean_line(s.team, NAME)) for s in board.standings if s.best is None]
         if without:
             lines += ["", f"Without a valid entry: {', '.join(without)}."]
         for name, number in axes(board):
             best = [board.ranked[i].team for i in front(board.ranked, number)]
-            teams = ", ".join(inert(clean_line(team, NAME)) for team in best)
+            teams = ", ".join(escape_markdown(clean_line(team, NAME)) for team in best)
             lines += ["", f"Pareto front of accuracy against {name}: {teams}."]
         lines.append("")
     return "\n".join(lines)

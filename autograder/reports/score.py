@@ -10,7 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from autograder.records.measurement import Layer, Score
+from autograder.records import Report
+from autograder.records.measurement import Answers, Layer, Score
 from autograder.text_safety import clean_line
 
 NAME = 60
@@ -36,7 +37,7 @@ def figures(score: Score) -> list[Row]:
         sizes = ", ".join(f"{n:,} at batch {size}" for size, n in answers.by_batch.items())
         rows += [
             ("right answers", f"{answers.correct:,} of {answers.images:,}", sizes),
-            ("on perturbed images", f"{answers.perturbed:,}", f"seed {answers.seed}"),
+            ("on perturbed images", f"{answers.correct_perturbed:,}", _draws(answers)),
             ("counted accuracy", f"{100 * score.accuracy:.2f} %", f"gate {score.gate:,}"),
         ]
     if (measured := score.measurement) is not None:
@@ -54,6 +55,21 @@ def figures(score: Score) -> list[Row]:
         ]
     rows += [(f"cost {name}", f"{value:.5f}", "") for name, value in score.costs.items()]
     return [*rows, *claims(score)]
+
+
+def _draws(answers: Answers) -> str:
+    counts = ", ".join(f"{count:,}" for count in answers.perturbed)
+    return f"mean of {counts} ({answers.draws} draws)"
+
+
+def public_draws_note(score: Score) -> str:
+    """What a student has to know of a score without the course's secret; "" for one with it."""
+    if score.answers is None or score.answers.draws == "course":
+        return ""
+    return (
+        "These perturbed images are drawn from a public key; the course draws others from the same "
+        f"file. {USUAL_SPREAD}"
+    )
 
 
 def claims(score: Score) -> list[Row]:
@@ -99,6 +115,11 @@ def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
     return rows
 
 
+USUAL_SPREAD = (
+    "Their mean usually differs by less than 0.3 % of the images; leave that much room at the gate."
+)
+"""Measured by benchmarks/draws.py."""
+
 LAYER_HEADS = ("#", "operator", "output", "params", "nonzero", "bits w x a", "MACs", "ops")
 
 
@@ -115,15 +136,16 @@ def terminal(score: Score, brief: bool = False) -> Group:
     table.add_column(style="dim")
     for row in figures(score):
         table.add_row(*map(Text, row))
+    note = Text(public_draws_note(score), style="dim")
     if score.measurement is None:
         return Group(head, table)
     title = "Products, for one image (the .md file has every operator)"
-    each = narrow_table(title)
-    for place, name in enumerate(LAYER_HEADS):
-        each.add_column(name, justify="left" if place in (1, 2) else "right", no_wrap=True)
+    layers = narrow_table(title)
+    for column, name in enumerate(LAYER_HEADS):
+        layers.add_column(name, justify="left" if column in (1, 2) else "right", no_wrap=True)
     for cells in layer_rows([layer for layer in score.measurement.layers if layer.products]):
-        each.add_row(*cells)
-    return Group(head, "", table, "", each)
+        layers.add_row(*cells)
+    return Group(head, "", table, *([note] if note.plain else []), "", layers)
 
 
 def narrow_table(title: str) -> Table:
@@ -135,18 +157,24 @@ def narrow_table(title: str) -> Table:
     return table
 
 
-def markdown(score: Score) -> str:
-    """The same for a pull request's comment or a job summary."""
-    team = inert(clean_line(score.team, NAME))
-    lines = [f"### {team} on {score.dataset}", "", inert(verdict(score)), ""]
+def markdown(report: Report) -> str:
+    """The score of a report, for a pull request's comment or a job summary; "" without one."""
+    score = report.score
+    if score is None:
+        return ""
+    team = escape_markdown(clean_line(score.team, NAME))
+    lines = [f"### {team} on {score.dataset}", "", escape_markdown(verdict(score)), ""]
     lines += ["| | | |", "|---|---:|---|"]
-    lines += [f"| {' | '.join(map(inert, row))} |" for row in figures(score)]
+    lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in figures(score)]
+    if note := public_draws_note(score):
+        lines += ["", escape_markdown(note)]
     if score.measurement is not None:
         lines += ["", "<details><summary>Operator by operator, for one image</summary>", ""]
         lines += [f"| {' | '.join(LAYER_HEADS)} |", "|---:|---|---|---:|---:|---:|---:|---:|"]
-        lines += [f"| {' | '.join(each)} |" for each in layer_rows(score.measurement.layers)]
+        lines += [f"| {' | '.join(cells)} |" for cells in layer_rows(score.measurement.layers)]
         lines += ["", "</details>"]
-    lines += ["", f"Isolation: {score.isolation or 'none'}. Kit {inert(score.kit_version)}."]
+    kit = escape_markdown(report.kit_version)
+    lines += ["", f"Isolation: {report.isolation.level}. Kit {kit}."]
     return "\n".join(lines) + "\n"
 
 
@@ -155,7 +183,7 @@ _BREAK = "&#8203;"  # no width; what is escaped is still a link or a mention to 
 _LINKS = re.compile(r"@|#|://|www(?=\.)|GH(?=-)", re.IGNORECASE)
 
 
-def inert(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text in which no character means anything to Markdown or HTML, nor names anybody."""
     escaped = text.translate(_SPECIAL).replace("\\<", "&lt;").replace("\\>", "&gt;")
     return _LINKS.sub(lambda found: f"{found[0][:1]}{_BREAK}{found[0][1:]}", escaped)

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.records import ExerciseResult, Outcome, Report
+from autograder.records.measurement import Score
+from autograder.reports.score import figures, verdict
 from autograder.reports.view import (
     GLYPH,
     GUARD_NOTE,
@@ -22,6 +24,7 @@ from autograder.reports.view import (
     duration,
     exercises_of,
     isolation_line,
+    late_policy_note,
     memory,
     modules_of,
     moment,
@@ -46,6 +49,8 @@ STYLE = {
     Outcome.OUT_OF_MEMORY: "magenta",
     Outcome.REFUSED: "bold red",
     Outcome.BLOCKED: "cyan",
+    Outcome.MISSING: "dim",
+    Outcome.NOT_MARKED: "blue",
     Outcome.TOOL_ERROR: "bold blue",
 }
 
@@ -63,6 +68,8 @@ def student_text(report: Report) -> str:
     lines = [*_head(report), ""]
     for module in modules:
         lines += [*_module(module), ""]
+    if report.score is not None:
+        lines += [*_measured(report.score), ""]
     if any(exercise.has_guard for module in modules for exercise in module.exercises):
         lines += [*_wrapped(GUARD_NOTE), ""]
     lines += _wrapped(isolation_line(report.isolation))
@@ -73,7 +80,7 @@ def _head(report: Report) -> list[str]:
     course = f"{clean_line(report.course, NAME_LIMIT)}: {clean_line(report.session, NAME_LIMIT)}"
     lines = [*_wrapped(course), *_wrapped(clean_line(report.student, NAME_LIMIT)), ""]
     lines.append(f"{number(report.points)} of {number(report.maximum)} points")
-    lines += _wrapped(penalty_line(report))
+    lines += _wrapped(penalty_line(report)) + _wrapped(late_policy_note(report))
     if report.lateness.submitted_at:
         due = f", due {moment(report.lateness.due)}" if report.lateness.due else ""
         lines += _wrapped(f"Submitted {moment(report.lateness.submitted_at)}{due}")
@@ -81,6 +88,14 @@ def _head(report: Report) -> list[str]:
         lines += _wrapped("A fault of the grader touched this result; it will be graded again.")
     for problem in report.problems:
         lines += _wrapped(clean_line(problem, LINE_LIMIT), "Note: ", "      ")
+    return lines
+
+
+def _measured(score: Score) -> list[str]:
+    """Quantity, value and remark of everything that was measured of a final project."""
+    lines = [*_wrapped(f"{score.dataset}: {verdict(score)}"), "-" * _WIDTH]
+    for name, value, remark in figures(score):
+        lines += _wrapped(f"{name:<22}{value:>20}  {remark}".rstrip(), rest=" " * 44)
     return lines
 
 
@@ -99,7 +114,8 @@ def _exercise(exercise: ExerciseView) -> list[str]:
             _of(exercise.points, exercise.maximum),
         )
     ]
-    if exercise.outcome in (Outcome.PASSED, Outcome.BLANK):
+    lines += _wrapped(exercise.mark, "    ", "      ")
+    if exercise.outcome in (Outcome.PASSED, Outcome.BLANK, Outcome.NOT_MARKED):
         return lines
     for check in exercise.checks:
         lines += _check(check)
@@ -188,12 +204,18 @@ def class_table(reports: Sequence[Report], width: int = _WIDTH) -> Table:
         table.add_row(
             Text(clean_line(report.student, NAME_LIMIT)),
             number(report.points),
-            f"−{percent(report.lateness.penalty)}" if report.lateness.penalty > 0 else "",
+            _late(report),
             _strip(report.exercises, ids),
             *cost,
             Text(_to_look_at(report)),
         )
     return table
+
+
+def _late(report: Report) -> str:
+    if report.lateness.unknown:
+        return "?"
+    return f"−{percent(report.lateness.penalty)}" if report.lateness.penalty > 0 else ""
 
 
 def _cost(report: Report) -> list[Text]:
@@ -218,6 +240,8 @@ def _strip(exercises: Iterable[ExerciseResult], ids: Sequence[str]) -> Text:
 
 def _to_look_at(report: Report) -> str:
     notes = [*(["grade again"] if report.has_tool_error else []), *report.incidents]
+    if report.unmarked:
+        notes.append(f"{report.unmarked} not marked")
     if report.problems:
         notes.append(counted(len(report.problems), "problem"))
     return clean_line("; ".join(notes), LINE_LIMIT)

@@ -30,6 +30,7 @@ LINE_LIMIT = 400
 HINT_LIMIT = 2_000
 DETAIL_LIMIT = 20_000
 _LINES = 20
+NO_MODULE = "Exercises"  # heading over those that belong to no file
 
 # One column wide, in the fonts of terminals and phones alike, and none of them an emoji.
 GLYPH = {
@@ -42,6 +43,8 @@ GLYPH = {
     Outcome.OUT_OF_MEMORY: "▣",
     Outcome.REFUSED: "⊘",
     Outcome.BLOCKED: "◇",
+    Outcome.MISSING: "–",
+    Outcome.NOT_MARKED: "…",
     Outcome.TOOL_ERROR: "?",
 }
 
@@ -55,6 +58,8 @@ MEANING = {
     Outcome.OUT_OF_MEMORY: "the memory limit passed",
     Outcome.REFUSED: "the code touched what it may not touch",
     Outcome.BLOCKED: "needs another exercise that is still blank",
+    Outcome.MISSING: "the file is absent, empty or cannot be read",
+    Outcome.NOT_MARKED: "graded by a person, who has not done so yet",
     Outcome.TOOL_ERROR: "a fault of the grader; will be graded again",
 }
 
@@ -113,7 +118,7 @@ class HiddenChecks:
 
 @dataclass(frozen=True)
 class ExerciseView:
-    """One exercise as it is shown."""
+    """One exercise as it is shown; `mark` says what a person gave, in one or two sentences."""
 
     id: str
     title: str
@@ -121,6 +126,7 @@ class ExerciseView:
     points: float
     maximum: float
     extra_credit: bool
+    mark: str
     checks: tuple[CheckView, ...]
     hidden: HiddenChecks
 
@@ -159,7 +165,8 @@ def modules_of(report: Report, audience: Audience) -> tuple[ModuleView, ...]:
     for exercise in report.exercises:
         groups.setdefault(exercise.module, []).append(_exercise_view(exercise, audience))
     return tuple(
-        ModuleView(clean_line(name, NAME_LIMIT), tuple(members)) for name, members in groups.items()
+        ModuleView(clean_line(name, NAME_LIMIT) or NO_MODULE, tuple(members))
+        for name, members in groups.items()
     )
 
 
@@ -171,9 +178,10 @@ def _exercise_view(exercise: ExerciseResult, audience: Audience) -> ExerciseView
         id=clean_line(exercise.id, NAME_LIMIT),
         title=clean_line(exercise.title or exercise.id, LINE_LIMIT),
         outcome=exercise.outcome,
-        points=exercise.points,
+        points=exercise.earned,
         maximum=exercise.maximum,
         extra_credit=exercise.extra_credit,
+        mark=mark_line(exercise),
         checks=tuple(
             _check_view(test, before, earned, audience)
             for before, test in zip([None, *shown], shown)
@@ -276,11 +284,30 @@ def penalty_line(report: Report) -> str:
     if late.penalty <= 0 and late.days_late <= 0:
         return ""
     days = number(late.days_late, 1)
-    handed_in = f"Handed in {days} {'day' if days == '1' else 'days'} late"
+    when = f"Submitted {days} {'day' if days == '1' else 'days'} late"
     if late.penalty <= 0:
-        return f"{handed_in}, no penalty."
+        return f"{when}, no penalty."
     before, after = number(report.raw_points), number(report.points)
-    return f"{handed_in}: {before} − {percent(late.penalty)} = {after} points."
+    return f"{when}: {before} − {percent(late.penalty)} = {after} points."
+
+
+def late_policy_note(report: Report) -> str:
+    """That a late policy could not be applied; empty if it was, or none is due."""
+    if not report.lateness.unknown:
+        return ""
+    due = moment(report.lateness.due or "")
+    return f"The late policy was not applied: no time of submission is known (due {due})."
+
+
+def mark_line(exercise: ExerciseResult) -> str:
+    """What a person gave for an exercise, beside its automatic points."""
+    if exercise.mark is None:
+        return ""
+    points = f"{number(exercise.mark.points)} of {number(exercise.maximum)}"
+    by = f" by {clean_line(exercise.mark.by, NAME_LIMIT)}" if exercise.mark.by else ""
+    instead = "" if exercise.by_hand else f" instead of {number(exercise.points)} automatic points"
+    comment = clean_line(exercise.mark.comment, HINT_LIMIT)
+    return f"Marked by hand{by}: {points}{instead}.{f' {comment}' if comment else ''}"
 
 
 def isolation_line(isolation: Isolation) -> str:

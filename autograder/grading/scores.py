@@ -1,0 +1,58 @@
+"""Records of final projects that are kept by time, so that a folder holds a team's history.
+
+    scores/
+        TEAM-TIME-HASH.json     a report, the same record as in a results folder
+        TEAM-TIME-HASH.md       the page of it
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from autograder.course import FinalProject
+from autograder.errors import AutograderError
+from autograder.files import writable_folder, write
+from autograder.grading.results import Loaded, load_reports
+from autograder.project.costs import revalidate
+from autograder.records import Report
+from autograder.records.codec import to_json
+from autograder.records.measurement import Score
+from autograder.reports.score import markdown
+
+
+def keep(report: Report, folder: Path) -> Path:
+    """Write a record and its page into a folder, each whole or not at all; returns the record."""
+    if report.score is None:
+        raise AutograderError(f"nothing was measured of {report.student}")
+    score = report.score
+    writable_folder(folder)
+    moment = "".join(char for char in score.scored_at[:19] if char.isdigit())
+    record = folder / f"{score.team}-{moment}-{score.sha256[:8]}.json"
+    write(record.with_suffix(".md"), markdown(report))
+    write(record, to_json(report), durable=True)
+    return record
+
+
+def load(folder: Path, project: FinalProject) -> Loaded:
+    """The reports with a score in a folder, under the course's present rules.
+
+    The folder is one that `keep` wrote, or a results folder. A record that may not count is a
+    line that names its file and why.
+    """
+    records = folder / "reports" if (folder / "run.json").is_file() else folder
+    loaded = load_reports(records)
+    reports, errors = [], list(loaded.errors)
+    for report in loaded.reports:
+        if report.score is None:
+            continue
+        try:
+            reports.append(replace(report, score=revalidate(report.score, project)))
+        except ValueError as error:
+            errors.append(f"{report.student} ({report.slug}): {error}")
+    return Loaded(tuple(reports), tuple(errors))
+
+
+def scores_of(reports: tuple[Report, ...]) -> list[Score]:
+    """The scores of these reports."""
+    return [report.score for report in reports if report.score is not None]
