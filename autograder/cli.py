@@ -94,7 +94,7 @@ def check(
         score(place / "model.onnx", course=course)
         return
     submission = read_submission(place, part, rules.limits.archive, student="you")
-    if not submission.sources:
+    if not submission.files:
         raise AutograderError(
             submission.problems[0] if submission.problems else f"nothing in {place}"
         )

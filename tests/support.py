@@ -53,12 +53,12 @@ def small_course(exercises: Iterable[str], **limits: float) -> Course:
 
 def submission(student: str, files: Mapping[str, str], **fields: Any) -> Submission:
     """A submission from file names and (indented) texts."""
-    sources = {name: textwrap.dedent(text).encode() for name, text in files.items()}
+    contents = {name: textwrap.dedent(text).encode() for name, text in files.items()}
     return Submission(
         student=student,
         slug=slug(student),
-        sha256=content_hash(sources),
-        sources=tuple(sources.items()),
+        sha256=content_hash(contents),
+        files=tuple(contents.items()),
         **fields,
     )
 

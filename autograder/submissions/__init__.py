@@ -1,4 +1,4 @@
-"""From a folder of hand-ins to frozen `Submission` records, without trusting a byte of them.
+"""From a folder of submissions to frozen `Submission` records, without trusting a byte of them.
 
 identity      display names, file-name slugs, who is the same student
 members       rules for names and sizes that every container must keep

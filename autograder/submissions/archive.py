@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Mapping
 
 from autograder.course import ArchiveLimits
 from autograder.errors import SubmissionError
@@ -31,9 +32,9 @@ def archive_suffix(name: str) -> str:
 
 
 def read_archive(
-    name: str, limits: ArchiveLimits, wanted: frozenset[str], parent: Folder | None = None
+    name: str, limits: ArchiveLimits, max_sizes: Mapping[str, int], parent: Folder | None = None
 ) -> tuple[Member, ...]:
-    """All files of an archive; content only of `wanted` names at the top or one folder below.
+    """All files of an archive; content of the listed ones only (`members.is_kept`).
 
     SubmissionError in one line, without the archive's name, for whatever is not a plain archive
     of an accepted kind within the limits; OSError if the file cannot be read.
@@ -45,11 +46,11 @@ def read_archive(
     if not data:
         raise SubmissionError("the file is empty")
     if suffix == ".zip":
-        return read_zip(data, limits, wanted)
+        return read_zip(data, limits, max_sizes)
     if suffix == ".tar":
         chunks = plain(data)
     elif suffix == ".tar.xz":
         chunks = unxz(data, "the archive")
     else:
         chunks = inflated(data, _GZIP_WINDOW, "the archive")
-    return read_tar(chunks, len(data), limits, wanted)
+    return read_tar(chunks, len(data), limits, max_sizes)

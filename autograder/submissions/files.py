@@ -1,6 +1,6 @@
-"""Opening what lies in a folder of hand-ins without being led elsewhere.
+"""Opening what lies in a folder of submissions without being led elsewhere.
 
-A hand-in folder may still belong to a student (nbgrader's exchange, a shared home), so every
+Such a folder may still belong to a student (nbgrader's exchange, a shared home), so every
 step is made relative to an open folder and refuses links, where the system can do so.
 """
 
@@ -20,7 +20,7 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def kind_flaw(mode: int) -> str:
+def refused_kind(mode: int) -> str:
     """Why an entry that is neither a file nor a folder is not read; empty for those two."""
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return ""
@@ -53,8 +53,8 @@ def read_file(name: str, limit: int, parent: Folder | None = None) -> bytes:
     if isinstance(parent, str):
         name, parent = os.path.join(parent, name), None  # noqa: PTH118
     before = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    if flaw := kind_flaw(before.st_mode):
-        raise SubmissionError(flaw)
+    if reason := refused_kind(before.st_mode):
+        raise SubmissionError(reason)
     descriptor = os.open(name, _READ, dir_fd=parent)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
         status = os.fstat(descriptor)

@@ -27,21 +27,21 @@ _SHADOWED = frozenset(sys.stdlib_module_names) | {
 _PTH_BYTES = 1000
 
 
-def suspicion(member: Member, place: str) -> str:
+def flag(member: Member, folder: str) -> str:
     """Why an unused member gets named, as one line; empty for a harmless one.
 
-    `place` is the folder of the session's files.
+    `folder` is the folder of the session's files.
     """
-    if member.flaw:
-        return f"{quoted(member.path)} was ignored: it {member.flaw}"
-    reason = _LOADED_ANYWHERE.get(member.name) or _reason_beside(member, place)
+    if member.reason:
+        return f"{quoted(member.path)} was ignored: it {member.reason}"
+    reason = _LOADED_ANYWHERE.get(member.name) or _reason_beside(member, folder)
     return f"{quoted(member.path)} was ignored: {reason}" if reason else ""
 
 
-def _reason_beside(member: Member, place: str) -> str:
+def _reason_beside(member: Member, folder: str) -> str:
     """The reason that only holds beside the session's files."""
-    relative = member.path.removeprefix(f"{place}/") if place else member.path
-    if place and relative == member.path:
+    relative = member.path.removeprefix(f"{folder}/") if folder else member.path
+    if folder and relative == member.path:
         return ""
     first, *below = relative.split("/")
     if below:

@@ -2,14 +2,14 @@
 
 No verdict and no points hang on this: the sandbox refuses the deed, this names the attempt, also
 where the code swallows the refusal. Comments are left out; whatever is spelled in another way
-is not found.
+is missed.
 """
 
 from __future__ import annotations
 
 import re
 
-MOST = 5  # lines a file
+MOST = 5  # lines per file
 
 _WORDS = (
     r"/proc/",
@@ -32,11 +32,11 @@ _PATTERN = re.compile("|".join(rf"(?<![\w.])(?:{word})" for word in _WORDS))
 
 def mentions(name: str, text: str) -> tuple[str, ...]:
     """Lines of `text` that hold one of the names: `work.py line 3 mentions gc.get_objects`."""
-    found = []
+    lines = []
     for number, line in enumerate(text.split("\n"), start=1):
         match = _PATTERN.search(line.partition("#")[0])
         if match:
-            found.append(f"{name} line {number} mentions {match.group().strip()}")
-    if len(found) <= MOST:
-        return tuple(found)
-    return (*found[:MOST], f"{name}: and {len(found) - MOST} more such lines")
+            lines.append(f"{name} line {number} mentions {match.group().strip()}")
+    if len(lines) <= MOST:
+        return tuple(lines)
+    return (*lines[:MOST], f"{name}: and {len(lines) - MOST} more such lines")

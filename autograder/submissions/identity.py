@@ -1,10 +1,12 @@
-"""Who handed in: a display name, a file-name slug, and when two names are one student."""
+"""Who submitted: a display name, a file-name slug, and when two names are one student."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
 
 from autograder.text_safety import clean_line
 
@@ -16,7 +18,7 @@ _UNSAFE_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|]')
 
 def display_name(raw: str) -> str:
     """`raw` on one line without control, escape or bidirectional characters, never empty."""
-    return clean_line(unicodedata.normalize("NFC", raw), MAX_NAME) or "(no name)"
+    return clean_line(_normal(raw), MAX_NAME) or "(no name)"
 
 
 def slug(raw: str) -> str:
@@ -25,11 +27,33 @@ def slug(raw: str) -> str:
     Only `[a-z0-9-]` occurs, so it is the same on file systems that fold case. The hash is taken
     of the name in Unicode normal form C, as some file systems store names decomposed.
     """
-    normal = unicodedata.normalize("NFC", raw)
+    return _slug(raw, _SLUG_HASH)
+
+
+def slugs(raws: Iterable[str]) -> dict[str, str]:
+    """The slug of each name; names that would share one get the whole hash.
+
+    48 bits are short enough to look at and too short to trust: two names that share them are
+    found in seconds. Names are the same if their normal forms C are.
+    """
+    names = dict.fromkeys(raws)
+    by_slug: dict[str, set[str]] = defaultdict(set)
+    for raw in names:
+        by_slug[slug(raw)].add(_normal(raw))
+    return {
+        raw: short if len(by_slug[short := slug(raw)]) == 1 else _slug(raw, None) for raw in names
+    }
+
+
+def _slug(raw: str, digits: int | None) -> str:
     ascii_only = unicodedata.normalize("NFKD", display_name(raw)).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")[:_SLUG_WORDS].strip("-")
-    digest = hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{words or 'student'}-{digest[:_SLUG_HASH]}"
+    digest = hashlib.sha256(_normal(raw).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{words or 'student'}-{digest[:digits]}"
+
+
+def _normal(raw: str) -> str:
+    return unicodedata.normalize("NFC", raw)
 
 
 def same_student_key(raw: str) -> str:

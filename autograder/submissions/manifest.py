@@ -1,4 +1,4 @@
-"""The hash manifest inside a packed submission: what a student handed in, byte for byte.
+"""The hash manifest inside a packed submission: what a student submitted, byte for byte.
 
 It tells a damaged or edited archive from the one that `submit` wrote. It proves nothing about
 who packed it or when, so neither identity nor lateness is ever taken from it.
@@ -55,7 +55,7 @@ def verify_manifest(
     actual = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     for name in sorted(declared.keys() | actual.keys()):
         if name not in actual:
-            problems.append(f"{quoted(name)} is in {MANIFEST_NAME} but was not handed in")
+            problems.append(f"{quoted(name)} is in {MANIFEST_NAME} but not in the submission")
         elif name not in declared:
             problems.append(f"{quoted(name)} is not in {MANIFEST_NAME}")
         elif declared[name] != actual[name]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from autograder.course import ArchiveLimits
@@ -34,7 +34,7 @@ class UnsafeArchive(SubmissionError):
 
 @dataclass(frozen=True)
 class Member:
-    """One file. `data` is kept only if it may be wanted; `flaw` says why it was not opened.
+    """One file. `data` is kept for listed files only; `reason` says why it was not opened.
 
     `path` uses forward slashes; a folder that was not entered ends in one.
     """
@@ -42,7 +42,7 @@ class Member:
     path: str
     size: int = 0
     data: bytes | None = None
-    flaw: str = ""
+    reason: str = ""
 
     @property
     def parent(self) -> str:
@@ -65,10 +65,13 @@ def is_hidden(path: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
-def may_be_wanted(path: str, size: int, wanted: frozenset[str]) -> bool:
-    """Whether content is kept: a wanted name, small, at the top or one folder below."""
+def is_kept(path: str, size: int, max_sizes: Mapping[str, int]) -> bool:
+    """Whether content is kept: a listed name within its size, at the top or one folder below.
+
+    `max_sizes` maps the names of the listed files to the bytes that each may have.
+    """
     parts = path.split("/")
-    return parts[-1] in wanted and len(parts) <= 2 and size <= MAX_SOURCE_BYTES
+    return len(parts) <= 2 and size <= max_sizes.get(parts[-1], -1)
 
 
 class Budget:
@@ -161,7 +164,7 @@ def _parts(raw: str) -> list[str]:
     return parts
 
 
-def exhaust(chunks: Iterable[bytes], keep: bool) -> bytes | None:
-    """Read `chunks` to their end, whose checks then were made; the whole only if `keep`."""
+def read_all(chunks: Iterable[bytes], keep: bool) -> bytes | None:
+    """Read `chunks` to their end, so that their checks are made; the whole only if `keep`."""
     kept = [chunk for chunk in chunks if keep]
     return b"".join(kept) if keep else None

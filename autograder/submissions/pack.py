@@ -1,4 +1,4 @@
-"""Packs a student's own files for handing in: the listed modules and a hash manifest."""
+"""Packs a student's own files into one submission: the listed files and a hash manifest."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from autograder.errors import SubmissionError
 from autograder.files import write
 from autograder.submissions.identity import file_name_for
 from autograder.submissions.manifest import MANIFEST_NAME, write_manifest
-from autograder.submissions.source import normalise
+from autograder.submissions.source import is_source, normalize
 
 _FIRST_ZIP_YEAR = 1980
 
 
 @dataclass(frozen=True)
 class Packed:
-    """The archive that was written, and what the student should know before handing it in."""
+    """The archive that was written, and what the student should know before submitting it."""
 
     path: Path
     warnings: tuple[str, ...] = ()
@@ -37,15 +37,15 @@ def pack(
 
     An earlier archive of that name is replaced. Exercises that are still blank give warnings.
     The bytes depend on the files, the session, the kit's version and `now` only (an aware
-    datetime, by default the present). SubmissionError if a file is missing or does not compile,
-    naming the line, or the archive cannot be written.
+    datetime, by default the present). SubmissionError if a file is missing, a module does not
+    compile (naming the line), or the archive cannot be written.
     """
     stem = file_name_for(student)
     if not stem:
-        raise SubmissionError("the student's name is empty; say who hands in")
+        raise SubmissionError("the student's name is empty; give it with --student")
     created_at = now if now is not None else datetime.now(UTC)
     files = {name: _read(folder / name) for name in session.required_files}
-    trees = {name: _parse(name, data) for name, data in files.items()}
+    trees = {name: _parse(name, data) for name, data in files.items() if is_source(name)}
     manifest = write_manifest(session.id, _kit_version(), files, created_at)
     path = out_dir / f"{stem}_{session.id}.zip"
     try:
@@ -68,7 +68,7 @@ def _read(path: Path) -> bytes:
 def _parse(name: str, data: bytes) -> ast.Module:
     """The syntax tree of a file that the grader will accept and Python compiles."""
     try:
-        text = normalise(data).decode("utf-8")
+        text = normalize(data).decode("utf-8")
     except SubmissionError as error:
         raise SubmissionError(f"{name} {error}") from None
     try:

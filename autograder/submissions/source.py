@@ -14,7 +14,12 @@ _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _BLANK_OR_COMMENT = re.compile(rb"^[ \t\f]*(?:#.*)?$")
 
 
-def normalise(raw: bytes) -> bytes:
+def is_source(name: str) -> bool:
+    """Whether a listed file is a module of Python, the rest being data."""
+    return name.endswith(".py")
+
+
+def normalize(raw: bytes) -> bytes:
     """The source as UTF-8 with neither byte-order mark nor carriage returns.
 
     SubmissionError (text without the file name) if it is too large, holds a NUL byte, is not

@@ -1,8 +1,8 @@
-"""Hand-ins become `Submission` records: the session's files as text, and what was odd.
+"""Folders and archives become `Submission` records: the session's files, and what was odd.
 
-Only the listed `.py` files are ever looked into. Nothing is compiled or imported here, and the
-original is never written. Whatever is wrong with one hand-in becomes a line of its record; only
-a path that holds no hand-ins at all is an error.
+Only the listed files are ever looked into. Nothing is compiled or imported here, and the original
+is never written. Whatever is wrong with one submission becomes a line of its record; only a path
+that holds no submissions at all is an error.
 """
 
 from __future__ import annotations
@@ -12,40 +12,42 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from autograder.course import ArchiveLimits, Session
 from autograder.errors import SubmissionError
 from autograder.submissions import identity
 from autograder.submissions.archive import archive_suffix, read_archive
-from autograder.submissions.files import kind_flaw
-from autograder.submissions.flagged_files import suspicion
+from autograder.submissions.files import refused_kind
+from autograder.submissions.flagged_files import flag
 from autograder.submissions.flagged_lines import mentions
 from autograder.submissions.folder import read_folder
 from autograder.submissions.identity import quoted
 from autograder.submissions.manifest import MANIFEST_NAME, verify_manifest
-from autograder.submissions.members import Member, UnsafeArchive, is_hidden
-from autograder.submissions.source import normalise
+from autograder.submissions.members import MAX_SOURCE_BYTES, Member, UnsafeArchive, is_hidden
+from autograder.submissions.source import is_source, normalize
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One student's hand-in for one session.
+    """What one student submitted for one session.
 
-    `student` is safe to show, `slug` is a file name and unique to the student. `sources` are the
-    listed files that could be read, in the session's order, as UTF-8 without byte-order mark or
-    carriage returns. `sha256` covers the names and bytes of all listed files. `problems` are for
-    the student, `incidents` for the teaching assistant; `ignored` names the first other files.
-    `submitted_at` (ISO 8601) is what the platform said, never what the student wrote.
+    `student` is safe to show, `slug` is a file name and unique to the student. `files` are the
+    listed files that could be read, in the session's order: modules (`.py`) as UTF-8 without
+    byte-order mark or carriage returns, others byte for byte. `sha256` covers the names and bytes
+    of all listed files. `problems` are for the student, `incidents` for the teaching assistant;
+    `ignored` names the first other files. `submitted_at` (ISO 8601) is what the platform said,
+    never what the student wrote.
     """
 
     student: str
     slug: str
     sha256: str
-    sources: tuple[tuple[str, bytes], ...] = ()
+    files: tuple[tuple[str, bytes], ...] = ()
     problems: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Collected:
-    """All hand-ins under a path, by name; `errors` are lines on entries that are not plain."""
+    """All submissions under a path, by name; `errors` are lines on entries that are not plain."""
 
     submissions: tuple[Submission, ...]
     errors: tuple[str, ...] = ()
@@ -62,7 +64,7 @@ class Collected:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One entry of a folder of hand-ins; `raw` is the student's name as it stands there."""
+    """One entry of a folder of submissions; `raw` is the student's name as it stands there."""
 
     path: Path
     raw: str
@@ -70,12 +72,13 @@ class _Entry:
 
 
 def collect(path: Path, session: Session, limits: ArchiveLimits) -> Collected:
-    """Read every hand-in under `path`.
+    """Read every submission under `path`.
 
-    `path` is a folder with one sub-folder or archive a student, or a single hand-in. Entries
-    that may be the same student's (a folder and an archive of one name, names that differ in
-    case only) are not graded: each gets a record whose problem names them all. SubmissionError
-    if there is nothing to read.
+    `path` is a folder with one sub-folder or archive per student, or a single submission.
+    `limits.max_bytes` holds for an archive, for what it unpacks to and for a listed file that is
+    no module. Entries that may be the same student's (a folder and an archive of one name, names
+    that differ in case only) are not graded: each gets a record whose problem names them all.
+    SubmissionError if there is nothing to read.
     """
     root = Path(os.path.realpath(path))
     try:
@@ -99,7 +102,9 @@ def collect(path: Path, session: Session, limits: ArchiveLimits) -> Collected:
         return Collected((read_submission(root, session, limits),))
     entries, errors = _list_entries(root, visible, session)
     if not entries:
-        raise SubmissionError(f"no submissions in {path}: expected a folder or archive a student")
+        raise SubmissionError(
+            f"no submissions in {path}: expected one folder or archive per student"
+        )
     return _read_entries(entries, errors, session, limits)
 
 
@@ -117,18 +122,17 @@ def read_submission(
     counts (less its suffix and `_<session id>`, which `submit` appends).
     """
     raw = student if student is not None else _student_of(path.name, session)
-    wanted = frozenset((*session.required_files, MANIFEST_NAME))
     try:
         mode = path.lstat().st_mode
-        if flaw := kind_flaw(mode):
-            raise UnsafeArchive(f"{flaw}, which is not followed")
+        if reason := refused_kind(mode):
+            raise UnsafeArchive(f"{reason}, which is not followed")
         read = read_folder if stat.S_ISDIR(mode) else read_archive
-        members = read(str(path), limits, wanted)
+        members = read(str(path), limits, _max_sizes(session, limits))
     except (SubmissionError, OSError) as error:
         text = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
         line = f"{quoted(path.name)}: {text}"
         incidents = (line,) if isinstance(error, UnsafeArchive) else ()
-        return _record(raw, {}, (), (line,), incidents, (), submitted_at)
+        return _record(raw, (line,), incidents, submitted_at=submitted_at)
     return _assess(raw, [m for m in members if not m.is_hidden], session, submitted_at)
 
 
@@ -145,7 +149,7 @@ def content_hash(contents: Mapping[str, bytes]) -> str:
 def _list_entries(
     root: Path, names: Iterable[str], session: Session
 ) -> tuple[list[_Entry], list[str]]:
-    """The hand-ins among the entries of a folder, and a line for each other entry."""
+    """The submissions among the entries of a folder, and a line for each other entry."""
     entries: list[_Entry] = []
     errors: list[str] = []
     for name in names:
@@ -166,21 +170,44 @@ def _list_entries(
 def _read_entries(
     entries: Sequence[_Entry], errors: list[str], session: Session, limits: ArchiveLimits
 ) -> Collected:
+    slugs = identity.slugs(entry.raw for entry in entries)
     by_student: dict[str, list[_Entry]] = defaultdict(list)
     for entry in entries:
         by_student[identity.same_student_key(entry.raw)].append(entry)
     submissions: list[Submission] = []
     for group in by_student.values():
-        if len(group) == 1:
-            entry = group[0]
-            submissions.append(read_submission(entry.path, session, limits, student=entry.raw))
-            continue
-        shown = " and ".join(entry.shown for entry in group)
-        line = f"{shown} may be the same student's; none was graded, keep one"
-        errors.append(line)
-        raws = {identity.slug(entry.raw): entry.raw for entry in group}
-        submissions.extend(_record(raw, {}, (), (line,), (), (), None) for raw in raws.values())
+        line = _ambiguity(group)
+        if line:
+            errors.append(line)
+        for slug, entry in {slugs[entry.raw]: entry for entry in group}.items():
+            if line:
+                submission = _record(entry.raw, (line,))
+            else:
+                submission = read_submission(entry.path, session, limits, student=entry.raw)
+            submissions.append(replace(submission, slug=slug))
+    errors += _longer_slugs(entries, slugs)
     return Collected(tuple(sorted(submissions, key=lambda s: (s.student, s.slug))), tuple(errors))
+
+
+def _ambiguity(group: Sequence[_Entry]) -> str:
+    """One line on entries that may be the same student's; empty for a single one."""
+    if len(group) == 1:
+        return ""
+    shown = " and ".join(entry.shown for entry in group)
+    return f"{shown} may be the same student's; none was graded, keep one"
+
+
+def _longer_slugs(entries: Iterable[_Entry], slugs: Mapping[str, str]) -> list[str]:
+    """One line for each set of different names that would share the name of a results file."""
+    shared: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        short = identity.slug(entry.raw)
+        if slugs[entry.raw] != short:
+            shared[short].append(entry.shown)
+    return [
+        f"{' and '.join(names)} would share one results file; theirs have longer names"
+        for names in shared.values()
+    ]
 
 
 def _student_of(file_name: str, session: Session) -> str:
@@ -190,44 +217,56 @@ def _student_of(file_name: str, session: Session) -> str:
     return (stem.removesuffix(f"_{session.id}") if suffix else stem) or stem
 
 
+def _max_sizes(session: Session, limits: ArchiveLimits) -> dict[str, int]:
+    """The files that are picked up, and how many bytes each may have."""
+    sizes = {
+        name: MAX_SOURCE_BYTES if is_source(name) else limits.max_bytes
+        for name in session.required_files
+    }
+    return {**sizes, MANIFEST_NAME: MAX_SOURCE_BYTES}
+
+
 def _assess(
     raw: str, members: Sequence[Member], session: Session, submitted_at: str | None
 ) -> Submission:
-    """Pick the session's files out of a hand-in's visible members and check each."""
-    places = sorted(
+    """Pick the session's files out of a submission's visible members and check each."""
+    folders = sorted(
         {m.parent for m in members if m.name in session.required_files and "/" not in m.parent}
     )
-    place = _place(places, session)
-    here = {m.name: m for m in members if m.parent == place} if place is not None else {}
+    folder = _folder(folders, session)
+    here = {m.name: m for m in members if m.parent == folder} if folder is not None else {}
     used = {*session.required_files, MANIFEST_NAME}
-    others = [m for m in members if m.parent != place or m.name not in used]
-    sources: list[tuple[str, bytes]] = []
+    others = [m for m in members if m.parent != folder or m.name not in used]
     contents: dict[str, bytes] = {}
+    files: list[tuple[str, bytes]] = []
     problems: list[str] = []
-    if place is None and places:
-        shown = " and ".join(quoted(name) if name else "the top" for name in places)
+    if folder is None and folders:
+        shown = " and ".join(quoted(name) if name else "the top" for name in folders)
         problems.append(f"the session's files lie in more than one place ({shown}); keep one")
     else:
         for name in session.required_files:
             try:
                 contents[name] = _content(name, here.get(name), others)
-                contents[name] = normalise(contents[name])
-                sources.append((name, contents[name]))
+                if is_source(name):
+                    contents[name] = normalize(contents[name])
+                files.append((name, contents[name]))
             except SubmissionError as error:
                 problems.append(f"{name} {error}")
         problems += _manifest_problems(here, session)
-    odd = [*others, *(m for m in here.values() if m.flaw and m.name in used)]
-    incidents = [line for m in odd if (line := suspicion(m, place or ""))]
-    incidents += [line for name, data in sources for line in mentions(name, data.decode("utf-8"))]
+    odd = [*others, *(m for m in here.values() if m.reason and m.name in used)]
+    incidents = [line for m in odd if (line := flag(m, folder or ""))]
+    for name, data in files:
+        if is_source(name):
+            incidents += mentions(name, data.decode("utf-8"))
     ignored = [identity.display_name(m.path) for m in others]
-    return _record(raw, contents, sources, problems, incidents, ignored, submitted_at)
+    return _record(raw, problems, incidents, ignored, contents, files, submitted_at)
 
 
-def _place(places: Sequence[str], session: Session) -> str | None:
+def _folder(folders: Sequence[str], session: Session) -> str | None:
     """The one folder with the session's files; the session's own folder wins over others."""
-    if session.folder in places and "" not in places:
+    if session.folder in folders and "" not in folders:
         return session.folder
-    return places[0] if len(places) == 1 else None
+    return folders[0] if len(folders) == 1 else None
 
 
 def _content(name: str, member: Member | None, others: Iterable[Member]) -> bytes:
@@ -236,8 +275,8 @@ def _content(name: str, member: Member | None, others: Iterable[Member]) -> byte
         folded = name.casefold()
         near = next((m.path for m in others if m.name.casefold() == folded), None)
         raise SubmissionError("is missing" + (f"; {quoted(near)} was ignored" if near else ""))
-    if member.flaw:
-        raise SubmissionError(member.flaw)
+    if member.reason:
+        raise SubmissionError(member.reason)
     if member.data is None:
         raise SubmissionError(f"is too large ({member.size:,} bytes)")
     return member.data
@@ -264,18 +303,18 @@ def _capped(lines: Iterable[str]) -> tuple[str, ...]:
 
 def _record(
     raw: str,
-    contents: Mapping[str, bytes],
-    sources: Iterable[tuple[str, bytes]],
     problems: Iterable[str],
-    incidents: Iterable[str],
-    ignored: Iterable[str],
-    submitted_at: str | None,
+    incidents: Iterable[str] = (),
+    ignored: Iterable[str] = (),
+    contents: Mapping[str, bytes] = MappingProxyType({}),
+    files: Iterable[tuple[str, bytes]] = (),
+    submitted_at: str | None = None,
 ) -> Submission:
     return Submission(
         student=identity.display_name(raw),
         slug=identity.slug(raw),
         sha256=content_hash(contents),
-        sources=tuple(sources),
+        files=tuple(files),
         problems=_capped(problems),
         incidents=_capped(incidents),
         ignored=_capped(ignored),

@@ -7,7 +7,7 @@ that would make the standard library's reader recurse or allocate are bounded he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autograder.course import ArchiveLimits
@@ -19,8 +19,8 @@ from autograder.submissions.members import (
     Inventory,
     Member,
     UnsafeArchive,
-    exhaust,
-    may_be_wanted,
+    is_kept,
+    read_all,
 )
 
 _BLOCK = 512
@@ -86,7 +86,7 @@ class _Header:
 
 
 def read_tar(
-    chunks: Iterator[bytes], archive_bytes: int, limits: ArchiveLimits, wanted: frozenset[str]
+    chunks: Iterator[bytes], archive_bytes: int, limits: ArchiveLimits, max_sizes: Mapping[str, int]
 ) -> tuple[Member, ...]:
     """All files of a decompressed tar stream; SubmissionError in one line if one is not plain."""
     stream = _Stream(chunks, Budget(archive_bytes, limits))
@@ -105,7 +105,7 @@ def read_tar(
             continue
         name = _text(header.raw_name) if long_name is None else long_name
         long_name = None
-        member = _read_member(stream, name, header, inventory, wanted)
+        member = _read_member(stream, name, header, inventory, max_sizes)
         if member is not None:
             members.append(member)
     if long_name is not None:
@@ -117,7 +117,7 @@ def read_tar(
 
 
 def _read_member(
-    stream: _Stream, name: str, header: _Header, inventory: Inventory, wanted: frozenset[str]
+    stream: _Stream, name: str, header: _Header, inventory: Inventory, max_sizes: Mapping[str, int]
 ) -> Member | None:
     """One regular file with its padding, None for a folder."""
     if header.kind in _KINDS:
@@ -130,8 +130,8 @@ def _read_member(
         if header.size:
             raise UnsafeArchive(f"{quoted(name)} is a folder with content")
         return None
-    keep = may_be_wanted(path, header.size, wanted)
-    data = exhaust(stream.parts(header.size), keep)
+    keep = is_kept(path, header.size, max_sizes)
+    data = read_all(stream.parts(header.size), keep)
     stream.skip_padding(header.size)
     return Member(path, header.size, data)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from autograder.course import ArchiveLimits
@@ -23,8 +23,8 @@ from autograder.submissions.members import (
     Inventory,
     Member,
     UnsafeArchive,
-    exhaust,
-    may_be_wanted,
+    is_kept,
+    read_all,
 )
 
 _END = struct.Struct("<4s4H2LH")
@@ -58,7 +58,9 @@ class _Entry:
     offset: int
 
 
-def read_zip(data: memoryview, limits: ArchiveLimits, wanted: frozenset[str]) -> tuple[Member, ...]:
+def read_zip(
+    data: memoryview, limits: ArchiveLimits, max_sizes: Mapping[str, int]
+) -> tuple[Member, ...]:
     """All files of a zip archive; SubmissionError in one line for any that is not plain."""
     start, end, count = _find_directory(data)
     if count == 0:
@@ -68,8 +70,8 @@ def read_zip(data: memoryview, limits: ArchiveLimits, wanted: frozenset[str]) ->
     entries = list(_read_directory(data[start:end], count, Inventory(limits)))
     budget = Budget(len(data), limits)
     budget.check(sum(entry.size for entry in entries))
-    places = _locate(data, entries, start)
-    members = [_read_member(*pair, budget, wanted) for pair in zip(entries, places, strict=True)]
+    spans = _locate(data, entries, start)
+    members = [_read_member(*pair, budget, max_sizes) for pair in zip(entries, spans, strict=True)]
     return tuple(m for m, entry in zip(members, entries, strict=True) if not entry.is_folder)
 
 
@@ -77,19 +79,19 @@ def _find_directory(data: memoryview) -> tuple[int, int, int]:
     """Start and end of the central directory and its number of entries."""
     tail_start = max(0, len(data) - _END.size - 0xFFFF)
     tail = bytes(data[tail_start:])
-    found = []
+    records = []
     position = tail.find(_END_SIGNATURE)
     while position >= 0:
         if position + _END.size <= len(tail):
             record = _END.unpack_from(tail, position)
             if position + _END.size + record[-1] == len(tail):
-                found.append((tail_start + position, record))
+                records.append((tail_start + position, record))
         position = tail.find(_END_SIGNATURE, position + 1)
-    if not found:
+    if not records:
         raise SubmissionError("not a zip archive, or cut off")
-    if len(found) > 1:
+    if len(records) > 1:
         raise UnsafeArchive("the archive has two end records")
-    end, (_, disk, directory_disk, on_disk, count, size, offset, _) = found[0]
+    end, (_, disk, directory_disk, on_disk, count, size, offset, _) = records[0]
     if 0xFFFF in (disk, count) or _ZIP64 in (size, offset):
         raise SubmissionError("zip64 archives are not accepted")
     if disk or directory_disk or on_disk != count:
@@ -155,16 +157,16 @@ def _locate(data: memoryview, entries: list[_Entry], directory: int) -> list[mem
     ordered = sorted(range(len(entries)), key=lambda index: entries[index].offset)
     if entries[ordered[0]].offset != 0:
         raise UnsafeArchive("the archive has data in front of its first member")
-    places = [data[:0]] * len(entries)
+    spans = [data[:0]] * len(entries)
     for index, following in zip(ordered, [*ordered[1:], None], strict=True):
         entry = entries[index]
         end = directory if following is None else entries[following].offset
-        places[index] = _check_local(data[entry.offset : end], entry)
-    return places
+        spans[index] = _check_local(data[entry.offset : end], entry)
+    return spans
 
 
 def _check_local(span: memoryview, entry: _Entry) -> memoryview:
-    """The packed bytes inside `span`, which reaches from this member to the next one."""
+    """The packed bytes in `span`, which reaches from this member to the next one."""
     name = quoted(entry.name)
     if len(span) < _LOCAL.size:
         raise UnsafeArchive(f"{name} overlaps another member")
@@ -202,9 +204,9 @@ def _descriptors(entry: _Entry) -> tuple[bytes, ...]:
 
 
 def _read_member(
-    entry: _Entry, packed: memoryview, budget: Budget, wanted: frozenset[str]
+    entry: _Entry, packed: memoryview, budget: Budget, max_sizes: Mapping[str, int]
 ) -> Member:
-    """Decompress one member, counting its bytes; content is kept only where it may be wanted."""
+    """Decompress one member, counting its bytes; content is kept for listed files only."""
     name = quoted(entry.name)
     stored = entry.method == _STORED
     chunks = plain(packed) if stored else inflated(packed, -zlib.MAX_WBITS, name)
@@ -223,8 +225,8 @@ def _read_member(
         if size != entry.size:
             raise UnsafeArchive(f"{name} is smaller than the archive says")
 
-    keep = may_be_wanted(entry.path, entry.size, wanted)
-    data = exhaust(counted(), keep)
+    keep = is_kept(entry.path, entry.size, max_sizes)
+    data = read_all(counted(), keep)
     if crc != entry.crc:
         raise SubmissionError(f"{name} is damaged (wrong checksum)")
     return Member(entry.path, entry.size, data)

@@ -32,7 +32,7 @@ from autograder.submissions.tar_format import read_tar
 from autograder.submissions.zip_format import read_zip
 
 LIMITS = ArchiveLimits(max_files=50, max_bytes=4_000_000, max_ratio=100.0)
-WANTED = frozenset({"metrics.py", "manifest.json"})
+MAX_SIZES = dict.fromkeys(("metrics.py", "manifest.json"), MAX_SOURCE_BYTES)
 SOURCE = b"def sparsity(tensor):\n    return 0.0\n"
 
 
@@ -42,15 +42,15 @@ def read(
     """Names and kept contents of an archive file."""
     path = tmp_path / name
     path.write_bytes(data)
-    return {m.path: m.data for m in read_archive(str(path), limits, WANTED)}
+    return {m.path: m.data for m in read_archive(str(path), limits, MAX_SIZES)}
 
 
 def zip_members(data: bytes, limits: ArchiveLimits = LIMITS) -> dict[str, bytes | None]:
-    return {m.path: m.data for m in read_zip(memoryview(data), limits, WANTED)}
+    return {m.path: m.data for m in read_zip(memoryview(data), limits, MAX_SIZES)}
 
 
 def tar_members(data: bytes, limits: ArchiveLimits = LIMITS) -> dict[str, bytes | None]:
-    return {m.path: m.data for m in read_tar(iter([data]), len(data), limits, WANTED)}
+    return {m.path: m.data for m in read_tar(iter([data]), len(data), limits, MAX_SIZES)}
 
 
 def refusal(action: Callable[[], object]) -> SubmissionError:
@@ -343,7 +343,7 @@ def test_accepted_oddities() -> None:
     assert zip_members(data) == {"work/metrics.py": SOURCE, **dict.fromkeys(others)}
 
 
-def test_large_and_deep_wanted_files_are_not_kept() -> None:
+def test_large_and_deep_listed_files_are_not_kept() -> None:
     large = Entry(data=os.urandom(MAX_SOURCE_BYTES + 1), method=0)
     entries = [large, Entry(name=b"a/b/metrics.py"), Entry(name=b"a/metrics.py")]
     found = zip_members(build_zip(entries))
@@ -575,7 +575,7 @@ def test_large_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with path.open("wb") as file:
         file.truncate(1 << 34)
-    error = refusal(lambda: read_archive(str(path), LIMITS, WANTED))
+    error = refusal(lambda: read_archive(str(path), LIMITS, MAX_SIZES))
     assert "larger than 4,000,000 bytes" in str(error)
 
 
@@ -630,7 +630,7 @@ def test_bombs_take_no_memory(tmp_path: Path, name: str, ratio: float) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(SubmissionError):
-            read_archive(str(path), limits, WANTED)
+            read_archive(str(path), limits, MAX_SIZES)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -651,7 +651,7 @@ generous = ArchiveLimits(max_files=1000, max_bytes=20_000_000, max_ratio=1e9)
 
 def expected(files: dict[str, bytes]) -> dict[str, bytes | None]:
     def kept(name: str, data: bytes) -> bool:
-        near = name in WANTED or (name.count("/") == 1 and name.split("/")[1] in WANTED)
+        near = name in MAX_SIZES or (name.count("/") == 1 and name.split("/")[1] in MAX_SIZES)
         return near and len(data) <= MAX_SOURCE_BYTES
 
     return {name: data if kept(name, data) else None for name, data in files.items()}
@@ -709,7 +709,7 @@ def test_reads_what_ordinary_tools_write(tmp_path: Path, name: str) -> None:
     (tmp_path / "work" / "empty").mkdir(parents=True)
     (tmp_path / "work" / "metrics.py").write_bytes(SOURCE)
     subprocess.run(command, cwd=tmp_path, check=True)
-    found = read_archive(str(tmp_path / name), LIMITS, WANTED)
+    found = read_archive(str(tmp_path / name), LIMITS, MAX_SIZES)
     kept = "metrics.py" if name == "dot.tgz" else "work/metrics.py"
     assert [(m.path, m.data) for m in found] == [(kept, SOURCE)]
 

@@ -83,7 +83,7 @@ def test_what_is_packed_is_read_without_a_problem(
     packed = pack(session, work, tmp_path, "Ada L")
     found = read_submission(packed.path, session, LIMITS)
     assert (found.student, found.problems, found.incidents, found.ignored) == ("Ada L", (), (), ())
-    assert dict(found.sources)["metrics.py"] == METRICS.encode()
+    assert dict(found.files)["metrics.py"] == METRICS.encode()
 
 
 def test_the_same_moment_gives_the_same_bytes(tmp_path: Path, session: Session, work: Path) -> None:
@@ -256,7 +256,7 @@ GOOD = ("training.py", sha(b"y = 2\n"))
         ),
         (
             edited(files=rows(GOOD, ("metrics.py", sha(b"x = 1\n")), ("../x.py", "0"))),
-            "'../x.py' is in manifest.json but was not handed in",
+            "'../x.py' is in manifest.json but not in the submission",
         ),
     ],
 )
@@ -292,7 +292,7 @@ def test_an_edited_archive_is_noticed_and_still_graded(
             new.writestr(name, b"x = 9\n" if name == "metrics.py" else old.read(name))
     found = read_submission(target, session, LIMITS)
     assert found.problems == ("'metrics.py' is not the file that manifest.json describes",)
-    assert dict(found.sources)["metrics.py"] == b"x = 9\n"
+    assert dict(found.files)["metrics.py"] == b"x = 9\n"
     assert found.student == "bob"
 
 

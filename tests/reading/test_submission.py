@@ -1,4 +1,4 @@
-"""Hand-ins of every shape become records: nothing is dropped, followed, overwritten or written."""
+"""Submissions of every shape become records: nothing is dropped, followed or written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import tarfile
+import unicodedata
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,10 +18,11 @@ from hypothesis import strategies as st
 
 from autograder.course import ArchiveLimits, Exercise, Module, Session
 from autograder.errors import SubmissionError
-from autograder.submissions import Submission, collect, files, folder, read_submission
+from autograder.submissions import Submission, collect, files, folder, identity, read_submission
 from autograder.submissions.identity import display_name, file_name_for, same_student_key, slug
 from autograder.submissions.members import MAX_SOURCE_BYTES
-from autograder.submissions.source import normalise
+from autograder.submissions.source import normalize
+from autograder.submissions.submission import content_hash
 
 METRICS = b"def sparsity(tensor):\n    return 0.0\n"
 TRAINING = b"def fit(model):\n    return model\n"
@@ -85,7 +87,7 @@ def test_every_shape_gives_the_same_record(
         student="Ada L",
         slug=slug("Ada L"),
         sha256=found.sha256,
-        sources=tuple(BOTH.items()),
+        files=tuple(BOTH.items()),
     )
     reference = hashlib.sha256()
     for part in (b"metrics.py", METRICS, b"training.py", TRAINING):
@@ -101,7 +103,7 @@ def test_the_hash_is_of_the_listed_files_only(tmp_path: Path, session: Session) 
     other = read(put(tmp_path / "d", {**BOTH, "metrics.py": METRICS + b"#"}), session)
     assert plain.sha256 == more.sha256 == crlf.sha256 != other.sha256
     assert more.ignored == ("notes.txt",)
-    assert crlf.sources == plain.sources
+    assert crlf.files == plain.files
 
 
 def test_names_and_bytes_cannot_be_shifted_in_the_hash(tmp_path: Path, session: Session) -> None:
@@ -114,7 +116,7 @@ def test_bad_bytes_still_count_in_the_hash(tmp_path: Path, session: Session) -> 
     one = read(put(tmp_path / "a", {**BOTH, "metrics.py": b"\xff"}), session)
     two = read(put(tmp_path / "b", {**BOTH, "metrics.py": b"\xfe\xff"}), session)
     assert one.sha256 != two.sha256
-    assert one.sources == two.sources == (("training.py", TRAINING),)
+    assert one.files == two.files == (("training.py", TRAINING),)
 
 
 # ---- what is missing or in the wrong place ---------------------------------------------------
@@ -148,13 +150,13 @@ def test_problems_of_place(
 ) -> None:
     found = read(put_zip(tmp_path / "a.zip", contents or {"notes.txt": b"x"}), session)
     assert list(found.problems) == problems
-    assert not any("place" in problem for problem in problems) or found.sources == ()
+    assert not any("place" in problem for problem in problems) or found.files == ()
 
 
 def test_the_sessions_own_folder_wins_over_others(tmp_path: Path, session: Session) -> None:
     contents = {f"s1_intro/{name}": data for name, data in BOTH.items()}
     found = read(put_zip(tmp_path / "a.zip", {**contents, "shared/metrics.py": b"no"}), session)
-    assert dict(found.sources) == BOTH
+    assert dict(found.files) == BOTH
     assert found.problems == found.incidents == ()
 
 
@@ -171,7 +173,7 @@ def test_hidden_files_are_skipped(tmp_path: Path, session: Session) -> None:
         put(tmp_path / "a", {**BOTH, **hidden}),
     ):
         found = read(path, session)
-        assert dict(found.sources) == BOTH
+        assert dict(found.files) == BOTH
         assert found.problems == found.incidents == found.ignored == ()
 
 
@@ -193,8 +195,8 @@ def test_hidden_files_are_skipped(tmp_path: Path, session: Session) -> None:
         (b"", b""),
     ],
 )
-def test_sources_are_normalised(raw: bytes, clean: bytes) -> None:
-    assert normalise(raw) == clean
+def test_sources_are_normalized(raw: bytes, clean: bytes) -> None:
+    assert normalize(raw) == clean
 
 
 @pytest.mark.parametrize(
@@ -212,15 +214,15 @@ def test_sources_are_normalised(raw: bytes, clean: bytes) -> None:
 )
 def test_sources_are_refused(raw: bytes, message: str) -> None:
     with pytest.raises(SubmissionError, match=message):
-        normalise(raw)
+        normalize(raw)
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_a_normalised_source_is_what_python_reads(raw: bytes) -> None:
+def test_a_normalized_source_is_what_python_reads(raw: bytes) -> None:
     """Whatever is accepted means the same to the compiler as a text and as the original bytes."""
     quoted = b'"""' + raw.replace(b'"', b"").replace(b"\\", b"") + b'"""'
     try:
-        text = normalise(quoted).decode("utf-8")
+        text = normalize(quoted).decode("utf-8")
     except SubmissionError:
         return
     assert eval(compile(text, "t", "eval")) == eval(compile(quoted, "t", "eval"))
@@ -242,14 +244,65 @@ def test_a_bad_file_leaves_the_others(
     path = put(path, contents) if shape == "folder" else put_zip(tmp_path / "a.zip", contents)
     found = read(path, session)
     assert found.problems == (problem,)
-    assert found.sources == (("training.py", TRAINING),)
+    assert found.files == (("training.py", TRAINING),)
 
 
 def test_hostile_source_is_not_compiled(tmp_path: Path, session: Session) -> None:
     deep = {**BOTH, "metrics.py": b"(" * 500_000, "training.py": b"def"}
     found = read(put(tmp_path / "a", deep), session)
-    assert dict(found.sources) == deep
+    assert dict(found.files) == deep
     assert found.problems == ()
+
+
+# ---- data files ------------------------------------------------------------------------------
+
+MODEL = bytes(range(256)) * 8000 + b"\r\n\xff\0"  # more than a module may have
+CARD = b"\xef\xbb\xbfteam: ada\r\n"
+ENTRY = {"model.onnx": MODEL, "card.yaml": CARD}
+
+
+@pytest.fixture(scope="module")
+def project() -> Session:
+    modules = tuple(Module.model_construct(file=name, exercises=()) for name in ENTRY)
+    return Session.model_construct(id="s7", folder="s7_project", title="Project", modules=modules)
+
+
+@pytest.mark.parametrize("shape", ["folder", "zip"])
+def test_data_files_come_byte_for_byte(tmp_path: Path, project: Session, shape: str) -> None:
+    path = tmp_path / "ada.zip"
+    path = put(tmp_path / "ada", ENTRY) if shape == "folder" else put_zip(path, ENTRY)
+    found = read(path, project)
+    assert found.files == tuple(ENTRY.items())
+    assert found.problems == found.incidents == found.ignored == ()
+    assert found.sha256 == content_hash(ENTRY)
+
+
+@pytest.mark.parametrize("shape", ["folder", "zip"])
+def test_the_callers_limit_is_that_of_a_data_file(
+    tmp_path: Path, project: Session, shape: str
+) -> None:
+    fits = ArchiveLimits(max_bytes=len(MODEL) + 1000, max_ratio=1000.0)
+    small = ArchiveLimits(max_bytes=len(MODEL) - 1, max_ratio=1000.0)
+    path = tmp_path / "ada.zip"
+    path = put(tmp_path / "ada", ENTRY) if shape == "folder" else put_zip(path, ENTRY)
+    assert dict(read_submission(path, project, fits).files) == ENTRY
+    refused = read_submission(path, project, small)
+    assert "model.onnx" not in dict(refused.files)
+    line = {
+        "folder": f"model.onnx is too large ({len(MODEL):,} bytes)",
+        "zip": f"'ada.zip': is larger than {len(MODEL) - 1:,} bytes",
+    }
+    assert refused.problems == (line[shape],)
+
+
+def test_a_data_file_is_not_searched_for_names(tmp_path: Path, project: Session) -> None:
+    found = read(put(tmp_path / "ada", {**ENTRY, "card.yaml": b"import ctypes\n"}), project)
+    assert found.incidents == found.problems == ()
+
+
+def test_a_larger_limit_is_not_for_modules(tmp_path: Path, session: Session) -> None:
+    found = read(put(tmp_path / "ada", {**BOTH, "metrics.py": MODEL}), session)
+    assert found.problems == (f"metrics.py is too large ({len(MODEL):,} bytes)",)
 
 
 # ---- incidents -------------------------------------------------------------------------------
@@ -287,7 +340,7 @@ def test_names_that_take_over_a_grader_are_named(
         assert len(found.incidents) == 1
         assert found.incidents[0].startswith(f"'{prefix}{name}' was ignored: ")
         assert found.ignored == (prefix + name,)
-        assert dict(found.sources) == BOTH
+        assert dict(found.files) == BOTH
         assert found.problems == ()
 
 
@@ -310,7 +363,7 @@ def test_the_whole_kit_zipped_is_not_an_incident(tmp_path: Path, session: Sessio
     kit = {"pyproject.toml": b"x", "shared/__init__.py": b"x", "shared/metrics.py": b"x"}
     work = {f"s1_intro/{name}": data for name, data in BOTH.items()}
     found = read(put_zip(tmp_path / "a.zip", {**kit, **work}), session)
-    assert dict(found.sources) == BOTH
+    assert dict(found.files) == BOTH
     assert found.incidents == ()
 
 
@@ -327,7 +380,7 @@ def test_an_unsafe_archive_is_a_problem_and_an_incident(tmp_path: Path, session:
     found = read(put_zip(tmp_path / "eve.zip", {**BOTH, "../up.py": b""}), session)
     line = "'eve.zip': the name '../up.py' leaves the archive's folder"
     assert found.problems == found.incidents == (line,)
-    assert found.sources == ()
+    assert found.files == ()
     assert found.student == "eve"
 
 
@@ -350,7 +403,7 @@ def test_an_unreadable_archive_is_a_problem_only(
 ) -> None:
     (tmp_path / name).write_bytes(data)
     found = collect(tmp_path, session, LIMITS).submissions
-    assert [(s.student, s.problems, s.incidents, s.sources) for s in found] == [
+    assert [(s.student, s.problems, s.incidents, s.files) for s in found] == [
         ("a", (problem,), (), ())
     ]
 
@@ -371,7 +424,7 @@ def test_links_and_special_files_are_never_opened(tmp_path: Path, session: Sessi
     (eve / "more").symlink_to(victim, target_is_directory=True)
     os.mkfifo(eve / "training.py")
     found = read(eve, session)
-    assert found.sources == ()
+    assert found.files == ()
     assert found.problems == (
         "metrics.py is a symbolic link",
         "training.py is a device or another special file",
@@ -394,8 +447,8 @@ def test_a_link_in_place_of_a_submission_is_not_followed(
     put(tmp_path / "in" / "bob", BOTH)
     (tmp_path / "in" / "eve.zip").symlink_to(victim)
     bob, eve = collect(tmp_path / "in", session, LIMITS).submissions
-    assert dict(bob.sources) == BOTH
-    assert eve.sources == ()
+    assert dict(bob.files) == BOTH
+    assert eve.files == ()
     assert eve.problems == eve.incidents
     assert eve.problems == ("'eve.zip': is a symbolic link, which is not followed",)
 
@@ -407,7 +460,7 @@ def test_files_swapped_for_links_after_the_check(
     put(tmp_path, {"real.py": b"secret", "other.py": b"x"})
     (tmp_path / "link.py").symlink_to("real.py")
     os.mkfifo(tmp_path / "pipe.py")
-    monkeypatch.setattr(files, "kind_flaw", lambda _mode: "")
+    monkeypatch.setattr(files, "refused_kind", lambda _mode: "")
     with pytest.raises(OSError, match="symbolic links"):
         files.read_file(str(tmp_path / "link.py"), 100)
     with pytest.raises(SubmissionError, match="not a regular file"):
@@ -441,7 +494,7 @@ def test_without_relative_opens(
     usual = read(path, session)
     monkeypatch.setattr(files, "_RELATIVE", False)
     assert read(path, session) == usual
-    assert dict(usual.sources) == BOTH
+    assert dict(usual.files) == BOTH
     with pytest.raises(NotADirectoryError):
         files.open_folder(str(path / "link"))
 
@@ -470,7 +523,7 @@ def test_a_file_that_cannot_be_read(
     monkeypatch.setattr(folder, "read_file", refuse)
     found = read(path, session)
     assert found.problems == (f"metrics.py {text}",)
-    assert found.sources == (("training.py", TRAINING),)
+    assert found.files == (("training.py", TRAINING),)
 
 
 def test_a_file_that_grew_is_cut_short(tmp_path: Path) -> None:
@@ -530,7 +583,7 @@ def test_collect_takes_a_single_submission(tmp_path: Path, session: Session, sha
         (tmp_path / "here").symlink_to(path)
         path = tmp_path / "here"
     found = collect(path, session, LIMITS)
-    assert [(s.student, dict(s.sources)) for s in found.submissions] == [("ada", BOTH)]
+    assert [(s.student, dict(s.files)) for s in found.submissions] == [("ada", BOTH)]
 
 
 @pytest.mark.parametrize(
@@ -564,8 +617,8 @@ def test_folder_and_archive_of_one_student(tmp_path: Path, session: Session) -> 
     ada, bob = found.submissions
     line = "'ada/' and 'ada.zip' and 'ada_s1.zip' may be the same student's"
     assert found.errors == ada.problems == (f"{line}; none was graded, keep one",)
-    assert (ada.student, ada.sources) == ("ada", ())
-    assert dict(bob.sources) == BOTH
+    assert (ada.student, ada.files) == ("ada", ())
+    assert dict(bob.files) == BOTH
 
 
 @pytest.mark.parametrize(
@@ -579,7 +632,7 @@ def test_names_that_look_alike(tmp_path: Path, session: Session, one: str, two: 
         pytest.skip("this file system takes them for one name")
     found = collect(tmp_path, session, LIMITS)
     assert len(found.errors) == 1
-    assert all(s.problems == found.errors and not s.sources for s in found.submissions)
+    assert all(s.problems == found.errors and not s.files for s in found.submissions)
     assert {s.slug for s in found.submissions} == {slug(one), slug(two)}
     assert len(found.submissions) == len({slug(one), slug(two)})
 
@@ -590,7 +643,7 @@ def test_an_entry_that_vanishes_still_has_a_record(
     put(tmp_path / "ada", BOTH)
     monkeypatch.setattr(os, "listdir", lambda _path: ["ada", "ghost"])
     ada, ghost = collect(tmp_path, session, LIMITS).submissions
-    assert dict(ada.sources) == BOTH
+    assert dict(ada.files) == BOTH
     assert ghost.problems == ("'ghost': cannot be read (No such file or directory)",)
 
 
@@ -638,6 +691,45 @@ def test_file_names_are_safe(raw: str) -> None:
 def test_names_of_one_slug_are_one_student(one: str, two: str) -> None:
     if slug(one) == slug(two):
         assert same_student_key(one) == same_student_key(two)
+
+
+@given(st.lists(anything, max_size=12), st.integers(1, 3))
+def test_different_names_never_share_a_slug(raws: list[str], digits: int) -> None:
+    """With a hash so short that names do meet: as many slugs as names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "_SLUG_HASH", digits)
+        made = identity.slugs(raws)
+    assert made.keys() == set(raws)
+    assert len(set(made.values())) == len({unicodedata.normalize("NFC", raw) for raw in raws})
+    for one in made.values():
+        assert one.strip("abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+        assert len(one) <= 105
+
+
+@given(st.lists(anything, max_size=12))
+def test_a_name_that_is_alone_keeps_its_slug(raws: list[str]) -> None:
+    assert identity.slugs(raws) == {raw: slug(raw) for raw in raws}
+
+
+# Two names whose SHA-256 begin with the same 48 bits.
+TWINS = ("k$((!+++#", "k#$%&%$%#&")
+
+
+def test_two_names_with_one_hash_are_both_kept(tmp_path: Path, session: Session) -> None:
+    one, two = TWINS
+    assert slug(one) == slug(two)
+    put(tmp_path / one, BOTH)
+    put_zip(tmp_path / f"{two}.zip", {**BOTH, "metrics.py": b"x = 1\n"})
+    put(tmp_path / "bob", BOTH)
+    found = collect(tmp_path, session, LIMITS)
+    by_student = {s.student: s for s in found.submissions}
+    assert set(by_student) == {one, two, "bob"}
+    assert len({s.slug for s in found.submissions}) == 3
+    assert by_student["bob"].slug == slug("bob")
+    assert dict(by_student[one].files) == BOTH
+    assert dict(by_student[two].files)["metrics.py"] == b"x = 1\n"
+    shown = f"'{two}.zip' and '{one}/'"
+    assert found.errors == (f"{shown} would share one results file; theirs have longer names",)
 
 
 def test_slugs_tell_students_apart() -> None:

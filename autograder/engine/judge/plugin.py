@@ -252,7 +252,7 @@ class JudgePlugin:
     def source_bytes(self) -> int:
         """The size of the files that were handed in: what code can carry is charged there."""
         submission = self._exercise_run.run.submission
-        return sum(len(data) for _, data in submission.sources)
+        return sum(len(data) for _, data in submission.files)
 
     # hooks
 
@@ -305,9 +305,7 @@ class JudgePlugin:
             submission=submission,
             deadline=started + self.spec.limits.submission_seconds,
             started=started,
-            sources={
-                Path(name).stem: data.decode("utf-8-sig") for name, data in submission.sources
-            },
+            sources={Path(name).stem: data.decode("utf-8-sig") for name, data in submission.files},
         )
         by_exercise: dict[str, list[pytest.Item]] = {e.id: [] for e in self.spec.exercises}
         for item in items:
