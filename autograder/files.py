@@ -11,9 +11,7 @@ from pathlib import Path
 from autograder.errors import AutograderError
 
 
-def write(
-    path: Path, content: str | bytes, mode: int = 0o644, *, durable: bool = False
-) -> None:
+def write(path: Path, content: str | bytes, mode: int = 0o644, *, durable: bool = False) -> None:
     """Write bytes, or a text as UTF-8 with its line ends; OSError leaves what was there.
 
     With `durable`, the file survives a loss of power from the moment this returns.

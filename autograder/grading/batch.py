@@ -88,6 +88,15 @@ def check_folders(submissions: Path, results: Path) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What a run has to do: its job, today's fingerprints, and what is stale, by slug."""
+
+    job: GradingJob
+    fingerprints: Mapping[str, str]
+    stale: Mapping[str, tuple[str, ...]]
+
+
 def grade(
     course: Course,
     session: Session,
@@ -104,40 +113,26 @@ def grade(
     mistakes, or the graders do not give the model solution all points.
     """
     results.check(course, session, continues=options.resume or bool(options.only))
-    students = [Student(submission.student, submission.slug) for submission in submissions]
-    if options.times is not None:
-        times, unknown = read_times(options.times, students)
-        submissions = [
-            replace(s, submitted_at=times.get(s.slug, s.submitted_at)) for s in submissions
-        ]
-        for line in unknown:
-            callbacks.note(line)
+    submissions = _with_times(submissions, options.times, callbacks)
     with results.locked():
         former = _load(results, callbacks)
-        kind = kind_of(session)
-        settings = Settings(
-            results.secret(), options.only, options.require_isolation, options.dataset
-        )
-        job, current = kind.job(course, session, settings), kind.fingerprints(
-            course, session, settings
-        )
-        stale = {
-            submission.slug: ids
-            for submission in submissions
-            if (ids := _stale(job, current, submission, former.get(submission.slug), options))
-        }
-        if stale:
-            verification.verify(job, current, root, options.spawn)
-        marks = _marks(results, session, [*students, *students_of(former.values())], options, callbacks)
-        results.start(present_run(course, session, current))
-        run = _Run(course, session, results, current, marks, former)
+        plan = _planned(course, session, submissions, former, results, options)
+        if plan.stale:
+            verification.verify(plan.job, plan.fingerprints, root, options.spawn)
+        students = [
+            *(Student(submission.student, submission.slug) for submission in submissions),
+            *students_of(former.values()),
+        ]
+        marks = _marks(results, session, students, options.marks, callbacks)
+        results.start(present_run(course, session, plan.fingerprints))
+        run = _Run(course, session, results, plan.fingerprints, marks, former)
         try:
-            _grade_pending(run, job, submissions, stale, options, callbacks)
-            run.refresh(submissions, callbacks.note)
+            _grade_stale(run, plan, submissions, options, callbacks)
+            run.refresh({s.slug: s.submitted_at for s in submissions}, callbacks.note)
         finally:
             results.summarize(run.reports.values(), course, session)
-    kept = sum(submission.slug not in stale for submission in submissions)
-    return Batch(tuple(run.reports.values()), len(stale), kept, tuple(run.changes))
+    kept = sum(submission.slug not in plan.stale for submission in submissions)
+    return Batch(tuple(run.reports.values()), len(plan.stale), kept, tuple(run.changes))
 
 
 def refresh(
@@ -147,7 +142,7 @@ def refresh(
     times: Path | None,
     marks: Path | None,
     callbacks: Callbacks,
-) -> tuple[Report, ...]:
+) -> Batch:
     """Make penalties, points by hand, pages and tables anew from the records and course.yaml.
 
     A record that cannot be read is a line; its student is missing until graded again.
@@ -160,12 +155,11 @@ def refresh(
         known, unknown = read_times(times, students) if times is not None else ({}, ())
         for line in unknown:
             callbacks.note(line)
-        options = Options(marks=marks)
-        given = _marks(results, session, students, options, callbacks)
+        given = _marks(results, session, students, marks, callbacks)
         run = _Run(course, session, results, {}, given, former)
-        run.refresh((), callbacks.note, known)
+        run.refresh(known, callbacks.note)
         results.summarize(run.reports.values(), course, session)
-    return tuple(run.reports.values())
+    return Batch(tuple(run.reports.values()), 0, len(run.reports), tuple(run.changes))
 
 
 class _Run:
@@ -194,17 +188,11 @@ class _Run:
             time = former.lateness.submitted_at
         return self._keep(finished(report, self._course, self._session, time, self._marks))
 
-    def refresh(
-        self,
-        submissions: Iterable[Submission],
-        note: Callable[[str], None],
-        times: Mapping[str, str] | None = None,
-    ) -> None:
-        """Put lateness and marks of every kept report in anew; what the course lost goes."""
-        known = {s.slug: s.submitted_at for s in submissions if s.submitted_at} | dict(times or {})
+    def refresh(self, times: Mapping[str, str | None], note: Callable[[str], None]) -> None:
+        """Put lateness and marks of every report in anew; what the course lost goes."""
         lost: set[str] = set()
         for slug, report in list(self.reports.items()):
-            time = known.get(slug, report.lateness.submitted_at)
+            time = times.get(slug) or report.lateness.submitted_at
             fresh = finished(report, self._course, self._session, time, self._marks)
             lost |= {e.id for e in report.exercises} - {e.id for e in fresh.exercises}
             if fresh != report:
@@ -234,8 +222,40 @@ def _verdicts(report: Report) -> object:
 def _load(results: ResultsFolder, callbacks: Callbacks) -> dict[str, Report]:
     loaded = results.load()
     for line in loaded.errors:
-        callbacks.note(f"{line}; this student has to be graded again (--resume)")
+        callbacks.note(line)
     return {report.slug: report for report in loaded.reports}
+
+
+def _with_times(
+    submissions: Sequence[Submission], times: Path | None, callbacks: Callbacks
+) -> Sequence[Submission]:
+    """The submissions with the times of a table, which win over those of the platform."""
+    if times is None:
+        return submissions
+    known, unknown = read_times(times, [Student(s.student, s.slug) for s in submissions])
+    for line in unknown:
+        callbacks.note(line)
+    return [replace(s, submitted_at=known.get(s.slug, s.submitted_at)) for s in submissions]
+
+
+def _planned(
+    course: Course,
+    session: Session,
+    submissions: Iterable[Submission],
+    former: Mapping[str, Report],
+    results: ResultsFolder,
+    options: Options,
+) -> _Plan:
+    kind = kind_of(session)
+    settings = Settings(results.secret(), options.only, options.require_isolation, options.dataset)
+    job = kind.job(course, session, settings)
+    fingerprints = kind.fingerprints(course, session, settings)
+    stale = {
+        submission.slug: ids
+        for submission in submissions
+        if (ids := _stale(job, fingerprints, submission, former.get(submission.slug), options))
+    }
+    return _Plan(job, fingerprints, stale)
 
 
 def _stale(
@@ -263,15 +283,15 @@ def _stale(
 def _marks(
     results: ResultsFolder,
     session: Session,
-    students: Sequence[Student],
-    options: Options,
+    students: Iterable[Student],
+    table: Path | None,
     callbacks: Callbacks,
 ) -> Marks:
-    """Points by hand: from the option's table, which is kept, else from the one kept before."""
+    """Points by hand: from a new table, which is kept, else from the one that was kept."""
     students = list(dict.fromkeys(students))
-    if options.marks is not None:
-        marks = read_marks(options.marks, session, students)
-        results.keep_marks(options.marks.read_bytes())
+    if table is not None:
+        marks = read_marks(table, session, students)
+        results.keep_marks(table.read_bytes())
         return marks
     if not results.marks.is_file():
         return {}
@@ -281,11 +301,10 @@ def _marks(
     return marks
 
 
-def _grade_pending(
+def _grade_stale(
     run: _Run,
-    job: GradingJob,
+    plan: _Plan,
     submissions: Sequence[Submission],
-    stale: Mapping[str, tuple[str, ...]],
     options: Options,
     callbacks: Callbacks,
 ) -> None:
@@ -294,7 +313,7 @@ def _grade_pending(
     def deliver(report: Report) -> None:
         callbacks.done(run.deliver(report, by_slug[report.slug], whole=not options.only))
 
-    if stale:
-        pending = [submission for submission in submissions if submission.slug in stale]
-        job = replace(job, only_for=dict(stale))
+    if plan.stale:
+        pending = [submission for submission in submissions if submission.slug in plan.stale]
+        job = replace(plan.job, only_for=dict(plan.stale))
         pool.grade(job, pending, deliver, callbacks.progress, options.jobs, options.spawn)

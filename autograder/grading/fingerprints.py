@@ -43,7 +43,9 @@ def of_functions(course: Course, session: Session, graders: Path) -> dict[str, s
     }
 
 
-def of_project(course: Course, session: Session, secret: bytes, dataset: str | None) -> dict[str, str]:
+def of_project(
+    course: Course, session: Session, secret: bytes, dataset: str | None
+) -> dict[str, str]:
     """Exercise id -> fingerprint, for the final project; draws depend on the `secret`."""
     project = course.final_project
     rules = project.model_dump(mode="json") if project is not None else None

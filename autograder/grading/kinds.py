@@ -127,7 +127,9 @@ def _project_limits(course: Course) -> ArchiveLimits:
 
 
 KINDS: Mapping[str, Kind] = {
-    "functions": Kind(_functions_job, _functions_fingerprints, lambda course: course.limits.archive),
+    "functions": Kind(
+        _functions_job, _functions_fingerprints, lambda course: course.limits.archive
+    ),
     "project": Kind(_project_job, _project_fingerprints, _project_limits),
 }
 """By the name that course.yaml uses."""

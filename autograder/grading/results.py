@@ -72,7 +72,9 @@ def present_run(course: Course, session: Session, fingerprints: Mapping[str, str
         except metadata.PackageNotFoundError:
             continue
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Run(course.id, session.id, now, f"{sys.platform} {platform.machine()}", versions, fingerprints)
+    return Run(
+        course.id, session.id, now, f"{sys.platform} {platform.machine()}", versions, fingerprints
+    )
 
 
 @dataclass(frozen=True)

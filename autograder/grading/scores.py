@@ -1,8 +1,8 @@
 """Records of final projects that are kept by time, so that a folder holds a team's history.
 
-    scores/
-        TEAM-TIME-HASH.json     a report, the same record as in a results folder
-        TEAM-TIME-HASH.md       the page of it
+scores/
+    TEAM-TIME-HASH.json     a report, the same record as in a results folder
+    TEAM-TIME-HASH.md       the page of it
 """
 
 from __future__ import annotations

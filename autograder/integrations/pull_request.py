@@ -15,8 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autograder.course import Course, DatasetName
+from autograder.engine.job import Level, Progress
 from autograder.errors import AutograderError, SubmissionError
-from autograder.project.card import TEAM
+from autograder.grading.checking import score
+from autograder.grading.kinds import project_of
+from autograder.grading.scores import keep, load, scores_of
+from autograder.project.card import TEAM, parse_card
+from autograder.project.context import dataset_of
+from autograder.records import Report
 from autograder.records.measurement import Score
 from autograder.reports.score import escape_markdown, markdown, verdict
 from autograder.text_safety import clean_line
@@ -102,7 +109,7 @@ def _commit(text: str) -> str:
 
 
 def entry_of(repository: Repository, base: str, head: str, max_bytes: int) -> Entry:
-    """The entry that a pull request hands in; SubmissionError in one line if it is none.
+    """The entry of a pull request; SubmissionError in one line if it is none.
 
     It may change `entries/TEAM/model.onnx` and `entries/TEAM/card.yaml` of one team, nothing else.
     """
@@ -159,6 +166,63 @@ def verify(
     return entry, model, card
 
 
+# ---- the whole check -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Commits:
+    """A repository with the commit of the default branch and that of the pull request."""
+
+    repository: Repository
+    base: str
+    head: str
+
+
+def check(
+    course: Course,
+    commits: Commits,
+    artefact: Path,
+    records: Path,
+    *,
+    dataset: DatasetName | None = None,
+    require_isolation: Level = "process",
+    progress: Progress = lambda *_: None,
+) -> Answer:
+    """Stage two: verify the entry, score it, keep its record among `records`, and say how it is.
+
+    AutograderError only for what is not the entry's fault.
+    """
+    project = project_of(course)
+    try:
+        entry, model, text = verify(
+            commits.repository, commits.base, commits.head, artefact, project.max_bytes
+        )
+        card = parse_card(text, entry.card.path)
+        if card.team != entry.team:
+            raise SubmissionError(f"{entry.card.path}: team is {card.team!r}, not {entry.team!r}")
+        if not project.admits(card.team):
+            raise SubmissionError(f"team {card.team!r} is not one of this course's teams")
+        name = dataset_of(project, dataset, card)
+    except SubmissionError as error:
+        return refusal(error)
+    report = score(
+        course,
+        entry.team,
+        model,
+        text,
+        dataset=dataset,
+        require_isolation=require_isolation,
+        progress=progress,
+    )
+    earlier = [
+        before
+        for before in scores_of(load(records, project).reports)
+        if (before.team, before.dataset) == (entry.team, name) and before.valid
+    ]
+    keep(report, records)
+    return answer(report, earlier, project.costs[0])
+
+
 # ---- what is said ------------------------------------------------------------------------------
 
 
@@ -171,9 +235,12 @@ class Answer:
     comment: str
 
 
-def answer(score: Score, earlier: Sequence[Score], cost: str) -> Answer:
+def answer(report: Report, earlier: Sequence[Score], cost: str) -> Answer:
     """For an entry that was scored; `earlier` are the team's own valid entries."""
-    best = min((each.costs[cost] for each in earlier if cost in each.costs), default=None)
+    score = report.score
+    if score is None:
+        raise ValueError("the report of an entry has its score")
+    best = min((before.costs[cost] for before in earlier if cost in before.costs), default=None)
     if not score.valid:
         line = verdict(score)
     elif best is None:
@@ -182,12 +249,12 @@ def answer(score: Score, earlier: Sequence[Score], cost: str) -> Answer:
         line = f"valid: {cost} {score.costs[cost]:.5f}, better than {best:.5f}"
     else:
         line = f"valid, but {cost} {score.costs[cost]:.5f} does not beat the team's {best:.5f}"
-    text = f"{MARKER}\n**{escape_markdown(line)}**\n\n{markdown(score)}"
+    text = f"{MARKER}\n**{escape_markdown(line)}**\n\n{markdown(report)}"
     return Answer("success" if score.valid else "failure", _short(line), text[:MAX_COMMENT])
 
 
 def refusal(error: Exception) -> Answer:
-    """For a pull request that hands in no entry."""
+    """For a pull request that holds no entry."""
     line = clean_line(str(error), 400)
     return Answer("failure", _short(line), f"{MARKER}\n**Not scored:** {escape_markdown(line)}\n")
 

@@ -1,4 +1,4 @@
-"""card.yaml: who hands in, by which method, and what they claim. Nothing in it is counted."""
+"""card.yaml: whose entry it is, by which method, what they claim. Nothing in it is counted."""
 
 from __future__ import annotations
 
@@ -42,16 +42,22 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def read_card(path: Path) -> Card:
-    """Read a card; SubmissionError in one line that names file, key and what was expected."""
+def read_bytes(path: Path, max_bytes: int | None, missing: str = "there is no such file") -> bytes:
+    """The bytes of a file of an entry; SubmissionError in one line if there are none.
+
+    So for more than `max_bytes`; without it, for more than a card may have.
+    """
+    limit = MAX_CARD_BYTES if max_bytes is None else max_bytes
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_CARD_BYTES + 1)
+            content = file.read(limit + 1)
     except FileNotFoundError:
-        raise SubmissionError(f"{path}: there is no card; write one beside the model") from None
+        raise SubmissionError(f"{path}: {missing}") from None
     except OSError as error:
         raise SubmissionError(f"{path}: cannot be read ({error.strerror})") from None
-    return parse_card(text, str(path))
+    if len(content) > limit:
+        raise SubmissionError(f"{path}: more than {limit:,} bytes")
+    return content
 
 
 def parse_card(text: bytes, name: str = "card.yaml") -> Card:

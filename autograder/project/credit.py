@@ -1,7 +1,7 @@
 """From the score of a final project to the results of its exercises: what it earns, and why.
 
-    SESSION.valid   the file was read, measured and run, and enough of its answers are right
-    SESSION.cost    the lower the ranking cost, the more: linear in its logarithm between two costs
+SESSION.valid   the file was read, measured and run, and enough of its answers are right
+SESSION.cost    the lower the ranking cost, the more: linear in its logarithm between two costs
 """
 
 from __future__ import annotations

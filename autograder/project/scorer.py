@@ -7,7 +7,6 @@ import hmac
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,20 +32,6 @@ MAX_DIFFERENT = 0.005  # share of images whose answer may change with the batch:
 
 Progress = Callable[[str], None]
 Labels = NDArray[np.int64]
-
-
-def read_model(path: Path, max_bytes: int) -> bytes:
-    """The bytes of a model file; SubmissionError in one line if there are none, or too many."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(max_bytes + 1)
-    except FileNotFoundError:
-        raise SubmissionError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise SubmissionError(f"{path}: cannot be read ({error.strerror})") from None
-    if len(content) > max_bytes:
-        raise SubmissionError(f"{path}: more than {max_bytes:,} bytes")
-    return content
 
 
 def test_images(name: str) -> tuple[NDArray[np.uint8], Labels]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -12,6 +13,7 @@ from autograder.reports.view import (
     Audience,
     CheckView,
     ExerciseView,
+    by_student,
     modules_of,
     number,
     percent,
@@ -47,6 +49,19 @@ def junit_xml(report: Report, audience: Audience = "student") -> str:
             root.append(_suite(exercise, module.name))
     for count in ("tests", "failures", "errors", "skipped"):
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
+
+
+def class_junit_xml(reports: Iterable[Report]) -> str:
+    """The same for a class, as its students may see it: their suites one after the other."""
+    root = Element("testsuites")
+    for report in by_student(reports):
+        suites = ElementTree.fromstring(junit_xml(report).partition("\n")[2])
+        name = clean_line(report.student, NAME_LIMIT)
+        for suite in suites:
+            suite.set("name", f"{name}: {suite.get('name')}")
+            root.append(suite)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
 

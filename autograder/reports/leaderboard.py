@@ -70,7 +70,9 @@ def leaderboard_markdown(boards: Sequence[Board], title: str) -> str:
         for rank, score in enumerate(board.ranked, start=1):
             cells = map(escape_markdown, _cells(rank, score, board.cost))
             lines.append(f"| {' | '.join(cells)} |")
-        without = [escape_markdown(clean_line(s.team, NAME)) for s in board.standings if s.best is None]
+        without = [
+            escape_markdown(clean_line(s.team, NAME)) for s in board.standings if s.best is None
+        ]
         if without:
             lines += ["", f"Without a valid entry: {', '.join(without)}."]
         for name, number in axes(board):

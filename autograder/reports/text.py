@@ -212,6 +212,17 @@ def class_table(reports: Sequence[Report], width: int = _WIDTH) -> Table:
     return table
 
 
+def late_policy_line(reports: Sequence[Report]) -> str:
+    """For how many submissions the late policy was not applied; empty if it was for all."""
+    unknown = sum(report.lateness.unknown for report in reports)
+    if not unknown:
+        return ""
+    return (
+        f"the late policy was not applied to {counted(unknown, 'submission')}: "
+        "no time of submission is known; give them with --times"
+    )
+
+
 def _late(report: Report) -> str:
     if report.lateness.unknown:
         return "?"

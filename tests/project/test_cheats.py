@@ -7,10 +7,10 @@ import re
 
 import numpy as np
 import pytest
+from autograder.project.strict import record
 from onnx import TensorProto
 
 from autograder.project import inference, worker_side
-from autograder.project.strict import record
 from autograder.records.measurement import Layer, Measurement
 from tests.project import build
 from tests.project.cheats import CHEATS, RUNNING, honest

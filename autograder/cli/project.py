@@ -1,0 +1,164 @@
+"""Commands of the final project: score a file, rank records, check a pull request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autograder.cli.common import (
+    CourseOption,
+    DatasetOption,
+    IsolationOption,
+    dataset_option,
+    err,
+    isolation_level,
+    note,
+    open_course,
+    out,
+)
+from autograder.errors import AutograderError, ExitCode
+from autograder.files import check_writable, writable_folder, write
+from autograder.grading import checking, scores
+from autograder.grading.kinds import project_of
+from autograder.integrations import pull_request as pull_requests
+from autograder.project.card import parse_card, read_bytes
+from autograder.project.context import dataset_of
+from autograder.project.leaderboard import boards
+from autograder.reports.leaderboard import leaderboard_markdown, leaderboard_page, leaderboard_table
+from autograder.reports.score import terminal
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command(
+        epilog="Example: autograder score model.onnx --dataset digits. Exit code 1 if the file is "
+        "refused or below the gate."
+    )(score)
+    app.command(epilog="Example: autograder leaderboard scores/")(leaderboard)
+    app.command(
+        "pull-request",
+        epilog="Example: autograder pull-request BASE HEAD --artefact artefact/ "
+        "--records scores/ --answer answer/. Exit code 1 if it is no valid entry.",
+    )(pull_request)
+
+
+def score(
+    model: Annotated[Path, typer.Argument(help="The ONNX file.")],
+    card: Annotated[
+        Path | None, typer.Option(help="By default card.yaml beside the model.")
+    ] = None,
+    dataset: DatasetOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the record (.json) and a page (.md)."),
+    ] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="Print the verdict only.")] = False,
+    require_isolation: IsolationOption = "process",
+    course: CourseOption = None,
+) -> None:
+    """Measure a final project from its file: accuracy, parameters, bits, operations, costs."""
+    _, rules = open_course(course)
+    project = project_of(rules)
+    required = isolation_level(require_isolation)
+    content = read_bytes(model, project.max_bytes)
+    path = card if card is not None else model.with_name("card.yaml")
+    text = read_bytes(path, None, "there is no card; write one beside the model")
+    about = parse_card(text, str(path))
+    chosen = dataset_option(rules, dataset)
+    dataset_of(project, chosen, about)  # a card that names no data set of the course
+    if output is not None:
+        check_writable(output)  # before minutes of work
+    with err.status("scoring") as status:
+        report = checking.score(
+            rules,
+            about.team,
+            content,
+            text,
+            dataset=chosen,
+            require_isolation=required,
+            progress=lambda _, step: status.update(step),
+        )
+    assert report.score is not None
+    out.print(terminal(report.score, brief))
+    if output is not None:
+        written = scores.keep(report, output)
+        out.print(f"Record: {written}", highlight=False, soft_wrap=True)
+    if not report.score.valid:
+        raise typer.Exit(ExitCode.FOUND)
+
+
+def leaderboard(
+    records: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SCORES", help="A folder of records of `score`, or a results folder of `grade`."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the pages go; by default the same folder."),
+    ] = None,
+    course: CourseOption = None,
+) -> None:
+    """Rank the final projects: a page and a table from records alone."""
+    _, rules = open_course(course)
+    project = project_of(rules)
+    if not records.is_dir():
+        raise AutograderError(f"{records}: there is no such folder")
+    loaded = scores.load(records, project)
+    for line in loaded.errors:
+        note(line)
+    if not loaded.reports:
+        raise AutograderError(f"{records}: no score records in it")
+    ranked = boards(scores.scores_of(loaded.reports), project.costs)
+    target = writable_folder(output if output is not None else records)
+    write(target / "leaderboard.md", leaderboard_markdown(ranked, rules.title))
+    page = target / "leaderboard.html"
+    write(page, leaderboard_page(ranked, rules.title))
+    for board in ranked:
+        out.print(leaderboard_table(board))
+    out.print(f"\nLeaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
+
+
+BaseArgument = Annotated[str, typer.Argument(help="Commit of the default branch, in full.")]
+HeadArgument = Annotated[str, typer.Argument(help="Commit of the pull request, in full.")]
+RepositoryOption = Annotated[Path, typer.Option(help="The git repository that has both commits.")]
+
+
+def pull_request(
+    base: BaseArgument,
+    head: HeadArgument,
+    artefact: Annotated[Path, typer.Option(help="What stage one handed over.")],
+    records: Annotated[Path, typer.Option(help="Where score records are kept.")],
+    answer: Annotated[Path, typer.Option(help="Folder for state, summary and comment.md.")],
+    repository: RepositoryOption = Path(),
+    dataset: DatasetOption = None,
+    require_isolation: IsolationOption = "process",
+    course: CourseOption = None,
+) -> None:
+    """Check a final project's pull request: compare the artefact with the commit, and score it."""
+    _, rules = open_course(course)
+    required = isolation_level(require_isolation)
+    chosen = dataset_option(rules, dataset)
+    writable_folder(answer)
+    with err.status("scoring") as status:
+        said = pull_requests.check(
+            rules,
+            pull_requests.Commits(pull_requests.Repository(repository), base, head),
+            artefact,
+            records,
+            dataset=chosen,
+            require_isolation=required,
+            progress=lambda _, step: status.update(step),
+        )
+    for file, content in (
+        ("state", said.state),
+        ("summary", said.summary),
+        ("comment.md", said.comment),
+    ):
+        write(answer / file, content)
+    out.print(f"{said.state}: {said.summary}", markup=False, highlight=False, soft_wrap=True)
+    if said.state != "success":
+        raise typer.Exit(ExitCode.FOUND)

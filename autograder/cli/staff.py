@@ -1,0 +1,159 @@
+"""Commands for teaching assistants: grade a class, make its pages again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from autograder.cli.common import (
+    CourseOption,
+    DatasetOption,
+    IsolationOption,
+    MarksOption,
+    OnlyOption,
+    SessionName,
+    SpawnOption,
+    TimesOption,
+    dataset_option,
+    err,
+    isolation_level,
+    note,
+    open_course,
+    out,
+    progress_bar,
+)
+from autograder.errors import AutograderError, ExitCode
+from autograder.files import write
+from autograder.grading import batch, checking
+from autograder.grading.kinds import kind_of
+from autograder.grading.results import ResultsFolder
+from autograder.records import Report
+from autograder.reports.junit import class_junit_xml
+from autograder.reports.text import class_table, late_policy_line
+from autograder.submissions import collect
+from autograder.text_safety import clean_line
+
+JunitOption = Annotated[
+    Path | None, typer.Option("--junit", help="Also write JUnit XML of all students there.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command(epilog="Example: autograder grade s1 submissions/ -o results/ --jobs 2")(grade)
+    app.command(epilog="Example: autograder report results/ --marks marks.csv")(report)
+
+
+def grade(
+    session: SessionName,
+    submissions: Annotated[
+        Path,
+        typer.Argument(help="A folder with one folder or zip per student, or one of them."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The results folder.")],
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Submissions graded at the same time.")
+    ] = max(1, os.cpu_count() or 1),
+    only: OnlyOption = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Grade what is new, was changed, or has other graders now."),
+    ] = False,
+    times: TimesOption = None,
+    marks: MarksOption = None,
+    dataset: DatasetOption = None,
+    require_isolation: IsolationOption = "process",
+    spawn: SpawnOption = False,
+    course: CourseOption = None,
+) -> None:
+    """Grade a folder of submissions of any session into a results folder."""
+    root, rules = open_course(course)
+    part = rules.session(session)
+    options = batch.Options(
+        jobs=jobs,
+        only=checking.exercise_ids(part, only or ()),
+        resume=resume,
+        spawn=spawn,
+        require_isolation=isolation_level(require_isolation),
+        times=times,
+        marks=marks,
+        dataset=dataset_option(rules, dataset),
+    )
+    batch.check_folders(submissions, output)
+    collected = collect(submissions, part, kind_of(part).archive_limits(rules))
+    for line in collected.errors:
+        note(line)
+    results = ResultsFolder(output)
+    with progress_bar(len(collected.submissions), "grading") as advance:
+        callbacks = batch.Callbacks(
+            done=lambda report: advance(clean_line(report.student, 24)), note=note
+        )
+        graded = batch.grade(rules, part, root, collected.submissions, results, options, callbacks)
+    _print_class(graded.reports, output)
+    if resume or only:
+        _print_changes(graded, len(collected.submissions))
+    _exit_if_broken(graded.reports)
+
+
+def report(
+    results: Annotated[Path, typer.Argument(help="A results folder that `grade` wrote.")],
+    times: TimesOption = None,
+    marks: MarksOption = None,
+    junit: JunitOption = None,
+    course: CourseOption = None,
+) -> None:
+    """Make pages and tables again: today's late policy, extensions, times and marks by hand."""
+    _, rules = open_course(course)
+    folder = ResultsFolder(results)
+    run = folder.run()
+    if run is None:
+        raise AutograderError(f"{results} is not a results folder: it has no run.json")
+    if run.course != rules.id:
+        raise AutograderError(f"{results} holds results of {run.course}, not of {rules.id}")
+    part = rules.session(run.session)
+    unreadable: list[str] = []
+
+    def noted(line: str) -> None:
+        unreadable.append(line)
+        note(line)
+
+    reports = batch.refresh(rules, part, folder, times, marks, batch.Callbacks(note=noted))
+    if junit is not None:
+        write(junit, class_junit_xml(reports))
+    _print_class(reports, results)
+    _exit_if_broken(reports)
+    if any("graded again" in line for line in unreadable):
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _print_class(reports: Sequence[Report], results: Path) -> None:
+    out.print(class_table(reports, out.width))
+    if line := late_policy_line(reports):
+        note(line)
+    page = (results / "index.html").resolve()
+    out.print(f"\nClass page: {page}", highlight=False, soft_wrap=True)
+
+
+def _print_changes(graded: batch.Batch, submissions: int) -> None:
+    """What a further run left as it was, and whose points it changed."""
+    out.print(f"Kept {graded.kept} of {submissions}, graded {graded.graded}.", highlight=False)
+    for change in graded.changes:
+        name = escape(clean_line(change.student, 40))
+        difference = change.after - change.before
+        out.print(
+            f"  {name}: {change.before:g} -> {change.after:g} points ({difference:+g})",
+            highlight=False,
+        )
+
+
+def _exit_if_broken(reports: Sequence[Report]) -> None:
+    broken = [report.student for report in reports if report.has_tool_error]
+    if broken:
+        names = ", ".join(clean_line(name, 24) for name in broken[:5])
+        err.print(f"[red]tool errors[/red] ({escape(names)}): grade again with --resume")
+        raise typer.Exit(ExitCode.PARTIAL)

@@ -1,0 +1,129 @@
+"""The judge of final projects: scores each submission's file and makes a report of it.
+
+It holds the labels and the key of the draws. A submission's file is only ever read and run in
+confined processes (`engine.confined`), which see neither.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import NoReturn
+
+from autograder.course import Exercise
+from autograder.engine.control import Control
+from autograder.engine.job import Deliver, GradingJob, Progress
+from autograder.engine.judge.processes import Workers, workers_of
+from autograder.engine.judge.serving import GraderError, serve
+from autograder.engine.messages import Messages
+from autograder.errors import AutograderError, SubmissionError
+from autograder.project import credit, scorer
+from autograder.project.card import TEAM, parse_card
+from autograder.project.context import CARD, MODEL, ProjectContext, dataset_of
+from autograder.project.runner import IsolationTooWeak
+from autograder.records import ExerciseResult, Isolation, Outcome, Report, TestResult, Usage
+from autograder.records.measurement import Score
+from autograder.records.points import exercise_result
+from autograder.submissions.submission import Submission
+
+
+def main(connection: Messages, control: Control | None) -> NoReturn:
+    """Learn the project's rules, score what comes, until nothing comes."""
+
+    def grade(
+        job: GradingJob, submissions: Iterator[Submission], deliver: Deliver, progress: Progress
+    ) -> None:
+        workers = workers_of(control, job)
+        try:
+            for submission in submissions:
+                deliver(graded(job, submission, workers, progress))
+        finally:
+            workers.close()
+
+    serve(connection, grade)
+
+
+def graded(job: GradingJob, submission: Submission, workers: Workers, progress: Progress) -> Report:
+    """The report of one submission, whatever it holds; GraderError if the machine is too weak."""
+    assert isinstance(job.context, ProjectContext)
+    started = time.monotonic()
+    exercises = job.exercises_for(submission.student)
+    files = dict(submission.files)
+    score, isolation, problems = None, Isolation(), submission.problems
+    if missing := [name for name in (MODEL, CARD) if name not in files]:
+        results = _all(
+            exercises, Outcome.MISSING, f"{' and '.join(missing)}: not in the submission"
+        )
+    else:
+        try:
+            score, isolation = _score(job, job.context, submission, files, workers, progress)
+            results = credit.results(exercises, score, job.context.project)
+        except SubmissionError as error:
+            results = _all(exercises, Outcome.FAILED, str(error))
+        except IsolationTooWeak as error:
+            raise GraderError(str(error)) from None
+        except AutograderError as error:
+            text = "the scorer could not do its part; your course staff will look into it"
+            results = _all(exercises, Outcome.TOOL_ERROR, text, str(error))
+    return Report(
+        course=job.course_id,
+        session=job.session.id,
+        student=submission.student,
+        slug=submission.slug,
+        submission_sha256=submission.sha256,
+        exercises=results,
+        problems=problems,
+        incidents=submission.incidents,
+        isolation=isolation,
+        usage=Usage(seconds=round(time.monotonic() - started, 4)),
+        score=score,
+        graded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        kit_version=metadata.version("compression-course"),
+    )
+
+
+def _score(
+    job: GradingJob,
+    context: ProjectContext,
+    submission: Submission,
+    files: dict[str, bytes],
+    workers: Workers,
+    progress: Progress,
+) -> tuple[Score, Isolation]:
+    card = parse_card(files[CARD], CARD)
+    dataset = dataset_of(context.project, context.dataset, card)
+    if not context.team_from_card:
+        card = card.model_copy(update={"team": team_of(submission)})
+    elif not context.project.admits(card.team):
+        raise SubmissionError(f"team {card.team!r} is not one of this course's teams")
+    return scorer.score(
+        files[MODEL],
+        card,
+        dataset,
+        context.project,
+        workers=workers,
+        require_isolation=job.require_isolation,
+        secret=job.secret,
+        progress=lambda step: progress(submission.student, step),
+    )
+
+
+def team_of(submission: Submission) -> str:
+    """The team as which a submission is listed: its student's name, in a team's letters.
+
+    Who submitted is known from the platform or the folder, never from a file inside.
+    """
+    if TEAM.fullmatch(submission.student):
+        return submission.student
+    return re.sub(r"[^a-z0-9_-]", "", submission.slug)[:40]
+
+
+def _all(
+    exercises: tuple[Exercise, ...], outcome: Outcome, message: str, detail: str = ""
+) -> tuple[ExerciseResult, ...]:
+    """Every exercise with one outcome and reason."""
+    test = TestResult("entry", "The entry can be scored.", outcome, message=message, detail=detail)
+    return tuple(exercise_result(exercise, [test]) for exercise in exercises)
