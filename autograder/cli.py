@@ -36,6 +36,7 @@ from autograder.reports.text import check_table, class_table
 from autograder.submissions import collect, read_submission
 from autograder.submissions.pack import pack
 from autograder.text_safety import clean_line
+from shared.datasets import DATASETS
 
 COURSE_FILE = "course.yaml"
 EXIT_CODES = (
@@ -66,6 +67,10 @@ OnlyOption = Annotated[
 ]
 IsolationOption = Annotated[
     str, typer.Option(help=f"Refuse to run anything with less: {', '.join(LEVELS)}.")
+]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(help=f"{' or '.join(DATASETS)}; by default the card's, or the course's first."),
 ]
 SpawnOption = Annotated[
     bool,
@@ -250,9 +255,7 @@ def score(
     card: Annotated[
         Path | None, typer.Option(help="By default card.yaml beside the model.")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="cifar10 or digits; by default the card's, or the first.")
-    ] = None,
+    dataset: DatasetOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for the record (.json) and a page (.md)."),
@@ -343,9 +346,7 @@ def pull_request(
     records: Annotated[Path, typer.Option(help="Where score records are kept.")],
     answer: Annotated[Path, typer.Option(help="Folder for state, summary and comment.md.")],
     repository: RepositoryOption = Path(),
-    dataset: Annotated[
-        str | None, typer.Option(help="cifar10 or digits; by default the card's, or the first.")
-    ] = None,
+    dataset: DatasetOption = None,
     require_isolation: IsolationOption = "process",
     course: CourseOption = None,
 ) -> None:
