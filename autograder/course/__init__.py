@@ -4,10 +4,11 @@
 
     course.yaml:LINE: KEY: expected X, got Y
 
-whose line comes from the marks of the YAML nodes.
+whose line comes from the marks of the YAML nodes. `schema` says what each value may be,
+`consistency` what must go together, `resolution` what must be there besides the file.
 """
 
-from autograder.course.reading import load_course, parse_course
+from autograder.course.reading import load_course, parse_course, resolve
 from autograder.course.schema import (
     ArchiveLimits,
     Course,
@@ -48,4 +49,5 @@ __all__ = [
     "Session",
     "load_course",
     "parse_course",
+    "resolve",
 ]

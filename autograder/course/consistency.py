@@ -38,6 +38,9 @@ def inconsistencies(course: Course) -> Iterator[Inconsistency]:
         yield from _check_session(("sessions", index), session)
     yield from _check_exercise_ids(course)
     yield from _check_extensions(course)
+    if course.late_policy.kind != "none" and not any(s.due for s in course.sessions):
+        expected = "none, or a session with a due date"
+        yield ("late_policy", "kind"), expected, repr(course.late_policy.kind)
     yield from _check_limits(course.limits)
     if course.final_project:
         yield from _check_project(course.final_project)
@@ -104,7 +107,7 @@ def _check_extensions(course: Course) -> Iterator[Inconsistency]:
             expected = f"a date after {session.due.isoformat()}, when {session.id} is due"
             yield (*here, "due"), expected, extension.due.isoformat()
         if (extension.student, extension.session) in seen:
-            yield here, "one extension a student and session", f"{extension.student!r} again"
+            yield here, "one extension per student and session", f"{extension.student!r} again"
         seen.add((extension.student, extension.session))
 
 
@@ -119,6 +122,8 @@ def _check_limits(limits: Limits) -> Iterator[Inconsistency]:
 def _check_project(project: FinalProject) -> Iterator[Inconsistency]:
     if not project.costs:
         yield ("final_project", "costs"), "at least one cost", "an empty list"
+    if not project.datasets:
+        yield ("final_project", "datasets"), "at least one data set", "an empty mapping"
     for index, name in enumerate(project.graded):
         if name not in project.datasets:
             expected = f"one of {', '.join(project.datasets)}"
@@ -162,16 +167,16 @@ def _check_project_session(here: Location, session: Session) -> Iterator[Inconsi
     if session.modules:
         yield (*here, "modules"), "no modules in a project", "a list"
     measured = [f"{session.id}.valid", f"{session.id}.cost"]
-    present = {exercise.id for exercise in session.own_exercises}
-    for missing in measured:
-        if missing not in present:
-            expected = f"the exercises {' and '.join(measured)}"
-            yield (*here, "exercises"), expected, f"no {missing}"
+    both = " and ".join(measured)
+    present = [exercise.id for exercise in session.own_exercises]
+    missing = [name for name in measured if name not in present]
+    if missing:
+        hint = did_you_mean(missing[0], [name for name in present if name not in measured])
+        yield (*here, "exercises"), f"the exercises {both}", f"no {' and no '.join(missing)}{hint}"
     for index, exercise in enumerate(session.own_exercises):
-        expected = "automatically" if exercise.id in measured else "by hand"
-        if exercise.graded != expected:
-            reason = f"only {' and '.join(measured)} are measured"
-            expected = f"`{expected}`: {reason}"
+        needed = "automatically" if exercise.id in measured else "by hand"
+        if exercise.graded != needed and not missing:  # else it may be one of the two, misspelt
+            expected = f"`{needed}`: only {both} are measured"
             yield (*here, "exercises", index, "graded"), expected, repr(exercise.graded)
         if exercise.thresholds:
             expected = "final_project.datasets.NAME.credit instead"

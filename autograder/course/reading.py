@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from autograder.course.consistency import Inconsistency, Location, did_you_mean, inconsistencies
+from autograder.course.resolution import unresolved
 from autograder.course.schema import LATE_POLICIES, Course
 from autograder.errors import CourseError
 
@@ -26,12 +27,28 @@ class _Problem:
 
 
 def load_course(path: Path) -> Course:
-    """Read and check course.yaml.
+    """Read and check course.yaml, and that what it names is there (see `resolve`).
 
     Raises `CourseError` with one line for the first mistake by line, and the number of others.
     """
+    text = _read_text(path)
+    course = parse_course(text, path.name)
+    _resolve(course, path.parent, text, path.name)
+    return course
+
+
+def resolve(course: Course, root: Path, name: str = "course.yaml") -> None:
+    """Check that what a course names is there; `root` is the folder of its file `name`.
+
+    Modules of shared/, folders and files of solutions/, thresholds that graders read, data sets.
+    Raises `CourseError` in the form of `load_course`, which calls this.
+    """
+    _resolve(course, root, _read_text(root / name), name)
+
+
+def _read_text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         problem = _Problem(1, "file", "a course description", f"nothing at {path}")
     except OSError as error:
@@ -40,9 +57,13 @@ def load_course(path: Path) -> Course:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         problem = _Problem(line, "file", "UTF-8", "other bytes")
-    else:
-        return parse_course(text, path.name)
     raise _error(path.name, [problem])
+
+
+def _resolve(course: Course, root: Path, text: str, name: str) -> None:
+    missing = list(unresolved(course, root))
+    if missing:
+        raise _error(name, _located(_read_yaml(text, name)[0], missing))
 
 
 def parse_course(text: str, name: str = "course.yaml") -> Course:
@@ -145,7 +166,7 @@ def _dotted(location: Location) -> str:
 # ---- messages --------------------------------------------------------------------------------
 
 
-def _located(root: yaml.Node, found: Iterator[Inconsistency]) -> list[_Problem]:
+def _located(root: yaml.Node, found: Iterable[Inconsistency]) -> list[_Problem]:
     return [
         _Problem(_line(root, location), _dotted(location), expected, got)
         for location, expected, got in found

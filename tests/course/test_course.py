@@ -57,6 +57,7 @@ final_project:
   datasets:
     digits:
       input_shape: [1, 8, 8]
+      pixel_max: 16
       classes: 10
       test_images: 360
       gate_correct: 342
@@ -333,10 +334,12 @@ def test_the_first_of_several_errors_is_told_with_the_number_of_others() -> None
     assert message(three).endswith(" (and 2 more errors)")
 
 
-def test_one_extension_a_student_and_session() -> None:
+def test_one_extension_per_student_and_session() -> None:
     entry = SMALL[SMALL.index("  - {student") : SMALL.index("limits")]
     text = changed(entry, entry + entry.replace("02-01", "02-02"))
-    assert "extensions[1]: expected one extension a student and session, got 'ada'" in message(text)
+    assert "extensions[1]: expected one extension per student and session, got 'ada'" in message(
+        text
+    )
 
 
 def test_a_missing_value_is_told_where_its_parent_stands() -> None:

@@ -26,6 +26,7 @@ from autograder.graders.toolkit import (
     guard,
     limit,
     property_of,
+    reads_thresholds,
     weight,
 )
 
@@ -105,6 +106,7 @@ SHOWS_NETWORK = 0.3
 @exercise("s3.compress")
 @weight(12)
 @limit(30)
+@reads_thresholds("zero_ratio < full_ratio", "max_drop", "free_source_bytes")
 def test_bytes_of_a_trained_network(
     student: Any,
     rng: Draws,

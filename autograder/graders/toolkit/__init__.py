@@ -56,6 +56,7 @@ __all__ = [
     "limit",
     "number",
     "property_of",
+    "reads_thresholds",
     "visibility",
     "weight",
 ]
@@ -109,6 +110,14 @@ def limit(seconds: float) -> Callable[[Grader], Grader]:
         return function
 
     return mark
+
+
+def reads_thresholds(*_names: str) -> Callable[[Grader], Grader]:
+    """State which thresholds of its exercise a test reads: "name" or, in order, "lower < higher".
+
+    Nothing happens at run time: course.yaml is compared with the source when it is read.
+    """
+    return lambda function: function
 
 
 # ---- random draws ----------------------------------------------------------------------------
