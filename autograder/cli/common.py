@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from autograder.course import Course, DatasetName, load_course
 from autograder.engine.job import LEVELS, Level
 from autograder.errors import AutograderError
+from shared.datasets import DATASETS
 
 COURSE_FILE = "course.yaml"
 
@@ -41,7 +42,7 @@ DatasetOption = Annotated[
     str | None,
     typer.Option(
         "--dataset",
-        help="Of final projects: cifar10 or digits; by default the card's, or the first.",
+        help=f"Of final projects: {' or '.join(DATASETS)}; by default the card's, or the first.",
     ),
 ]
 TimesOption = Annotated[
@@ -115,4 +116,5 @@ class Advance:
         self._task = progress.add_task("", total=total)
 
     def __call__(self, description: str) -> None:
+        """One step is done."""
         self._progress.update(self._task, advance=1, description=description)

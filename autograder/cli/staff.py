@@ -116,18 +116,12 @@ def report(
     if run.course != rules.id:
         raise AutograderError(f"{results} holds results of {run.course}, not of {rules.id}")
     part = rules.session(run.session)
-    unreadable: list[str] = []
-
-    def noted(line: str) -> None:
-        unreadable.append(line)
-        note(line)
-
-    reports = batch.refresh(rules, part, folder, times, marks, batch.Callbacks(note=noted))
+    made = batch.refresh(rules, part, folder, times, marks, batch.Callbacks(note=note))
     if junit is not None:
-        write(junit, class_junit_xml(reports))
-    _print_class(reports, results)
-    _exit_if_broken(reports)
-    if any("graded again" in line for line in unreadable):
+        write(junit, class_junit_xml(made.reports))
+    _print_class(made.reports, results)
+    _exit_if_broken(made.reports)
+    if made.unreadable:
         raise typer.Exit(ExitCode.PARTIAL)
 
 

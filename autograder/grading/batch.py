@@ -19,7 +19,7 @@ from autograder.grading import verification
 from autograder.grading.assembly import finished, merged
 from autograder.grading.fingerprints import of_result
 from autograder.grading.kinds import Settings, kind_of
-from autograder.grading.results import ResultsFolder, present_run
+from autograder.grading.results import Loaded, ResultsFolder, present_run
 from autograder.grading.tables import (
     Marks,
     Student,
@@ -70,12 +70,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a run did: all reports of the folder, how many were graded, whose points changed."""
+    """What a run did: all reports of the folder, how many were graded, whose points changed.
+
+    `kept` of the submissions had nothing to be graded; `unreadable` files among the records are
+    no records.
+    """
 
     reports: tuple[Report, ...]
     graded: int
     kept: int
     changes: tuple[Change, ...] = ()
+    unreadable: int = 0
 
 
 def check_folders(submissions: Path, results: Path) -> None:
@@ -115,7 +120,7 @@ def grade(
     results.check(course, session, continues=options.resume or bool(options.only))
     submissions = _with_times(submissions, options.times, callbacks)
     with results.locked():
-        former = _load(results, callbacks)
+        former = _former(results.load(), callbacks)
         plan = _planned(course, session, submissions, former, results, options)
         if plan.stale:
             verification.verify(plan.job, plan.fingerprints, root, options.spawn)
@@ -148,9 +153,10 @@ def refresh(
     A record that cannot be read is a line; its student is missing until graded again.
     """
     with results.locked():
-        former = _load(results, callbacks)
+        loaded = results.load()
+        former = _former(loaded, callbacks)
         if not former:
-            raise AutograderError(f"{results.reports} holds no records")
+            raise AutograderError(f"{results.reports} holds no records that can be read")
         students = students_of(former.values())
         known, unknown = read_times(times, students) if times is not None else ({}, ())
         for line in unknown:
@@ -159,7 +165,8 @@ def refresh(
         run = _Run(course, session, results, {}, given, former)
         run.refresh(known, callbacks.note)
         results.summarize(run.reports.values(), course, session)
-    return Batch(tuple(run.reports.values()), 0, len(run.reports), tuple(run.changes))
+    reports = tuple(run.reports.values())
+    return Batch(reports, 0, len(reports), tuple(run.changes), len(loaded.errors))
 
 
 class _Run:
@@ -219,8 +226,7 @@ def _verdicts(report: Report) -> object:
     ]
 
 
-def _load(results: ResultsFolder, callbacks: Callbacks) -> dict[str, Report]:
-    loaded = results.load()
+def _former(loaded: Loaded, callbacks: Callbacks) -> dict[str, Report]:
     for line in loaded.errors:
         callbacks.note(line)
     return {report.slug: report for report in loaded.reports}

@@ -76,7 +76,7 @@ def check(
     return _only_report(job, submission, progress, spawn)
 
 
-# ---- the final project -----------------------------------------------------------------------------
+# ---- the final project ---------------------------------------------------------------------------
 
 
 def project_session(course: Course) -> Session:

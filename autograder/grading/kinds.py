@@ -72,6 +72,8 @@ def graders_of(session: Session) -> Path:
 
 
 def _functions_job(course: Course, session: Session, settings: Settings) -> GradingJob:
+    if not automatic(session):
+        raise AutograderError(f"{session.id} has no exercise that is graded automatically")
     return GradingJob(
         course_id=course.id,
         session=session,
@@ -88,7 +90,11 @@ def _functions_fingerprints(course: Course, session: Session, _: Settings) -> Ma
     return fingerprints.of_functions(course, session, graders_of(session))
 
 
-# ---- the final project -----------------------------------------------------------------------------
+def _functions_limits(course: Course) -> ArchiveLimits:
+    return course.limits.archive
+
+
+# ---- the final project ---------------------------------------------------------------------------
 
 
 def project_of(course: Course) -> FinalProject:
@@ -127,9 +133,7 @@ def _project_limits(course: Course) -> ArchiveLimits:
 
 
 KINDS: Mapping[str, Kind] = {
-    "functions": Kind(
-        _functions_job, _functions_fingerprints, lambda course: course.limits.archive
-    ),
+    "functions": Kind(_functions_job, _functions_fingerprints, _functions_limits),
     "project": Kind(_project_job, _project_fingerprints, _project_limits),
 }
 """By the name that course.yaml uses."""

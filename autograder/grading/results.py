@@ -1,7 +1,7 @@
 """The results folder: what it holds, whose it is, and how it survives being killed.
 
     results/
-        run.json                  course, session, kit and environment; the fingerprint of each exercise
+        run.json                  course, session, kit, environment, fingerprints of exercises
         secret.key                keys the random draws; keep it for regrades (mode 600)
         marks.csv                 points by hand, if there are any
         reports/SLUG.json         one record per submission, written whole the moment it is graded
@@ -241,7 +241,7 @@ def load_reports(folder: Path) -> Loaded:
         try:
             reports.append(read_report(path))
         except AutograderError as error:
-            errors.append(str(error))
+            errors.append(f"{error}; grade this student again with --resume")
     return Loaded(tuple(reports), tuple(errors))
 
 

@@ -54,9 +54,8 @@ def graded(job: GradingJob, submission: Submission, workers: Workers, progress: 
     files = dict(submission.files)
     score, isolation, problems = None, Isolation(), submission.problems
     if missing := [name for name in (MODEL, CARD) if name not in files]:
-        results = _all(
-            exercises, Outcome.MISSING, f"{' and '.join(missing)}: not in the submission"
-        )
+        text = f"{' and '.join(missing)}: not in the submission"
+        results = _all(exercises, Outcome.MISSING, text)
     else:
         try:
             score, isolation = _score(job, job.context, submission, files, workers, progress)

@@ -1,0 +1,572 @@
+"""A results folder through its life: nothing is lost, nothing is kept that is no longer true."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import json
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autograder.errors import AutograderError, InputErrors
+from autograder.files import write
+from autograder.grading import batch, fingerprints, results
+from autograder.records import Outcome
+from tests.grading.support import GRADERS, Class, content, klass, points
+
+__all__ = ["klass"]
+
+ALL = {
+    "ada": {"add": 40, "sub": 40, "essay": 0},
+    "bob": {"add": 0, "sub": 40, "essay": 0},
+    "cleo": {"add": 0, "sub": 0, "essay": 0},
+}
+
+
+# ---- what is graded, and what stays --------------------------------------------------------------
+
+
+def test_a_class(klass: Class) -> None:
+    made = klass.grade()
+    assert points(made) == ALL
+    assert (made.graded, made.kept, made.changes) == (3, 0, ())
+    assert [r.exercises[2].outcome for r in made.reports] == [Outcome.NOT_MARKED] * 3
+
+
+def test_only_adds_to_what_is_there(klass: Class) -> None:
+    klass.grade()
+    for resume in (False, True):
+        made = klass.grade(only=("s1.add",), resume=resume)
+        assert points(made) == ALL
+    klass.modules["ada"] = "sub only now"
+    made = klass.grade(only=("s1.add",), resume=True)
+    assert points(made)["ada"] == {"add": 0, "sub": 40, "essay": 0}
+    assert klass.asked == [("ada", "add")]
+
+
+def test_only_first_then_the_rest(klass: Class) -> None:
+    assert points(klass.grade(only=("s1.add",)))["ada"] == {"add": 40}
+    made = klass.grade(resume=True)
+    assert points(made) == ALL
+    assert sorted(klass.asked) == [("ada", "sub"), ("bob", "sub"), ("cleo", "sub")]
+
+
+def test_a_result_of_other_files_is_not_kept_because_it_stood_beside_a_new_one(
+    klass: Class,
+) -> None:
+    """`--only` grades one exercise of a new submission; the others are still of the old one."""
+    klass.grade()
+    klass.modules["ada"] = "add alone"
+    klass.grade(only=("s1.add",), resume=True)
+    made = klass.grade(resume=True)
+    assert klass.asked == [("ada", "sub")]
+    assert points(made)["ada"]["sub"] == 0
+
+
+def test_nothing_to_do(klass: Class) -> None:
+    klass.grade()
+    before = content(klass.results.path / "reports")
+    made = klass.grade(resume=True)
+    assert (made.graded, made.kept, klass.asked) == (0, 3, [])
+    assert content(klass.results.path / "reports") == before
+
+
+def changed_graders(klass: Class) -> None:
+    text = GRADERS.replace('"""It adds."""', '"""It adds."""\n    assert student')
+    (klass.graders / "test_work.py").write_text(text)
+
+
+def changed_helper(klass: Class) -> None:
+    (klass.graders / "test_work.py").write_text(GRADERS + "\nTOLERANCE = 3\n")
+
+
+def new_reference(klass: Class) -> None:
+    (klass.graders / "references.py").write_text("ANSWER = 42\n")
+
+
+CHANGES = {
+    "a grader": (changed_graders, {"add"}),
+    "what graders share": (changed_helper, {"add", "sub"}),
+    "a reference": (new_reference, {"add", "sub"}),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_changed_is_graded_again_and_nothing_else(klass: Class, name: str) -> None:
+    change, expected = CHANGES[name]
+    klass.grade()
+    change(klass)
+    klass.grade(resume=True)
+    assert {exercise for _, exercise in klass.asked} == expected
+    assert len(klass.asked) == 3 * len(expected)
+    klass.grade(resume=True)
+    assert klass.asked == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (
+            "points: 40}\n          - {id: s1.sub, title: Subtract, points: 40",
+            "points: 30}\n          - {id: s1.sub, title: Subtract, points: 50",
+            {"add", "sub"},
+        ),
+        ("title: Add, points: 40", "title: Add, points: 40, thresholds: {a: 1}", {"add"}),
+        ("late_policy:", "limits: {test_seconds: 9}\nlate_policy:", {"add", "sub"}),
+        ("title: Test\n", "title: Test\n    withhold: [profiling]\n", {"add", "sub"}),
+        ("title: Add, points: 40", "title: Sum, points: 40", set()),
+        ("percent: 10", "percent: 20", set()),
+    ],
+    ids=["points", "thresholds", "limits", "withheld", "a title", "the late policy"],
+)
+def test_a_change_of_course_yaml_is_graded_again_where_it_matters(
+    klass: Class, before: str, after: str, expected: set[str]
+) -> None:
+    klass.grade()
+    assert before in klass.text
+    klass.text = klass.text.replace(before, after, 1)
+    made = klass.grade(resume=True)
+    assert {exercise for _, exercise in klass.asked} == expected
+    if "Sum" in after:
+        assert made.reports[0].exercises[0].title == "Sum"
+
+
+def test_a_comment_in_a_grader_changes_nothing(klass: Class) -> None:
+    before = fingerprints.grader_parts(klass.graders)
+    (klass.graders / "test_work.py").write_text("# why\n" + GRADERS)
+    assert fingerprints.grader_parts(klass.graders) == before
+
+
+def test_who_changed_by_how_much_and_the_former_record(klass: Class) -> None:
+    klass.grade()
+    klass.modules["bob"] = "add sub"
+    klass.modules["ada"] = "add"
+    made = klass.grade(resume=True)
+    changes = {(c.student, c.before, c.after) for c in made.changes}
+    assert changes == {("bob", 40, 80), ("ada", 80, 40)}
+    former = sorted(klass.results.former.glob("*.json"))
+    assert len(former) == 2
+    old = {results.read_report(path).student: results.read_report(path) for path in former}
+    assert (old["bob"].raw_points, old["ada"].raw_points) == (40, 80)
+    klass.modules["bob"] = "none"
+    klass.grade(resume=True)
+    assert len(sorted(klass.results.former.glob("bob*.json"))) == 2
+
+
+def test_tool_errors_are_graded_again(klass: Class) -> None:
+    klass.broken = {("ada", "add")}
+    assert klass.grade().reports[0].has_tool_error
+    klass.broken = set()
+    made = klass.grade(resume=True)
+    assert klass.asked == [("ada", "add")]
+    assert points(made) == ALL
+
+
+def test_a_student_who_is_not_collected_any_more_stays(klass: Class) -> None:
+    klass.grade()
+    del klass.modules["cleo"]
+    made = klass.grade(resume=True)
+    assert set(points(made)) == {"ada", "bob", "cleo"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1}', "\x00" * 400])
+def test_a_torn_record_costs_one_regrade_and_a_line(klass: Class, text: str) -> None:
+    klass.grade()
+    (path,) = klass.results.reports.glob("bob*.json")
+    path.write_text(text)
+    made = klass.report()
+    assert (set(points(made)), made.unreadable) == ({"ada", "cleo"}, 1)
+    made = klass.grade(resume=True)
+    assert {student for student, _ in klass.asked} == {"bob"}
+    assert (len(klass.notes), path.name in klass.notes[0]) == (1, True)
+    assert points(made) == ALL
+
+
+def test_an_exercise_that_the_course_lost(klass: Class) -> None:
+    klass.grade()
+    klass.text = klass.text.replace(
+        "          - {id: s1.sub, title: Subtract, points: 40}\n", ""
+    ).replace("points: 40}", "points: 80}", 1)
+    made = klass.grade(resume=True)
+    assert points(made)["ada"] == {"add": 80, "essay": 0}
+    assert any("s1.sub is not in course.yaml" in line for line in klass.notes)
+    old = [results.read_report(path) for path in klass.results.former.glob("ada*.json")]
+    assert any(e.id == "s1.sub" and e.points == 40 for report in old for e in report.exercises)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("module"), st.sampled_from(["ada", "bob"]), st.sampled_from(["", "add"])),
+        st.tuples(st.just("only"), st.sampled_from(["s1.add", "s1.sub"]), st.booleans()),
+        st.tuples(st.just("resume")),
+        st.tuples(st.just("grader"), st.integers(0, 3)),
+        st.tuples(st.just("tear"), st.sampled_from(["ada", "cleo"])),
+        st.tuples(st.just("fault"), st.sampled_from(["ada", "bob"])),
+    ),
+    max_size=6,
+)
+
+
+@given(STEPS)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_after_any_history_resume_gives_what_a_fresh_run_gives(
+    klass: Class, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[object, ...]]
+) -> None:
+    klass.root = tmp_path_factory.mktemp("history")
+    klass.graders.mkdir()
+    klass.modules = {"ada": "add sub", "bob": "sub", "cleo": "none"}
+    (klass.graders / "test_work.py").write_text(GRADERS)
+    klass.grade()
+    for step in steps:
+        match step:
+            case ("module", str(student), str(text)):
+                klass.modules[student] = text
+            case ("only", str(exercise), bool(resume)):
+                klass.grade(only=(exercise,), resume=resume)
+            case ("resume",):
+                klass.grade(resume=True)
+            case ("grader", int(number)):
+                (klass.graders / "test_work.py").write_text(f"{GRADERS}\nVERSION = {number}\n")
+            case ("tear", str(student)):
+                for path in klass.results.reports.glob(f"{student}*.json"):
+                    path.write_bytes(path.read_bytes()[:100])
+            case ("fault", str(student)):
+                klass.broken = {(student, "sub")}
+                klass.grade(resume=True)
+                klass.broken = set()
+    made = klass.grade(resume=True)
+    assert points(made) == {
+        student: {"add": 40 * ("add" in text), "sub": 40 * ("sub" in text), "essay": 0}
+        for student, text in klass.modules.items()
+    }
+    assert not any(report.has_tool_error for report in made.reports)
+    assert klass.grade(resume=True).graded == 0
+
+
+# ---- whose folder it is --------------------------------------------------------------------------
+
+
+def test_a_second_run_has_to_say_what_it_wants(klass: Class) -> None:
+    klass.grade()
+    before = content(klass.root)
+    with pytest.raises(AutograderError, match="--resume"):
+        klass.grade()
+    assert content(klass.root) == before
+
+
+@pytest.mark.parametrize("option", [{"resume": True}, {"only": ("s2.add",)}, {}])
+def test_results_of_another_session_are_refused(klass: Class, option: dict[str, object]) -> None:
+    klass.grade()
+    before = content(klass.root)
+    with pytest.raises(AutograderError, match="holds results of s1 of test, not of s2"):
+        klass.grade(session="s2", **option)
+    assert content(klass.root) == before
+
+
+def test_results_of_another_course_are_refused(klass: Class) -> None:
+    klass.grade()
+    klass.text = klass.text.replace("id: test\n", "id: other\n")
+    with pytest.raises(AutograderError, match="not of s1 of other"):
+        klass.grade(resume=True)
+
+
+def test_a_folder_of_something_else_is_refused(klass: Class) -> None:
+    klass.results.path.mkdir()
+    (klass.results.path / "thesis.tex").write_text("years of work")
+    before = content(klass.root)
+    with pytest.raises(AutograderError, match="is not a results folder"):
+        klass.grade()
+    assert content(klass.root) == before
+
+
+def test_an_empty_folder_is_fine(klass: Class) -> None:
+    klass.results.path.mkdir()
+    assert points(klass.grade()) == ALL
+
+
+def test_a_file_is_no_folder(klass: Class) -> None:
+    klass.results.path.write_text("")
+    with pytest.raises(AutograderError, match=r"cannot write to .*results: Not a directory"):
+        klass.grade()
+
+
+def test_a_damaged_run_file_is_one_line(klass: Class) -> None:
+    klass.grade()
+    (klass.results.path / "run.json").write_text("{")
+    with pytest.raises(AutograderError, match=r"run\.json is damaged"):
+        klass.grade(resume=True)
+
+
+def test_two_runs_at_once(klass: Class) -> None:
+    klass.grade()
+    with (
+        FileLock(klass.results.path / "run.lock"),
+        pytest.raises(AutograderError, match="another command is writing"),
+    ):
+        klass.grade(resume=True)
+    klass.grade(resume=True)
+
+
+@pytest.mark.parametrize("results_path", ["in/results", "in", "in/deep/er", "./in/../in/r"])
+def test_results_among_submissions_are_refused(tmp_path: Path, results_path: str) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(AutograderError, match="choose another folder"):
+        batch.check_folders(tmp_path / "in", tmp_path / results_path)
+    batch.check_folders(tmp_path / "in", tmp_path / "inn")
+
+
+def test_what_is_known_of_a_run(klass: Class) -> None:
+    klass.grade()
+    run = json.loads((klass.results.path / "run.json").read_text())
+    assert (run["course"], run["session"]) == ("test", "s1")
+    assert set(run["fingerprints"]) == {"s1.add", "s1.sub", "s1.essay"}
+    assert {"python", "torch", "compression-course"} <= set(run["versions"])
+
+
+# ---- a disk that fills ---------------------------------------------------------------------------
+
+
+WRITES = 15  # of a run: run.json, four per student, two for the class
+
+
+@pytest.mark.parametrize("writes", range(WRITES + 1))
+def test_a_full_disk_stops_with_a_line_and_loses_nothing(
+    klass: Class, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    left = [writes]
+
+    def full(*arguments: object, **options: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(results, "write", full)
+    with contextlib.ExitStack() as stack:
+        if writes < WRITES:
+            error = stack.enter_context(pytest.raises(AutograderError))
+        klass.grade()
+    if writes < WRITES:
+        assert "No space left on device" in str(error.value)
+        assert "continue with --resume" in str(error.value)
+    monkeypatch.setattr(results, "write", write)
+    kept = {report.student for report in klass.results.load().reports}
+    made = klass.grade(resume=True)
+    assert {student for student, _ in klass.asked} == set(ALL) - kept
+    assert points(made) == ALL
+    assert not [path for path in klass.results.path.rglob(".*") if path.is_file()]
+
+
+def test_records_are_durable_and_pages_need_not_be(
+    klass: Class, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable: dict[str, bool] = {}
+
+    def watched(path: Path, *arguments: object, **options: bool) -> None:
+        durable[path.name] = options.get("durable", False)
+        write(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(results, "write", watched)
+    klass.grade()
+    assert all(durable[path.name] for path in klass.results.reports.glob("*.json"))
+    assert durable["run.json"]
+    assert not durable["index.html"]
+
+
+# ---- times ---------------------------------------------------------------------------------------
+
+
+def table(klass: Class, name: str, text: str) -> Path:
+    path = klass.root / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+TIMES = """student,time
+ada,2027-01-25T22:00:00+01:00
+bob,2027-01-26T12:00:00+01:00
+"""
+
+
+def test_without_times_every_report_says_that_no_policy_was_applied(klass: Class) -> None:
+    made = klass.grade()
+    assert all(report.lateness.unknown for report in made.reports)
+    for path in klass.results.path.rglob("feedback/*"):
+        assert "late policy was not applied" in path.read_text("utf-8").lower()
+    page = (klass.results.path / "index.html").read_text("utf-8")
+    assert "Late policy not applied" in page
+    row = next(csv.DictReader(io.StringIO((klass.results.path / "grades.csv").read_text())))
+    assert (row["days_late"], row["late_penalty_percent"]) == ("", "")
+
+
+def test_times_act_and_stay(klass: Class) -> None:
+    made = klass.grade(times=table(klass, "times.csv", TIMES))
+    late = {report.student: report.lateness for report in made.reports}
+    assert (late["ada"].penalty, late["bob"].penalty) == (0.0, 0.1)
+    assert late["cleo"].unknown
+    for again in (klass.grade(resume=True), klass.report()):
+        assert {r.student: r.lateness for r in again.reports} == late
+    klass.modules["bob"] = "add sub"
+    assert klass.grade(resume=True).reports[1].lateness.unknown, "the time was the old files'"
+
+
+def test_times_can_come_later_and_policy_and_extensions_act_on_raw_points(klass: Class) -> None:
+    klass.grade()
+    made = klass.report(times=table(klass, "times.csv", TIMES))
+    assert {r.student: r.points for r in made.reports} == {"ada": 80, "bob": 36, "cleo": 0}
+    klass.text = klass.text.replace("percent: 10", "percent: 50")
+    assert klass.report().reports[1].points == 20
+    klass.text += "extensions:\n  - {student: bob, session: s1, due: 2027-01-27T00:00:00+01:00}\n"
+    made = klass.report()
+    assert made.reports[1].points == 40
+    assert made.reports[1].lateness.due == "2027-01-27T00:00:00+01:00"
+    assert klass.asked == [
+        ("ada", "add"),
+        ("ada", "sub"),
+        ("bob", "add"),
+        ("bob", "sub"),
+        ("cleo", "add"),
+        ("cleo", "sub"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("student,time\nada,2027-01-25\n", ["times.csv:2: time: expected ISO 8601"]),
+        ("student,time\nada,2027-01-25T22:00:00\n", ["times.csv:2: time: expected"]),
+        ("student,time\nada,yesterday\nbob,soon\n", ["times.csv:2: time", "times.csv:3: time"]),
+        ("student,time\nada,2027-01-25T22:00:00Z\nada,2027-01-25T22:00:00Z\n", ["a second time"]),
+        ("student,time\nada\n", ["times.csv:2: expected 2 cells, got 1"]),
+        ("name,when\nada,x\n", ["expected the columns student, time"]),
+        ("", ["expected the columns student, time, got nothing"]),
+        ('student,time\n"ada,x\n', ["not CSV"]),
+    ],
+)
+def test_bad_times_apply_nothing(klass: Class, text: str, words: list[str]) -> None:
+    klass.grade()
+    before = content(klass.results.path)
+    with pytest.raises(InputErrors) as error:
+        klass.report(times=table(klass, "times.csv", text))
+    shown = "\n".join([str(error.value), *error.value.lines])
+    assert all(word in shown for word in words), shown
+    assert content(klass.results.path) == before
+
+
+def test_a_time_of_somebody_who_did_not_submit_is_a_note(klass: Class) -> None:
+    klass.grade(times=table(klass, "times.csv", TIMES + "zoe,2027-01-26T12:00:00+01:00\n"))
+    assert any("no submission of 'zoe'" in line for line in klass.notes)
+
+
+# ---- points by hand ------------------------------------------------------------------------------
+
+MARKS = """student,exercise,points,comment,by
+ada,essay,17.5,"well argued, short",Grace
+bob,s1.add,25,off by one only,Grace
+"""
+
+
+def test_marks_count_beside_automatic_points(klass: Class) -> None:
+    klass.grade()
+    made = klass.report(marks=table(klass, "marks.csv", MARKS))
+    by_name = {report.student: report for report in made.reports}
+    ada, bob = by_name["ada"], by_name["bob"]
+    assert (ada.raw_points, ada.automatic_points, ada.unmarked) == (97.5, 80, 0)
+    assert ada.exercises[2].outcome is Outcome.PARTIAL
+    assert (bob.raw_points, bob.automatic_points, bob.unmarked) == (65, 40, 1)
+    assert bob.exercises[0].outcome is Outcome.FAILED, "what graders found stays"
+    page = (klass.results.path / "feedback" / f"{bob.slug}.html").read_text("utf-8")
+    assert "Marked by hand by Grace: 25 of 40 instead of 0 automatic points. off by one" in page
+    rows = {
+        row["student"]: row
+        for row in csv.DictReader(io.StringIO((klass.results.path / "grades.csv").read_text()))
+    }
+    assert (rows["bob"]["s1.add"], rows["bob"]["s1.add automatic"]) == ("25", "0")
+    assert (rows["ada"]["total"], rows["ada"]["automatic_total"]) == ("97.5", "80")
+
+
+def test_marks_stay_with_the_folder(klass: Class) -> None:
+    klass.grade()
+    klass.report(marks=table(klass, "marks.csv", MARKS))
+    (klass.root / "marks.csv").unlink()
+    klass.modules["ada"] = "add"
+    made = klass.grade(resume=True)
+    assert points(made)["ada"] == {"add": 40, "sub": 0, "essay": 17.5}
+    made = klass.report(marks=table(klass, "marks.csv", "student,exercise,points\nbob,add,5\n"))
+    assert points(made)["ada"]["essay"] == 0, "a new table takes the place of the old one"
+
+
+def test_marks_before_grading(klass: Class) -> None:
+    made = klass.grade(marks=table(klass, "marks.csv", MARKS))
+    assert points(made)["ada"]["essay"] == 17.5
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("zoe,essay,3", "no results of a student 'zoe'"),
+        ("ada,poem,3", "'poem' is not an exercise of s1"),
+        ("ada,essay,21", "points: expected 0 to 20, got '21'"),
+        ("ada,essay,-1", "points: expected 0 to 20, got '-1'"),
+        ("ada,essay,nan", "points: expected 0 to 20, got 'nan'"),
+        ("ada,essay,many", "points: expected 0 to 20, got 'many'"),
+        ("ada,essay,3\nada,s1.essay,4", "a second row for ada and s1.essay"),
+    ],
+)
+def test_a_bad_mark_is_a_line_and_nothing_is_applied(klass: Class, row: str, words: str) -> None:
+    klass.grade()
+    before = content(klass.results.path)
+    path = table(klass, "marks.csv", f"student,exercise,points\nbob,add,5\n{row}\n")
+    with pytest.raises(InputErrors) as error:
+        klass.report(marks=path)
+    assert any(words in line for line in error.value.lines)
+    assert len(error.value.lines) == 1
+    assert "nothing was applied" in str(error.value)
+    assert content(klass.results.path) == before
+
+
+def test_a_kept_mark_of_a_lost_exercise_is_a_note(klass: Class) -> None:
+    klass.grade()
+    klass.report(marks=table(klass, "marks.csv", MARKS))
+    klass.text = klass.text.replace(
+        "    exercises:\n      - {id: s1.essay, title: Essay, points: 20, graded: by hand}\n", ""
+    ).replace("title: Subtract, points: 40", "title: Subtract, points: 60")
+    made = klass.grade(resume=True)
+    assert any("this mark is not applied" in line for line in klass.notes)
+    assert points(made)["bob"] == {"add": 25, "sub": 60}
+
+
+# ---- the model solution first --------------------------------------------------------------------
+
+
+def solution(klass: Class, text: str) -> None:
+    folder = klass.root / "solutions" / "s1_test"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "work.py").write_text(text)
+
+
+def test_graders_that_fail_the_model_solution_grade_nobody(klass: Class) -> None:
+    solution(klass, "sub")
+    with pytest.raises(AutograderError, match=r"do not give the model solution.*s1\.add, test"):
+        klass.grade()
+    assert {student for student, _ in klass.asked} == {"model solution"}
+    assert klass.results.load().reports == ()
+    klass.grade(only=("s1.sub",))
+
+
+def test_the_model_solution_is_tried_once_per_fingerprint(klass: Class) -> None:
+    solution(klass, "add sub")
+    klass.grade()
+    assert klass.asked[:2] == [("model solution", "add"), ("model solution", "sub")]
+    for change in (None, changed_graders):
+        if change:
+            change(klass)
+        klass.modules["ada"] += " "
+        klass.grade(resume=True)
+        assert any(name == "model solution" for name, _ in klass.asked) == bool(change)
