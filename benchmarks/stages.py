@@ -13,7 +13,6 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -81,26 +80,27 @@ def install(report: Path) -> None:
     """Wrap the engine's functions in this process; the zygote writes `report` when it ends."""
     counters = Counters()
     started = (time.perf_counter(), time.process_time())
-    from autograder.engine.judge import processes as workers
-    from autograder.engine.sandbox import policy as wall
+    from autograder.engine.judge import processes
+    from autograder.engine.messages import Messages
+    from autograder.engine.sandbox import policy
     from autograder.engine.worker import server as worker
     from autograder.engine.zygote import server as zygote
 
     def wrap(owner: Any, name: str, stage: str) -> None:
         setattr(owner, name, counters.timed(stage, getattr(owner, name)))
 
-    wrap(wall, "prepare", "zygote: prepare")
-    wrap(wall, "confine", "worker: confine")
-    wrap(worker.Worker, "_load", "worker: load module")
-    wrap(worker.Worker, "_answer", "worker: answer")
-    wrap(zygote.Zygote, "_fork_judge", "zygote: fork judge")
-    wrap(zygote.Zygote, "_fork_worker", "zygote: fork worker")
-    wrap(workers.ZygoteWorkers, "take", "judge: take worker")
-    wrap(workers.Worker, "close", "judge: end worker")
+    wrap(policy, "prepare", "zygote: prepare")
+    wrap(policy, "confine", "worker: confine")
+    wrap(worker.WorkerServer, "_load", "worker: load module")
+    wrap(worker.WorkerServer, "_answer", "worker: answer")
+    wrap(zygote.ZygoteServer, "_fork_judge", "zygote: fork judge")
+    wrap(zygote.ZygoteServer, "_fork_worker", "zygote: fork worker")
+    wrap(processes.ZygoteWorkers, "take", "judge: take worker")
+    wrap(processes.WorkerProcess, "close", "judge: end worker")
 
     serve, reap, become_judge = (
-        zygote.Zygote.serve,
-        zygote.Zygote._reap,
+        zygote.ZygoteServer.serve,
+        zygote.ZygoteServer._reap,
         zygote.become_judge,
     )
 
@@ -123,14 +123,13 @@ def install(report: Path) -> None:
         if not is_judge:
             counters.add("worker: total", 0.0, used)
 
-    def timed_judge(connection: int, control: int) -> None:
-        from autograder.engine.judge import plugin as judge
-        from autograder.engine.judge import student
+    def timed_judge(module: str, connection: int, control: int) -> None:
+        from autograder.engine.judge import exercise_run, plugin, student
 
-        wrap(judge.ExerciseRun, "_load", "judge: load module")
-        wrap(judge.JudgePlugin, "_run_test", "judge: one test")
+        wrap(exercise_run.ExerciseRun, "_load", "judge: load module")
+        wrap(plugin.JudgePlugin, "_run_test", "judge: one test")
         wrap(student.Student, "_request", "judge: calls")
-        wrap(Connection, "send", "judge: deliver")
+        wrap(Messages, "send", "judge: deliver")
         end = os._exit
         begun = time.perf_counter()
 
@@ -139,8 +138,8 @@ def install(report: Path) -> None:
             end(status)
 
         os._exit = timed_exit  # type: ignore[assignment]
-        become_judge(connection, control)
+        become_judge(module, connection, control)
 
-    zygote.Zygote.serve = timed_serve  # type: ignore[method-assign]
-    zygote.Zygote._reap = timed_reap  # type: ignore[method-assign]
+    zygote.ZygoteServer.serve = timed_serve  # type: ignore[method-assign]
+    zygote.ZygoteServer._reap = timed_reap  # type: ignore[method-assign]
     zygote.become_judge = timed_judge

@@ -9,7 +9,7 @@ from typing import Any
 
 from autograder.course import Course, parse_course
 from autograder.engine.host import pool
-from autograder.engine.job import JudgeSpec
+from autograder.engine.job import GradingJob
 from autograder.records import ExerciseResult, Report
 from autograder.submissions import Submission
 from autograder.submissions.identity import slug
@@ -71,20 +71,20 @@ def grade(
     jobs: int = 1,
     spawn: bool = False,
     secret: bytes = TEST_SECRET,
-    **spec: Any,
+    **fields: Any,
 ) -> dict[str, Report]:
     """Grade through the engine and return the reports by student."""
-    judge_spec = JudgeSpec(
+    job = GradingJob(
         course_id=course.id,
         session=course.sessions[0],
         limits=course.limits,
         tests=(str(tests),),
         secret=secret,
-        **spec,
+        **fields,
     )
     reports: dict[str, Report] = {}
     pool.grade(
-        judge_spec,
+        job,
         submissions,
         lambda report: reports.update({report.student: report}),
         lambda *_: None,

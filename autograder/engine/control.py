@@ -5,7 +5,6 @@ Trusted on both ends: no student code ever holds one. Imports nothing heavy.
 
 from __future__ import annotations
 
-import array
 import json
 import os
 import socket
@@ -14,6 +13,15 @@ from typing import Any
 
 MAX_REQUEST = 1 << 16
 MAX_FDS = 4
+
+PRELOADED = (
+    "autograder.engine.worker.server",
+    "shared.models",
+    "shared.probes",
+    "shared.data",
+    "encodings.ascii",  # confine() reads /proc
+)
+"""Modules that every worker has before it is confined: what the work of any session may use."""
 
 
 @dataclass(frozen=True)
@@ -40,23 +48,15 @@ class Control:
     def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         """Send one message; the other side gets duplicates of `fds`."""
         line = json.dumps(message).encode() + b"\n"
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        sent = self.sock.sendmsg([line], rights)
+        sent = socket.send_fds(self.sock, [line], fds) if fds else self.sock.send(line)
         if sent < len(line):
             self.sock.sendall(line[sent:])
 
     def receive(self) -> dict[str, Any]:
         """Wait for one message; raise EOFError when the other side is gone."""
         while b"\n" not in self._text:
-            space = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
-            data, ancillary, _, _ = self.sock.recvmsg(MAX_REQUEST, space)
-            for level, kind, payload in ancillary:
-                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                    numbers = array.array("i")
-                    numbers.frombytes(
-                        payload[: len(payload) // numbers.itemsize * numbers.itemsize]
-                    )
-                    self._fds.extend(numbers)
+            data, fds, _, _ = socket.recv_fds(self.sock, MAX_REQUEST, MAX_FDS)
+            self._fds.extend(fds)
             if not data:
                 raise EOFError
             self._text += data
@@ -78,7 +78,7 @@ class Control:
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment of zygotes and workers: no secrets, one thread a library."""
+    """The environment of zygotes and workers: no secrets, one thread per library."""
     kept = {
         name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR") if name in os.environ
     }

@@ -8,7 +8,7 @@ from typing import Literal
 
 from autograder.course import Exercise, Limits, Session
 from autograder.engine.control import WorkerLimits
-from autograder.records import Isolation
+from autograder.records import Isolation, Report
 
 Level = Literal["process", "partial", "strict"]
 LEVELS: tuple[Level, ...] = ("process", "partial", "strict")
@@ -27,16 +27,42 @@ def isolation_shortfall(isolation: Isolation, required: Level) -> str:
 
 Progress = Callable[[str, str], None]
 """Called with a student's name and the id of the exercise that begins."""
+Deliver = Callable[[Report], None]
+"""Called with each report the moment it is complete."""
+
+FUNCTIONS_JUDGE = "autograder.engine.judge.main"
+GRADER_FAULT = "fault in a grader: "
+"""How the detail of a test begins that failed by itself; the line goes on with file and line."""
+
+
+def grader_faults(report: Report) -> tuple[str, ...]:
+    """The lines that say which graders are broken: `fault in a grader: FILE:LINE: …`."""
+    details = [test.detail for exercise in report.exercises for test in exercise.tests]
+    lines = [detail.partition("\n")[0] for detail in details if detail.startswith(GRADER_FAULT)]
+    return tuple(dict.fromkeys(lines))
 
 
 @dataclass(frozen=True)
-class JudgeSpec:
-    """Everything that a judge needs to know besides the submissions.
+class GradingJob:
+    """Everything that a judge needs to know besides the submissions; it is sent to it as a pickle.
 
-    `tests` are folders or files with graders, `secret` keys the random draws, `only` names the
-    exercises to grade (empty: all), `only_for` fewer of them by student. `data_root` is
-    COURSE_DATA for graders that use real data, `without` switches sandbox mechanisms off (for
-    tests). `scratch` is the folder for everything temporary; the pool makes and removes it.
+    Args:
+        course_id: goes into the reports.
+        session: which one is graded; its `withhold` is hidden from student code.
+        limits: time and memory of course.yaml.
+        tests: folders or files with graders.
+        secret: keys the random draws.
+        only: ids of the exercises to grade; empty: all.
+        only_for: fewer of them by student.
+        data_root: COURSE_DATA for graders that use real data.
+        require_isolation: with less than this the batch ends with an EngineError.
+        disabled_mechanisms: sandbox mechanisms to do without, for tests.
+        entry: the judge's module, whose `main(connection, control)` speaks the protocol of
+            `autograder.engine.judge.serving`; `control` is None where nothing can be forked.
+        preload: modules that are imported once, before the first fork; those that graders and
+            submissions mention are added (see `autograder.engine.host.preload`).
+        context: what a judge of another kind needs to know; can be pickled.
+        scratch: the folder for everything temporary; the pool makes and removes it.
     """
 
     course_id: str
@@ -48,7 +74,10 @@ class JudgeSpec:
     only_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     data_root: str = ""
     require_isolation: Level = "process"
-    without: tuple[str, ...] = ()
+    disabled_mechanisms: tuple[str, ...] = ()
+    entry: str = FUNCTIONS_JUDGE
+    preload: tuple[str, ...] = ()
+    context: object = None
     scratch: str = ""
 
     @property
@@ -58,8 +87,8 @@ class JudgeSpec:
 
     def exercises_for(self, student: str) -> tuple[Exercise, ...]:
         """Those of them that are graded for a student."""
-        wanted = self.only_for.get(student)
-        return tuple(e for e in self.exercises if wanted is None or e.id in wanted)
+        chosen = self.only_for.get(student)
+        return tuple(e for e in self.exercises if chosen is None or e.id in chosen)
 
     @property
     def worker_limits(self) -> WorkerLimits:

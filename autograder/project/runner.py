@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from autograder.engine.control import WorkerLimits
 from autograder.engine.job import Level, isolation_shortfall
-from autograder.engine.judge.processes import SpawnedWorkers, Worker
+from autograder.engine.judge.processes import SpawnedWorkers, WorkerProcess
 from autograder.engine.judge.student import Clock, Student
 from autograder.engine.sandbox import scratch
 from autograder.errors import AutograderError
@@ -62,9 +62,9 @@ class Sandbox:
         self.isolation = Isolation()
         self._caps, self._required = caps, required
         self._workers = SpawnedWorkers(limits, base, (), preload=PRELOAD)
-        self._alive: list[Worker] = []
+        self._alive: list[WorkerProcess] = []
 
-    def main_worker(self) -> Worker:
+    def main_worker(self) -> WorkerProcess:
         """A new confined process with the module loaded."""
         worker = self._workers.take()
         self._alive.append(worker)

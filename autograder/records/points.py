@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from autograder.records import ExerciseResult, Outcome, TestResult
 
@@ -52,23 +53,39 @@ def exercise_outcome(tests: Sequence[TestResult]) -> Outcome:
     return next((outcome for outcome in SEVERITY if outcome in outcomes), Outcome.FAILED)
 
 
-def exercise_result(
-    id: str,  # noqa: A002 - the field's name
-    title: str,
-    module: str,
-    maximum: float,
-    extra_credit: bool,
-    tests: Sequence[TestResult],
-) -> ExerciseResult:
+class GradedExercise(Protocol):
+    """What points need to know of an exercise; course.yaml's exercises have it."""
+
+    @property
+    def id(self) -> str:
+        """Such as `s1.sparsity`."""
+
+    @property
+    def title(self) -> str:
+        """One line."""
+
+    @property
+    def module(self) -> str:
+        """The module that it lies in, such as `metrics`."""
+
+    @property
+    def points(self) -> float:
+        """What it is worth."""
+
+    @property
+    def extra_credit(self) -> bool:
+        """Whether it counts beyond the maximum."""
+
+
+def exercise_result(exercise: GradedExercise, tests: Sequence[TestResult]) -> ExerciseResult:
     """Sum up one exercise; points are rounded to cents."""
-    points = round(maximum * earned_share(tests), 2)
     return ExerciseResult(
-        id=id,
-        title=title,
-        module=module,
+        id=exercise.id,
+        title=exercise.title,
+        module=exercise.module,
         outcome=exercise_outcome(tests),
-        points=points,
-        maximum=maximum,
-        extra_credit=extra_credit,
+        points=round(exercise.points * earned_share(tests), 2),
+        maximum=exercise.points,
+        extra_credit=exercise.extra_credit,
         tests=tuple(tests),
     )

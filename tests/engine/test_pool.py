@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autograder.engine.host import pool
-from autograder.engine.job import JudgeSpec
+from autograder.engine.job import GradingJob
 from autograder.errors import EngineError
 from autograder.records import Report
 from tests.support import TEST_SECRET, grade, small_course, submission
@@ -123,14 +123,16 @@ def test_required_isolation_that_is_missing_stops_the_batch(tmp_path: Path) -> N
             [submission("ada", RIGHT)],
             graders(tmp_path, ""),
             require_isolation="strict",
-            without=("landlock",),
+            disabled_mechanisms=("landlock",),
         )
 
 
 def test_less_isolation_is_reported(tmp_path: Path) -> None:
-    without = ("landlock", "seccomp", "network", "user")
+    disabled = ("landlock", "seccomp", "network", "user")
     students = [submission("ada", RIGHT)]
-    reports = grade(small_course(["add"]), students, graders(tmp_path, ""), without=without)
+    reports = grade(
+        small_course(["add"]), students, graders(tmp_path, ""), disabled_mechanisms=disabled
+    )
     assert reports["ada"].points == 100
     assert reports["ada"].isolation.level != "strict"
     assert any("switched off" in line for line in reports["ada"].isolation.missing)
@@ -138,7 +140,7 @@ def test_less_isolation_is_reported(tmp_path: Path) -> None:
 
 def test_interrupting_keeps_what_is_done(tmp_path: Path) -> None:
     course = small_course(["add"])
-    spec = JudgeSpec(
+    job = GradingJob(
         course_id=course.id,
         session=course.sessions[0],
         limits=course.limits,
@@ -157,7 +159,7 @@ def test_interrupting_keeps_what_is_done(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            pool.grade(spec, entries, deliver, lambda *_: None)
+            pool.grade(job, entries, deliver, lambda *_: None)
     finally:
         signal.signal(signal.SIGINT, before)
     assert 2 <= len(done) < 50

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autograder.course import Exercise
 from autograder.records import Outcome, TestResult
 from autograder.records.points import earned_share, exercise_outcome, exercise_result
 
@@ -29,7 +30,7 @@ tests = st.lists(
 
 @given(tests)
 def test_points_lie_between_zero_and_the_maximum(results: list[TestResult]) -> None:
-    exercise = exercise_result("s1.x", "X", "m", 7, False, results)
+    exercise = exercise_result(Exercise(id="s1.x", title="X", points=7), results)
     assert 0 <= exercise.points <= 7
     assert (exercise.outcome is Outcome.PASSED) <= (exercise.points == 7)
 

@@ -7,23 +7,23 @@ interpreter, for platforms without fork. Limits are held here, never by an alarm
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from autograder.engine import spawning
 from autograder.engine.channel import frames
 from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
-from autograder.engine.control import Control, WorkerLimits, clean_environment
+from autograder.engine.control import Control, WorkerLimits
+from autograder.engine.job import GradingJob
 from autograder.engine.sandbox import scratch
 from autograder.errors import EngineError
 from autograder.graders.toolkit.failures import Died, OutOfMemory, Refused, StudentFailure, TimedOut
@@ -57,7 +57,7 @@ class Deadline:
 
 
 @dataclass(frozen=True)
-class Ended:
+class ExitStatus:
     """How a worker's process ended, as its parent saw it."""
 
     status: int
@@ -70,12 +70,12 @@ class Process(Protocol):
 
     pid: int
 
-    def kill(self) -> Ended:
+    def kill(self) -> ExitStatus:
         """Kill it with its whole group and return how it ended; harmless if it has ended."""
 
 
 @dataclass
-class Worker:
+class WorkerProcess:
     """One worker from its first frame to its death."""
 
     process: Process
@@ -84,9 +84,9 @@ class Worker:
     scratch: Path
     limits: WorkerLimits
     isolation: Isolation = field(default_factory=Isolation)
-    ended: Ended | None = None
+    ended: ExitStatus | None = None
     written: bytearray = field(default_factory=bytearray)
-    flood: int = 0
+    truncated_bytes: int = 0
 
     def __post_init__(self) -> None:
         self._frames = FrameLimits(body_bytes=self.limits.reply_bytes)
@@ -108,7 +108,7 @@ class Worker:
             for piece in frames.pack(Frame(header, buffers), FrameLimits()):
                 self._send_piece(memoryview(piece).cast("B"), deadline)
         except (BrokenPipeError, ConnectionResetError):
-            raise self._death() from None
+            raise self._explain_exit() from None
 
     def _send_piece(self, data: memoryview, deadline: Deadline) -> None:
         while data:
@@ -127,11 +127,11 @@ class Worker:
                 self.sock, self._frames, lambda: self._pause(selectors.EVENT_READ)
             )
         except frames.Closed:
-            raise self._death() from None
+            raise self._explain_exit() from None
         except FrameError as error:
             raise Refused(f"your code broke the grader's channel: {error}") from None
 
-    def greet(self) -> None:
+    def handshake(self) -> None:
         """Wait until the worker is up; a failure here is the engine's, not the student's."""
         if self.greeted:
             return
@@ -146,7 +146,7 @@ class Worker:
         self.isolation = Isolation(fields["level"], **tuples)
         self.greeted = True
 
-    def close(self) -> Ended:
+    def close(self) -> ExitStatus:
         """Kill the worker, read what it still wrote and remove its scratch folder."""
         if self.ended is None:
             self.ended = self.process.kill()
@@ -161,7 +161,7 @@ class Worker:
     def text(self) -> str:
         """What the worker printed, capped."""
         text = bytes(self.written).decode("utf-8", "replace")
-        return text + (f"\n[{self.flood} more bytes]" if self.flood else "")
+        return text + (f"\n[{self.truncated_bytes} more bytes]" if self.truncated_bytes else "")
 
     def _pause(self, event: int) -> None:
         """Wait a little for the socket; drain the output, watch clock and memory meanwhile."""
@@ -213,11 +213,11 @@ class Worker:
                 return
             room = self.limits.output_bytes - len(self.written)
             self.written += data[:room]
-            self.flood += len(data[room:]) if room < len(data) else 0
-            if self.flood:
+            self.truncated_bytes += len(data[room:]) if room < len(data) else 0
+            if self.truncated_bytes:
                 return  # one read a turn: a flood must not keep the judge from its clock
 
-    def _death(self) -> StudentFailure:
+    def _explain_exit(self) -> StudentFailure:
         """Explain a closed channel."""
         status = self.close().status
         code = os.waitstatus_to_exitcode(status) if status >= 0 else status
@@ -269,7 +269,7 @@ def cpu_seconds(pid: int) -> float:
 class Workers(Protocol):
     """Where the judge gets workers from."""
 
-    def take(self) -> Worker:
+    def take(self) -> WorkerProcess:
         """Return a fresh worker; raise EngineError if none can be had."""
 
     def close(self) -> None:
@@ -282,12 +282,12 @@ class Workers(Protocol):
 class ForkedProcess:
     """A fork of the zygote, killed through its pidfd: process ids can be taken again."""
 
-    def __init__(self, pid: int, pidfd: int, wait: Callable[[int], Ended]) -> None:
+    def __init__(self, pid: int, pidfd: int, wait: Callable[[int], ExitStatus]) -> None:
         self.pid = pid
         self._pidfd = pidfd
         self._wait = wait
 
-    def kill(self) -> Ended:
+    def kill(self) -> ExitStatus:
         """Kill the worker; the zygote reaps it and kills its group."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
@@ -303,14 +303,14 @@ class ZygoteWorkers:
         self._limits = limits
         self._control.sock.settimeout(EXIT_SECONDS)
         self._base = base
-        self._ended: dict[int, Ended] = {}
-        self._spare: Worker | None = None
+        self._ended: dict[int, ExitStatus] = {}
+        self._spare: WorkerProcess | None = None
 
-    def take(self) -> Worker:
+    def take(self) -> WorkerProcess:
         """Return a worker that has said hello, and ask for the next one."""
         worker = self._spare or self._fork()
         self._spare = None
-        worker.greet()
+        worker.handshake()
         self._spare = self._fork()
         return worker
 
@@ -320,7 +320,7 @@ class ZygoteWorkers:
             self._spare.close()
             self._spare = None
 
-    def _fork(self) -> Worker:
+    def _fork(self) -> WorkerProcess:
         ours, theirs = socket.socketpair()
         output, write_end = os.pipe()
         folder = scratch.make(self._base)
@@ -336,16 +336,16 @@ class ZygoteWorkers:
             os.close(write_end)
         (pidfd,) = self._control.fds(1)
         process = ForkedProcess(reply["pid"], pidfd, self._wait)
-        return Worker(process, ours, output, folder, self._limits)
+        return WorkerProcess(process, ours, output, folder, self._limits)
 
     def _receive(self) -> dict[str, Any]:
         message = self._control.receive()
         if "exit" in message:
             fields = {name: message[name] for name in ("status", "peak_bytes", "cpu_seconds")}
-            self._ended[message["exit"]] = Ended(**fields)
+            self._ended[message["exit"]] = ExitStatus(**fields)
         return message
 
-    def _wait(self, pid: int) -> Ended:
+    def _wait(self, pid: int) -> ExitStatus:
         try:
             while pid not in self._ended:
                 self._receive()
@@ -364,14 +364,14 @@ class SpawnedProcess:
         self.pid = popen.pid
         self._popen = popen
 
-    def kill(self) -> Ended:
+    def kill(self) -> ExitStatus:
         """Kill the worker and, where there are process groups, its group."""
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self._popen.kill()
         code = self._popen.wait()
-        return Ended(code << 8 if code >= 0 else -code)
+        return ExitStatus(code << 8 if code >= 0 else -code)
 
 
 class SpawnedWorkers:
@@ -382,51 +382,46 @@ class SpawnedWorkers:
         limits: WorkerLimits,
         base: Path,
         withhold: Sequence[str],
-        without: Sequence[str] = (),
+        disabled_mechanisms: Sequence[str] = (),
         preload: Sequence[str] = (),
     ) -> None:
         self._limits = limits
         self._withhold = list(withhold)
         self._preload = list(preload)
-        self._without = list(without)
+        self._disabled_mechanisms = list(disabled_mechanisms)
         self._base = base
 
-    def take(self) -> Worker:
+    def take(self) -> WorkerProcess:
         """Start an interpreter and wait until it has said hello."""
         ours, theirs = socket.socketpair()
         output, write_end = os.pipe()
         folder = scratch.make(self._base)
-        settings: dict[str, Any] = {
+        settings = {
             "scratch": str(folder),
             "limits": asdict(self._limits),
             "withhold": self._withhold,
-            "without": self._without,
+            "disabled_mechanisms": self._disabled_mechanisms,
             "preload": self._preload,
         }
-        code = "from autograder.engine.worker.spawned import main; main()"
-        share: dict[str, Any] = {}
-        if sys.platform != "win32":
-            share = {"pass_fds": (theirs.fileno(),), "start_new_session": True}
-            settings["channel"] = theirs.fileno()
-        popen = subprocess.Popen(
-            [sys.executable, "-I", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=write_end,
-            stderr=write_end,
-            env=clean_environment(),
-            **share,
-        )
-        if sys.platform == "win32":
-            settings["share"] = theirs.share(popen.pid).hex()
-        assert popen.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # greet() explains what happened
-            popen.stdin.write(json.dumps(settings).encode())
-            popen.stdin.close()
-        theirs.close()
-        os.close(write_end)
-        worker = Worker(SpawnedProcess(popen), ours, output, folder, self._limits)
-        worker.greet()
+        main = "autograder.engine.worker.spawned:main"
+        try:
+            popen = spawning.start(main, settings, theirs, write_end)
+        finally:
+            theirs.close()
+            os.close(write_end)
+        worker = WorkerProcess(SpawnedProcess(popen), ours, output, folder, self._limits)
+        worker.handshake()
         return worker
 
     def close(self) -> None:
         """Nothing waits."""
+
+
+def workers_of(control: Control | None, job: GradingJob) -> Workers:
+    """The workers of a job: forks of the zygote behind `control`, or new interpreters."""
+    base = Path(job.scratch)
+    if control is not None:
+        return ZygoteWorkers(control, job.worker_limits, base)
+    return SpawnedWorkers(
+        job.worker_limits, base, job.session.withhold, job.disabled_mechanisms, job.preload
+    )

@@ -25,43 +25,14 @@ from autograder.engine.channel.values import (
     Encoder,
     Node,
 )
-from autograder.engine.judge.processes import Deadline, Worker, cpu_seconds
+from autograder.engine.judge.processes import Deadline, WorkerProcess, cpu_seconds
 from autograder.graders.toolkit.failures import Refused, StudentError, StudentFailure, TimedOut
+from autograder.graders.toolkit.objects import CallbackError, Handle, Optimizer, Ref
 from autograder.records import Outcome
 
 MAX_CALLBACKS = 100_000  # in one call
 MAX_RECEIVED = 512 << 20  # bytes of all frames of one call
 MAX_TEXT = 2000
-
-
-@dataclass(frozen=True)
-class Ref:
-    """An object that the judge put into a worker."""
-
-    name: str
-
-
-@dataclass(frozen=True, eq=False)
-class Handle:
-    """An object that the student's code returned and that stays in its worker.
-
-    Equal only to itself; use `student.call`, `student.invoke` and `student.get`.
-    """
-
-    name: str
-    type_name: str
-
-    def __bool__(self) -> bool:
-        raise TypeError(f"a {self.type_name} of the student's is not a truth value")
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """`torch.optim.<name>` over the parameters of a model in the worker, for `student.put`."""
-
-    name: str
-    model: Ref
-    options: dict[str, Any]
 
 
 PATIENCE = 3.0  # times its limit that a test may take by the clock if the machine is slow
@@ -86,7 +57,7 @@ class Clock:
         self.started += seconds
         self.latest += seconds
 
-    def deadline(self, worker: Worker) -> Deadline:
+    def deadline(self, worker: WorkerProcess) -> Deadline:
         """Until when the worker's answer is awaited; TimedOut if that is past."""
         pid = worker.process.pid
         before = self._used_before.setdefault(pid, cpu_seconds(pid))
@@ -100,13 +71,13 @@ class Clock:
 class WorkerSource(Protocol):
     """Where the workers of one exercise come from."""
 
-    def main_worker(self) -> Worker:
+    def main_worker(self) -> WorkerProcess:
         """The worker that the exercise's tests share."""
 
-    def new_worker(self) -> Worker:
+    def new_worker(self) -> WorkerProcess:
         """A fresh worker with the student's code."""
 
-    def clean_worker(self) -> Worker:
+    def clean_worker(self) -> WorkerProcess:
         """A fresh worker without the student's code."""
 
 
@@ -114,12 +85,12 @@ class Student:
     """The student's module in one worker; created anew for every test, the worker is not."""
 
     def __init__(
-        self, workers: WorkerSource, clock: Clock, start: Callable[[], Worker] | None = None
+        self, workers: WorkerSource, clock: Clock, start: Callable[[], WorkerProcess] | None = None
     ) -> None:
         self._workers = workers
         self._start = start if start is not None else workers.main_worker
         self._clock = clock
-        self._worker: Worker | None = None
+        self._worker: WorkerProcess | None = None
         self._refs = 0
         self._callbacks: dict[int, Callable[..., Any]] = {}  # what the worker may call now
 
@@ -243,7 +214,7 @@ class Student:
             if args is not None:  # what a call was given, it may use until it ends
                 self._callbacks = {n: f for n, f in self._callbacks.items() if n in before}
 
-    def _answer(self, worker: Worker, number: int, deadline: Deadline) -> Any:
+    def _answer(self, worker: WorkerProcess, number: int, deadline: Deadline) -> Any:
         received = 0
         for _ in range(MAX_CALLBACKS):
             frame = worker.receive(deadline)
@@ -253,7 +224,7 @@ class Student:
             header = frame.header
             try:
                 if header.get("id") != number:
-                    raise FrameError("an answer to nothing that was asked")
+                    raise FrameError("a reply with an unknown request id")
                 if header.get("op") == "value":
                     return _decoder(frame).decode(header.get("value"))
                 if header.get("op") == "error":
@@ -335,10 +306,6 @@ def _run_callback(
         text = str(error) if isinstance(error, CallbackError) else "the grader's function failed"
         return {"op": "error", "text": text}, []
     return {"op": "value", "value": value}, encoder.buffers
-
-
-class CallbackError(Exception):
-    """Raised by a judge's callback to tell the student's code something."""
 
 
 def _decoder(frame: Frame) -> Decoder:

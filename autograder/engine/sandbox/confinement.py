@@ -148,7 +148,7 @@ def confine(
     try:
         return _isolation(_confine(prepared, scratch, limit, keep, tuple(read), user))
     except OSError as error:
-        raise EngineError(f"the sandbox could not be closed: {error}") from error
+        raise EngineError(f"the process could not be confined: {error}") from error
 
 
 def _isolation(facts: Sequence[_Fact]) -> Isolation:

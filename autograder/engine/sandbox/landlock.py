@@ -72,7 +72,7 @@ def available() -> str:
     try:
         abi()
     except OSError as error:
-        return f"the kernel has it not or has it switched off ({error.strerror})"
+        return f"the kernel does not support it, or it is disabled ({error.strerror})"
     return ""
 
 

@@ -44,7 +44,7 @@ class JudgeError(Exception):
 class Callback:
     """A function of the judge: calling it sends the arguments and waits for the value."""
 
-    def __init__(self, worker: Worker, number: int) -> None:
+    def __init__(self, worker: WorkerServer, number: int) -> None:
         self._worker = worker
         self._number = number
 
@@ -83,7 +83,7 @@ class WorkerEncoder(Encoder):
         return self._handle(value)
 
 
-class Worker:
+class WorkerServer:
     """Serves one connection until the judge says "exit" or goes away."""
 
     def __init__(self, sock: socket.socket, limits: FrameLimits) -> None:
@@ -151,7 +151,7 @@ class Worker:
                 self._fail(header, "Unsendable", str(error), "", False, "")
 
     def _load(self, decoder: Decoder, header: dict[str, Any]) -> None:
-        sources = {name: bytes(decoder.take(node)).decode() for name, node in header["sources"]}
+        sources = {name: decoder.take(node).decode() for name, node in header["sources"]}
         loader.install(sources, header["withhold"])
         self._module = importlib.import_module(header["module"])
 
@@ -297,7 +297,7 @@ def run(sock: socket.socket, limits: FrameLimits, isolation: Isolation) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     status = 0
     try:
-        Worker(sock, limits).serve(isolation)
+        WorkerServer(sock, limits).serve(isolation)
     except BaseException:
         traceback.print_exc(file=sys.stderr)
         status = 1

@@ -1,26 +1,21 @@
-"""Entry of a worker that was started as a new interpreter; its settings come on standard input."""
+"""Entry of a worker that was started as a new interpreter, where nothing can be forked."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
-import socket
-import sys
 from pathlib import Path
+
+from autograder.engine import spawning
 
 
 def main() -> None:
-    """Read the settings, confine this process and serve."""
-    settings = json.loads(sys.stdin.buffer.read())
-    if "share" in settings and sys.platform == "win32":
-        channel = socket.fromshare(bytes.fromhex(settings["share"]))
-    else:
-        channel = socket.socket(fileno=settings["channel"])
+    """Import what a zygote would have imported, confine this process and serve."""
+    settings, channel = spawning.received()
 
-    from autograder.engine.zygote.server import WARM
+    from autograder.engine.control import PRELOADED
 
-    for name in (*WARM, *settings["preload"]):
+    for name in (*PRELOADED, *settings["preload"]):
         importlib.import_module(name)
     from autograder.engine.channel.frames import FrameLimits
     from autograder.engine.control import WorkerLimits
@@ -29,6 +24,6 @@ def main() -> None:
 
     limits = WorkerLimits(**settings["limits"])
     scratch = Path(settings["scratch"])
-    prepared = policy.prepare(settings["withhold"], settings["without"])
+    prepared = policy.prepare(settings["withhold"], settings["disabled_mechanisms"])
     isolation = policy.confine(prepared, scratch, limits, channel.fileno(), os.getpid())
     server.run(channel, FrameLimits(body_bytes=limits.reply_bytes), isolation)

@@ -4,7 +4,7 @@ It is executed with a clean environment, runs no student code and never holds a 
 or a solution, so that a fork of it holds none either. It runs no kernel of torch, hence has one
 thread when it forks. Requests are JSON lines on a control socket with descriptors attached:
 
-    {"op": "judge"}                                  fds: connection, control (ours), control (its)
+    {"op": "judge", "module": …}                     fds: connection, control (ours), control (its)
     {"op": "worker", "scratch": …, "limits": {…}}    fds: channel, output pipe
         -> {"pid": n} with a pidfd attached
         -> {"exit": n, "status": wait status, "peak_bytes": …, "cpu_seconds": …}   when it ended
@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from autograder.engine import sandbox
-from autograder.engine.control import Control, WorkerLimits
+from autograder.engine.control import PRELOADED, Control, WorkerLimits
+from autograder.engine.messages import Messages
 from autograder.engine.sandbox import Prepared, policy
 from autograder.engine.zygote import hugepages
 
 
-class Zygote:
+class ZygoteServer:
     """Serves control sockets until the first one, the command line's, is closed."""
 
     def __init__(self, control: Control, prepared: Prepared) -> None:
@@ -54,7 +55,7 @@ class Zygote:
             while True:
                 message = control.receive()
                 if message["op"] == "judge":
-                    self._fork_judge(control)
+                    self._fork_judge(control, message)
                 else:
                     self._fork_worker(control, message)
                 if not control.pending:
@@ -64,13 +65,13 @@ class Zygote:
             control.sock.close()
             return control is not self._root
 
-    def _fork_judge(self, control: Control) -> None:
+    def _fork_judge(self, control: Control, message: dict[str, Any]) -> None:
         connection, ours, its = control.fds(3)
         pid = os.fork()
         if pid == 0:
             with _never_return():
                 self._forget({connection, its})
-                become_judge(connection, its)
+                become_judge(message["module"], connection, its)
         os.close(connection)
         os.close(its)
         judge = Control(socket.socket(fileno=ours))
@@ -143,34 +144,25 @@ def become_worker(
     server.run(socket.socket(fileno=channel), FrameLimits(body_bytes=limits.reply_bytes), isolation)
 
 
-def become_judge(connection: int, control: int) -> None:
-    """Turn this fork into a judge, which then learns the course and its secret."""
-    from autograder.engine.judge import plugin
-
-    plugin.main(connection, Control(socket.socket(fileno=control)))
-
-
-WARM = (
-    "autograder.engine.worker.server",
-    "shared.models",
-    "shared.probes",
-    "shared.data",
-    "encodings.ascii",  # confine() reads /proc
-)
-"""Imported before the first fork; what every worker of every session may use."""
+def become_judge(module: str, connection: int, control: int) -> None:
+    """Turn this fork into the judge `module`, which then learns the course and its secret."""
+    judge = importlib.import_module(module)
+    judge.main(Messages(socket.socket(fileno=connection)), Control(socket.socket(fileno=control)))
 
 
-def main(control_fd: int, preload: list[str], withhold: list[str], without: list[str]) -> None:
+def main(
+    control_fd: int, preload: list[str], withhold: list[str], disabled_mechanisms: list[str]
+) -> None:
     """Import everything heavy, then serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command line
     gc.disable()  # collections while importing cost a third of the time and free nothing
-    for name in (*WARM, *preload):
+    for name in (*PRELOADED, *preload):
         importlib.import_module(name)
     sandbox.hide_memory()
-    prepared = policy.prepare(withhold, without)
+    prepared = policy.prepare(withhold, disabled_mechanisms)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page of the heap
     gc.enable()
     hugepages.collapse()
-    Zygote(Control(socket.socket(fileno=control_fd)), prepared).serve()
+    ZygoteServer(Control(socket.socket(fileno=control_fd)), prepared).serve()
     os._exit(0)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.graders.toolkit import Draws
+from autograder.graders.toolkit import RandomInputs
 from shared.data import load_digits
 from shared.seeding import isolated_rng
 
@@ -29,7 +29,7 @@ Step = tuple[Sequence[str], str]
 # ---- networks ------------------------------------------------------------------------------
 
 
-def drawn(model: M, rng: Draws) -> M:
+def drawn(model: M, rng: RandomInputs) -> M:
     """`model`, its floating parameters and batch norm statistics drawn from `rng`, in place."""
     with torch.no_grad():
         for parameter in model.parameters():
@@ -45,7 +45,7 @@ def drawn(model: M, rng: Draws) -> M:
     return model
 
 
-def plain_network(rng: Draws) -> nn.Sequential:
+def plain_network(rng: RandomInputs) -> nn.Sequential:
     """Convolutions and Linear layers of drawn sizes for (N, 3, 8, 8), two levels deep."""
     a, b, classes = rng.integer(3, 7), rng.integer(3, 7), rng.integer(3, 9)
     network = nn.Sequential(
@@ -58,7 +58,7 @@ def plain_network(rng: Draws) -> nn.Sequential:
     return drawn(network, rng)
 
 
-def normalised_network(rng: Draws) -> nn.Sequential:
+def normalised_network(rng: RandomInputs) -> nn.Sequential:
     """Like `plain_network`, with batch norm after the first convolution: buffers, mode."""
     a, classes = rng.integer(3, 7), rng.integer(3, 9)
     network = nn.Sequential(
@@ -70,7 +70,7 @@ def normalised_network(rng: Draws) -> nn.Sequential:
     return drawn(network, rng)
 
 
-def zeros_at_random(model: M, rng: Draws, share: float = 0.4) -> M:
+def zeros_at_random(model: M, rng: RandomInputs, share: float = 0.4) -> M:
     """`model`, about `share` of each parameter set to 0, in place; some of the zeros are -0.0."""
     with torch.no_grad():
         for parameter in model.parameters():
@@ -196,7 +196,7 @@ def digits() -> tuple[Tensor, Tensor]:
     return torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
 
 
-def scrambled_digits(rng: Draws) -> tuple[Tensor, Tensor]:
+def scrambled_digits(rng: RandomInputs) -> tuple[Tensor, Tensor]:
     """The embedded digits, shuffled, all images turned or mirrored alike, and classes renamed.
 
     A network that was trained before on the public data set is no use on them.
@@ -209,13 +209,13 @@ def scrambled_digits(rng: Draws) -> tuple[Tensor, Tensor]:
     return turned.contiguous(), rng.permutation(10)[labels[order]]
 
 
-def built(kind: Callable[[], M], rng: Draws) -> M:
+def built(kind: Callable[[], M], rng: RandomInputs) -> M:
     """A network with PyTorch's own initialisation, drawn from `rng`."""
     with isolated_rng(rng.seed()):
         return kind()
 
 
-def shuffling(images: Tensor, targets: Tensor, batch: int, rng: Draws) -> Batches:
+def shuffling(images: Tensor, targets: Tensor, batch: int, rng: RandomInputs) -> Batches:
     """A loader for training."""
     order = torch.Generator().manual_seed(rng.seed())
     data = TensorDataset(images, targets)

@@ -16,7 +16,7 @@ from autograder.graders.s1_intro.references import (
     percentile,
 )
 from autograder.graders.toolkit import (
-    Draws,
+    RandomInputs,
     StudentError,
     check,
     close,
@@ -36,7 +36,7 @@ from shared.records import Latency
 # ---- topk_accuracy ---------------------------------------------------------------------------
 
 
-def untied_logits(rng: Draws, samples: int, classes: int) -> Tensor:
+def untied_logits(rng: RandomInputs, samples: int, classes: int) -> Tensor:
     """Float32 (samples, classes) without equal numbers in a row, of both signs."""
     rows = [rng.permutation(classes) - rng.integer(0, classes) for _ in range(samples)]
     return torch.stack(rows) * 0.25 - 0.125
@@ -52,7 +52,7 @@ def expect_topk(student: Any, hint: str, logits: Tensor, targets: Tensor, k: int
 
 @exercise("s1.topk_accuracy")
 @weight(2)
-def test_top_1_accuracy(student: Any, rng: Draws) -> None:
+def test_top_1_accuracy(student: Any, rng: RandomInputs) -> None:
     """By default, the share of samples whose largest logit is the target's."""
     for _ in range(3):
         classes = rng.integer(3, 7)
@@ -63,7 +63,7 @@ def test_top_1_accuracy(student: Any, rng: Draws) -> None:
 
 @exercise("s1.topk_accuracy")
 @weight(2)
-def test_top_k_accuracy(student: Any, rng: Draws) -> None:
+def test_top_k_accuracy(student: Any, rng: RandomInputs) -> None:
     """For k above 1, the share of samples whose target is among the k largest logits."""
     classes = rng.integer(6, 12)
     logits = untied_logits(rng, rng.integer(40, 80), classes)
@@ -75,7 +75,7 @@ def test_top_k_accuracy(student: Any, rng: Draws) -> None:
 @exercise("s1.topk_accuracy")
 @guard
 @weight(1)
-def test_top_k_of_all_classes(student: Any, rng: Draws) -> None:
+def test_top_k_of_all_classes(student: Any, rng: RandomInputs) -> None:
     """With k equal to the number of classes every prediction is right."""
     classes = rng.integer(3, 7)
     logits = untied_logits(rng, 10, classes)
@@ -86,7 +86,7 @@ def test_top_k_of_all_classes(student: Any, rng: Draws) -> None:
 @exercise("s1.topk_accuracy")
 @guard
 @weight(1)
-def test_top_k_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_top_k_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A k above the number of classes and an empty batch raise ValueError."""
     classes = rng.integer(3, 7)
     logits = untied_logits(rng, 10, classes)
@@ -98,7 +98,7 @@ def test_top_k_refuses_bad_arguments(student: Any, rng: Draws) -> None:
 # ---- evaluate --------------------------------------------------------------------------------
 
 
-def exact_classifier(rng: Draws, features: int, classes: int) -> nn.Sequential:
+def exact_classifier(rng: RandomInputs, features: int, classes: int) -> nn.Sequential:
     """A Linear classifier whose logits on whole numbers have neither ties nor rounding."""
     linear = nn.Linear(features, classes)
     with torch.no_grad():
@@ -107,7 +107,7 @@ def exact_classifier(rng: Draws, features: int, classes: int) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), linear)
 
 
-def whole_images(rng: Draws, samples: int) -> Tensor:
+def whole_images(rng: RandomInputs, samples: int) -> Tensor:
     """Float32 (samples, 1, 3, 4) of small whole numbers."""
     return rng.integers(-2, 2, samples, 1, 3, 4).float()
 
@@ -130,7 +130,7 @@ def expect_evaluation(
 
 @exercise("s1.evaluate")
 @weight(2)
-def test_evaluate_equal_batches(student: Any, rng: Draws) -> None:
+def test_evaluate_equal_batches(student: Any, rng: RandomInputs) -> None:
     """Cross-entropy and accuracy are averaged over the samples of the loader."""
     classes, batch = rng.integer(3, 6), rng.integer(4, 8)
     images = whole_images(rng, 4 * batch)
@@ -140,7 +140,7 @@ def test_evaluate_equal_batches(student: Any, rng: Draws) -> None:
 
 @exercise("s1.evaluate")
 @weight(3)
-def test_evaluate_smaller_last_batch(student: Any, rng: Draws) -> None:
+def test_evaluate_smaller_last_batch(student: Any, rng: RandomInputs) -> None:
     """A smaller last batch counts for less than a full one."""
     classes, batch = rng.integer(3, 6), rng.integer(6, 10)
     images = whole_images(rng, 3 * batch + rng.integer(1, 2))
@@ -154,7 +154,7 @@ def test_evaluate_smaller_last_batch(student: Any, rng: Draws) -> None:
 
 @exercise("s1.evaluate")
 @weight(2)
-def test_evaluate_in_eval_mode(student: Any, rng: Draws) -> None:
+def test_evaluate_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     """Dropout is off and batch norm uses its running statistics."""
     classes = rng.integer(3, 6)
     head = exact_classifier(rng, 12, classes)
@@ -170,7 +170,7 @@ def test_evaluate_in_eval_mode(student: Any, rng: Draws) -> None:
 
 @exercise("s1.evaluate")
 @weight(1)
-def test_evaluate_confident_predictions(student: Any, rng: Draws) -> None:
+def test_evaluate_confident_predictions(student: Any, rng: RandomInputs) -> None:
     """Large logits give a finite, correct loss."""
     classes = rng.integer(3, 6)
     model = exact_classifier(rng, 12, classes)
@@ -183,7 +183,7 @@ def test_evaluate_confident_predictions(student: Any, rng: Draws) -> None:
 @exercise("s1.evaluate")
 @guard
 @weight(1)
-def test_evaluate_restores_modes(student: Any, rng: Draws) -> None:
+def test_evaluate_restores_modes(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode."""
     network = drawn(probes.MixedModes(4, 3), rng).train()
     network.frozen.eval()
@@ -198,7 +198,7 @@ def test_evaluate_restores_modes(student: Any, rng: Draws) -> None:
 @exercise("s1.evaluate")
 @guard
 @weight(0.5)
-def test_evaluate_restores_modes_after_an_error(student: Any, rng: Draws) -> None:
+def test_evaluate_restores_modes_after_an_error(student: Any, rng: RandomInputs) -> None:
     """If forward raises, its exception comes through and the modes are restored as well."""
     network = probes.Raises(rng.integer(3, 9)).train()
     network.frozen.eval()
@@ -216,7 +216,7 @@ def test_evaluate_restores_modes_after_an_error(student: Any, rng: Draws) -> Non
 @exercise("s1.evaluate")
 @guard
 @weight(1)
-def test_evaluate_records_no_gradients(student: Any, rng: Draws) -> None:
+def test_evaluate_records_no_gradients(student: Any, rng: RandomInputs) -> None:
     """The forward passes record no gradients and change no running statistics."""
     recording: list[bool] = []
     tap = probes.GradTap(lambda on, _: recording.append(on))
@@ -233,7 +233,7 @@ def test_evaluate_records_no_gradients(student: Any, rng: Draws) -> None:
 # ---- measure_latency -------------------------------------------------------------------------
 
 
-def skewed(rng: Draws, repeats: int) -> list[float]:
+def skewed(rng: RandomInputs, repeats: int) -> list[float]:
     """Durations in no order with a long tail, so that mean and median are far apart."""
     late = repeats // 4 + 1
     usual = [1 + rng.integer(0, 64) / 64 for _ in range(repeats - late)]
@@ -252,7 +252,7 @@ def timed(student: Any, watch: Stopwatch, warmup: int, repeats: int) -> tuple[fl
 
 @exercise("s1.measure_latency")
 @weight(2)
-def test_latency_is_the_median(student: Any, rng: Draws) -> None:
+def test_latency_is_the_median(student: Any, rng: RandomInputs) -> None:
     """The median of the repeats is returned; for an even number, the mean of the middle two."""
     for repeats in (2 * rng.integer(4, 7) + 1, 2 * rng.integer(4, 7)):
         scripted = skewed(rng, repeats)
@@ -265,7 +265,7 @@ def test_latency_is_the_median(student: Any, rng: Draws) -> None:
 
 @exercise("s1.measure_latency")
 @weight(1)
-def test_latency_p90_is_interpolated(student: Any, rng: Draws) -> None:
+def test_latency_p90_is_interpolated(student: Any, rng: RandomInputs) -> None:
     """The 90th percentile lies between two repeats, interpolated linearly."""
     for repeats in (rng.integer(7, 9), rng.integer(12, 15)):
         scripted = skewed(rng, repeats)
@@ -276,7 +276,7 @@ def test_latency_p90_is_interpolated(student: Any, rng: Draws) -> None:
 
 @exercise("s1.measure_latency")
 @weight(2)
-def test_latency_warms_up_first(student: Any, rng: Draws) -> None:
+def test_latency_warms_up_first(student: Any, rng: RandomInputs) -> None:
     """The first `warmup` calls are not timed; each repeat reads the clock twice."""
     warmup, repeats, duration = rng.integer(2, 6), rng.integer(5, 9), rng.integer(64, 128) / 64
     watch = Stopwatch([100.0] * warmup + [duration] * repeats)
@@ -289,7 +289,7 @@ def test_latency_warms_up_first(student: Any, rng: Draws) -> None:
 
 @exercise("s1.measure_latency")
 @weight(2)
-def test_latency_synchronises(student: Any, rng: Draws) -> None:
+def test_latency_synchronises(student: Any, rng: RandomInputs) -> None:
     """The device is waited for before the clock is stopped."""
     warmup, repeats, duration = rng.integer(2, 4), rng.integer(5, 9), rng.integer(64, 128) / 64
     watch = Stopwatch([100.0] * warmup + [duration] * repeats, queued=True)
@@ -300,7 +300,7 @@ def test_latency_synchronises(student: Any, rng: Draws) -> None:
 
 @exercise("s1.measure_latency")
 @weight(1)
-def test_latency_waits_for_earlier_work(student: Any, rng: Draws) -> None:
+def test_latency_waits_for_earlier_work(student: Any, rng: RandomInputs) -> None:
     """What was queued before a repeat is not charged to it."""
     repeats, duration = rng.integer(5, 9), rng.integer(64, 128) / 64
     watch = Stopwatch([duration] * repeats, queued=True, stray=100.0)
@@ -312,7 +312,7 @@ def test_latency_waits_for_earlier_work(student: Any, rng: Draws) -> None:
 @exercise("s1.measure_latency")
 @guard
 @weight(1)
-def test_latency_defaults(student: Any, rng: Draws) -> None:
+def test_latency_defaults(student: Any, rng: RandomInputs) -> None:
     """By default 10 calls warm up, 50 are timed, and Python's own clock is used."""
     del rng
     watch = Stopwatch([0.0])
@@ -327,7 +327,7 @@ def test_latency_defaults(student: Any, rng: Draws) -> None:
 REPORT_KEYS = ("accuracy_drop", "params_ratio", "bytes_ratio", "macs_ratio")
 
 
-def measured(rng: Draws) -> dict[str, float]:
+def measured(rng: RandomInputs) -> dict[str, float]:
     """Accuracy, parameters, bytes and MACs of a network that does not exist."""
     counts = {name: rng.integer(1000, 10**7) for name in ("params", "bytes", "macs")}
     return {"accuracy": rng.number(0.2, 0.99), **counts}
@@ -335,7 +335,7 @@ def measured(rng: Draws) -> dict[str, float]:
 
 @exercise("s1.compression_report")
 @weight(2)
-def test_report_of_ratios(student: Any, rng: Draws) -> None:
+def test_report_of_ratios(student: Any, rng: RandomInputs) -> None:
     """Each ratio says how many times smaller the compressed network is."""
     for _ in range(2):
         before, after = measured(rng), measured(rng)
@@ -347,7 +347,7 @@ def test_report_of_ratios(student: Any, rng: Draws) -> None:
 
 @exercise("s1.compression_report")
 @weight(1)
-def test_report_of_the_accuracy_drop(student: Any, rng: Draws) -> None:
+def test_report_of_the_accuracy_drop(student: Any, rng: RandomInputs) -> None:
     """The drop is positive where the compressed network is worse."""
     for _ in range(2):
         before, after = measured(rng), measured(rng)
@@ -359,7 +359,7 @@ def test_report_of_the_accuracy_drop(student: Any, rng: Draws) -> None:
 
 @exercise("s1.compression_report")
 @weight(1)
-def test_report_of_nothing_left(student: Any, rng: Draws) -> None:
+def test_report_of_nothing_left(student: Any, rng: RandomInputs) -> None:
     """Where nothing is left of the compressed network, the ratio is infinite."""
     before, after = measured(rng), measured(rng)
     gone = rng.choice(["params", "bytes", "macs"])
@@ -390,14 +390,14 @@ def undominated(points: Points) -> list[int]:
     ]
 
 
-def scattered(rng: Draws) -> Points:
+def scattered(rng: RandomInputs) -> Points:
     """Points without ties."""
     return [(rng.number(0, 100), rng.number(0, 1)) for _ in range(rng.integer(12, 20))]
 
 
 @exercise("s1.pareto_front")
 @weight(2)
-def test_front_of_different_points(student: Any, rng: Draws) -> None:
+def test_front_of_different_points(student: Any, rng: RandomInputs) -> None:
     """A point stays unless another is cheaper and more accurate."""
     for _ in range(3):
         points = scattered(rng)
@@ -407,7 +407,7 @@ def test_front_of_different_points(student: Any, rng: Draws) -> None:
 
 @exercise("s1.pareto_front")
 @weight(2)
-def test_front_with_ties(student: Any, rng: Draws) -> None:
+def test_front_with_ties(student: Any, rng: RandomInputs) -> None:
     """Of points with equal cost only the most accurate stays, of equal accuracy the cheapest."""
     grid = [(float(cost), accuracy / 4) for cost in range(5) for accuracy in range(5)]
     corner = [(1.0, 0.25), (1.0, 0.75), (3.0, 0.75)]  # a tie of both kinds, whatever is drawn
@@ -420,7 +420,7 @@ def test_front_with_ties(student: Any, rng: Draws) -> None:
 
 @exercise("s1.pareto_front")
 @weight(2)
-def test_front_keeps_duplicates(student: Any, rng: Draws) -> None:
+def test_front_keeps_duplicates(student: Any, rng: RandomInputs) -> None:
     """Identical points do not dominate each other: all of them stay, or none."""
     for _ in range(3):
         points = [(float(10 * i + rng.integer(0, 9)), 0.1 * i) for i in range(1, 7)]
@@ -433,7 +433,7 @@ def test_front_keeps_duplicates(student: Any, rng: Draws) -> None:
 
 @exercise("s1.pareto_front")
 @weight(1)
-def test_front_is_in_ascending_order(student: Any, rng: Draws) -> None:
+def test_front_is_in_ascending_order(student: Any, rng: RandomInputs) -> None:
     """The indices of the front ascend."""
     for _ in range(3):
         points = [(10.0 * i, 0.1 * i) for i in range(7)] + [(65.0, 0.1 * i) for i in range(3)]
@@ -444,6 +444,6 @@ def test_front_is_in_ascending_order(student: Any, rng: Draws) -> None:
 @exercise("s1.pareto_front")
 @guard
 @weight(0.5)
-def test_front_of_one_point(student: Any, rng: Draws) -> None:
+def test_front_of_one_point(student: Any, rng: RandomInputs) -> None:
     """A single point is its own front."""
     check(front(student, [(rng.number(0, 9), 0.5)]) == [0], "nothing dominates a single point")

@@ -20,7 +20,7 @@ from autograder.graders.s1_intro.references import (
     zeros_at_random,
 )
 from autograder.graders.toolkit import (
-    Draws,
+    RandomInputs,
     StudentError,
     check,
     close,
@@ -48,7 +48,7 @@ def expect_count(student: Any, expected: int, hint: str, model: nn.Module, **opt
 
 @exercise("s1.count_parameters")
 @weight(2)
-def test_counts_weights_and_biases(student: Any, rng: Draws) -> None:
+def test_counts_weights_and_biases(student: Any, rng: RandomInputs) -> None:
     """Every element of every weight and bias is counted, at any depth, called or not."""
     for model in (plain_network(rng), probes.Unused(rng.integer(3, 9))):
         expected = sum(parameter.numel() for parameter in model.parameters())
@@ -57,7 +57,7 @@ def test_counts_weights_and_biases(student: Any, rng: Draws) -> None:
 
 @exercise("s1.count_parameters")
 @weight(2)
-def test_count_leaves_buffers_out(student: Any, rng: Draws) -> None:
+def test_count_leaves_buffers_out(student: Any, rng: RandomInputs) -> None:
     """Running statistics, masks and other buffers are not parameters."""
     hint = "buffers (running statistics, masks) are not parameters: leave state_dict alone"
     for model in (
@@ -71,7 +71,7 @@ def test_count_leaves_buffers_out(student: Any, rng: Draws) -> None:
 
 @exercise("s1.count_parameters")
 @weight(2)
-def test_count_takes_shared_parameters_once(student: Any, rng: Draws) -> None:
+def test_count_takes_shared_parameters_once(student: Any, rng: RandomInputs) -> None:
     """A Parameter that several layers share counts once; two with equal values count twice."""
     n = rng.integer(3, 9)
     hint = "count each Parameter object once, however many names it has"
@@ -86,7 +86,7 @@ def test_count_takes_shared_parameters_once(student: Any, rng: Draws) -> None:
 
 @exercise("s1.count_parameters")
 @weight(1)
-def test_count_of_trainable_parameters(student: Any, rng: Draws) -> None:
+def test_count_of_trainable_parameters(student: Any, rng: RandomInputs) -> None:
     """With trainable_only, parameters that do not require a gradient are left out."""
     model = plain_network(rng)
     frozen = rng.sample(list(model.parameters()), 2)
@@ -100,7 +100,7 @@ def test_count_of_trainable_parameters(student: Any, rng: Draws) -> None:
 
 @exercise("s1.count_parameters")
 @weight(1)
-def test_count_of_nonzero_elements(student: Any, rng: Draws) -> None:
+def test_count_of_nonzero_elements(student: Any, rng: RandomInputs) -> None:
     """With nonzero_only, exact zeros are left out; both options can be combined."""
     model = zeros_at_random(plain_network(rng), rng)
     rng.choice(list(model.parameters())).requires_grad_(False)
@@ -116,7 +116,7 @@ def test_count_of_nonzero_elements(student: Any, rng: Draws) -> None:
 
 @exercise("s1.count_parameters")
 @weight(1)
-def test_count_is_exact_when_large(student: Any, rng: Draws) -> None:
+def test_count_is_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     rows = 4097 + 2 * rng.integer(0, 40)
     model = nn.Linear(4096, rows, dtype=torch.float16, device="meta").to_empty(device="cpu")
@@ -138,7 +138,7 @@ def expect_bytes(student: Any, expected: int, hint: str, *args: Any, **kwargs: A
 
 @exercise("s1.model_bytes")
 @weight(2)
-def test_bytes_at_32_bits(student: Any, rng: Draws) -> None:
+def test_bytes_at_32_bits(student: Any, rng: RandomInputs) -> None:
     """By default a parameter takes 32 bits, whatever its dtype; buffers take nothing."""
     hint = "parameters only, 32 bits each, 8 bits a byte, not in kB"
     for model in (plain_network(rng), normalised_network(rng), probes.Buffered(rng.integer(3, 9))):
@@ -150,7 +150,7 @@ def test_bytes_at_32_bits(student: Any, rng: Draws) -> None:
 
 @exercise("s1.model_bytes")
 @weight(2)
-def test_bytes_round_up_once(student: Any, rng: Draws) -> None:
+def test_bytes_round_up_once(student: Any, rng: RandomInputs) -> None:
     """Bits are added up over the whole model and rounded up to bytes once."""
     for bits in rng.sample([1, 2, 3, 5, 6, 7], 3):
         odd = [nn.Linear(2 * rng.integer(1, 4) + 1, 3) for _ in range(6)]
@@ -162,7 +162,7 @@ def test_bytes_round_up_once(student: Any, rng: Draws) -> None:
 
 @exercise("s1.model_bytes")
 @weight(2)
-def test_bytes_with_bits_per_name(student: Any, rng: Draws) -> None:
+def test_bytes_with_bits_per_name(student: Any, rng: RandomInputs) -> None:
     """`bits` may map each parameter's name to its own number of bits."""
     middle = 8 * rng.integer(1, 4)  # whole bytes, so that it does not matter where one rounds
     model = nn.Sequential(nn.Linear(8, middle), nn.ReLU(), nn.Linear(middle, 8))
@@ -174,7 +174,7 @@ def test_bytes_with_bits_per_name(student: Any, rng: Draws) -> None:
 
 @exercise("s1.model_bytes")
 @weight(2)
-def test_bytes_of_shared_parameters(student: Any, rng: Draws) -> None:
+def test_bytes_of_shared_parameters(student: Any, rng: RandomInputs) -> None:
     """A shared parameter is stored once, and either of its names may stand in the mapping."""
     n = 8 * rng.integer(1, 2)
     model = probes.Tied(n)
@@ -188,7 +188,7 @@ def test_bytes_of_shared_parameters(student: Any, rng: Draws) -> None:
 
 @exercise("s1.model_bytes")
 @weight(1)
-def test_bytes_are_exact_when_large(student: Any, rng: Draws) -> None:
+def test_bytes_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Sizes above 2**24 bits are exact to the byte."""
     rows = 513 + 8 * rng.integer(0, 4)
     model = nn.Linear(1024, rows)
@@ -199,7 +199,7 @@ def test_bytes_are_exact_when_large(student: Any, rng: Draws) -> None:
 @exercise("s1.model_bytes")
 @guard
 @weight(1)
-def test_bytes_refuse_wrong_names(student: Any, rng: Draws) -> None:
+def test_bytes_refuse_wrong_names(student: Any, rng: RandomInputs) -> None:
     """A mapping that misses a parameter, or names one that does not exist, raises ValueError."""
     model = probes.Unused(rng.integer(3, 9))
     bits = {name: 8 for name, _ in model.named_parameters()}
@@ -211,7 +211,7 @@ def test_bytes_refuse_wrong_names(student: Any, rng: Draws) -> None:
 @exercise("s1.model_bytes")
 @guard
 @weight(1)
-def test_bytes_refuse_wrong_bits(student: Any, rng: Draws) -> None:
+def test_bytes_refuse_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Numbers of bits below 1 or not whole raise ValueError, also inside a mapping."""
     model = nn.Linear(rng.integer(3, 9), 2)
     for bits in (0, -rng.integer(1, 8), 2.5):
@@ -236,7 +236,7 @@ def share_of_zeros(*tensors: Tensor) -> float:
 
 @exercise("s1.sparsity")
 @weight(2)
-def test_sparsity_of_a_tensor(student: Any, rng: Draws) -> None:
+def test_sparsity_of_a_tensor(student: Any, rng: RandomInputs) -> None:
     """Of a tensor with any number of dimensions, the share of zeros is returned."""
     for shape in ((rng.integer(20, 60),), (7, rng.integer(3, 9)), (4, 3, rng.integer(2, 5), 3)):
         tensor = rng.normal(*shape) * (rng.uniform(*shape) < rng.number(0.3, 0.8))
@@ -245,7 +245,7 @@ def test_sparsity_of_a_tensor(student: Any, rng: Draws) -> None:
 
 @exercise("s1.sparsity")
 @weight(1)
-def test_sparsity_counts_exact_zeros(student: Any, rng: Draws) -> None:
+def test_sparsity_counts_exact_zeros(student: Any, rng: RandomInputs) -> None:
     """Tiny values are not zero, -0.0 is."""
     tensor = rng.normal(8, rng.integer(4, 9))
     tensor[0] = 1e-12
@@ -258,7 +258,7 @@ def test_sparsity_counts_exact_zeros(student: Any, rng: Draws) -> None:
 
 @exercise("s1.sparsity")
 @weight(2)
-def test_sparsity_of_a_model_is_that_of_its_weights(student: Any, rng: Draws) -> None:
+def test_sparsity_of_a_model_is_that_of_its_weights(student: Any, rng: RandomInputs) -> None:
     """Of a model, only parameters with 2 or more dimensions count: no biases, norms or buffers."""
     model = zeros_at_random(normalised_network(rng), rng)
     with torch.no_grad():
@@ -272,7 +272,7 @@ def test_sparsity_of_a_model_is_that_of_its_weights(student: Any, rng: Draws) ->
 
 @exercise("s1.sparsity")
 @weight(1)
-def test_sparsity_weighs_layers_by_their_size(student: Any, rng: Draws) -> None:
+def test_sparsity_weighs_layers_by_their_size(student: Any, rng: RandomInputs) -> None:
     """A large layer counts for more than a small one."""
     small, large = nn.Linear(3, rng.integer(2, 4)), nn.Linear(20, rng.integer(20, 30))
     model = drawn(nn.Sequential(small, large), rng)
@@ -284,7 +284,7 @@ def test_sparsity_weighs_layers_by_their_size(student: Any, rng: Draws) -> None:
 
 @exercise("s1.sparsity")
 @weight(1)
-def test_sparsity_takes_shared_weights_once(student: Any, rng: Draws) -> None:
+def test_sparsity_takes_shared_weights_once(student: Any, rng: RandomInputs) -> None:
     """A weight that two layers share counts once."""
     vocabulary = rng.integer(5, 9)
     tied = probes.Tied(4)
@@ -298,7 +298,7 @@ def test_sparsity_takes_shared_weights_once(student: Any, rng: Draws) -> None:
 @exercise("s1.sparsity")
 @guard
 @weight(1)
-def test_sparsity_of_nothing(student: Any, rng: Draws) -> None:
+def test_sparsity_of_nothing(student: Any, rng: RandomInputs) -> None:
     """Without any element to look at, the sparsity is 0.0."""
     hint = "of an empty tensor, or a model without weights, the sparsity is 0.0"
     expect_sparsity(student, 0.0, hint, torch.zeros(0))
@@ -335,14 +335,14 @@ def expect_conv(
     check(macs == products * channels[1] * rows * columns, hint)
 
 
-def any_channels(rng: Draws) -> tuple[int, int]:
+def any_channels(rng: RandomInputs) -> tuple[int, int]:
     """Numbers of input and output channels that differ."""
     return rng.integer(2, 9), rng.integer(10, 17)
 
 
 @exercise("s1.conv2d_macs")
 @weight(2)
-def test_conv_macs_of_a_plain_convolution(student: Any, rng: Draws) -> None:
+def test_conv_macs_of_a_plain_convolution(student: Any, rng: RandomInputs) -> None:
     """Each output value takes one multiply-accumulate per input channel and kernel element."""
     for _ in range(3):
         k, n = rng.choice([1, 3, 5]), rng.integer(7, 15)
@@ -352,7 +352,7 @@ def test_conv_macs_of_a_plain_convolution(student: Any, rng: Draws) -> None:
 
 @exercise("s1.conv2d_macs")
 @weight(2)
-def test_conv_macs_with_groups(student: Any, rng: Draws) -> None:
+def test_conv_macs_with_groups(student: Any, rng: RandomInputs) -> None:
     """In a grouped convolution an output channel sees only its group's input channels."""
     hint = "each output channel sees in_channels / groups inputs: divide by the groups, once"
     for groups in (2, 3, 6):
@@ -363,7 +363,7 @@ def test_conv_macs_with_groups(student: Any, rng: Draws) -> None:
 
 @exercise("s1.conv2d_macs")
 @weight(1)
-def test_conv_macs_with_stride(student: Any, rng: Draws) -> None:
+def test_conv_macs_with_stride(student: Any, rng: RandomInputs) -> None:
     """A stride leaves fewer output positions, also where it does not divide the size."""
     for stride in (2, 3, 4):
         size = (rng.integer(10, 13), rng.integer(14, 17))
@@ -373,7 +373,7 @@ def test_conv_macs_with_stride(student: Any, rng: Draws) -> None:
 
 @exercise("s1.conv2d_macs")
 @weight(1)
-def test_conv_macs_with_padding(student: Any, rng: Draws) -> None:
+def test_conv_macs_with_padding(student: Any, rng: RandomInputs) -> None:
     """Padding adds output positions on both sides."""
     for padding in (1, 2, 3):
         n = rng.integer(6, 12)
@@ -383,7 +383,7 @@ def test_conv_macs_with_padding(student: Any, rng: Draws) -> None:
 
 @exercise("s1.conv2d_macs")
 @weight(1)
-def test_conv_macs_with_dilation(student: Any, rng: Draws) -> None:
+def test_conv_macs_with_dilation(student: Any, rng: RandomInputs) -> None:
     """A dilated kernel reaches further and fits fewer positions."""
     for dilation in (2, 3):
         n = rng.integer(9, 15)
@@ -393,7 +393,7 @@ def test_conv_macs_with_dilation(student: Any, rng: Draws) -> None:
 
 @exercise("s1.conv2d_macs")
 @weight(2)
-def test_conv_macs_of_pairs(student: Any, rng: Draws) -> None:
+def test_conv_macs_of_pairs(student: Any, rng: RandomInputs) -> None:
     """Kernel, size, stride, padding and dilation may be (vertical, horizontal) pairs."""
     for _ in range(4):
         expect_conv(
@@ -410,7 +410,7 @@ def test_conv_macs_of_pairs(student: Any, rng: Draws) -> None:
 
 @exercise("s1.conv2d_macs")
 @weight(1)
-def test_conv_macs_are_exact_when_large(student: Any, rng: Draws) -> None:
+def test_conv_macs_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     channels = (2 * rng.integer(20, 40) + 1, 2 * rng.integer(50, 90) + 1)
     n = 2 * rng.integer(60, 90) + 1
@@ -421,7 +421,7 @@ def test_conv_macs_are_exact_when_large(student: Any, rng: Draws) -> None:
 @exercise("s1.conv2d_macs")
 @guard
 @weight(1)
-def test_conv_macs_refuse_impossible_convolutions(student: Any, rng: Draws) -> None:
+def test_conv_macs_refuse_impossible_convolutions(student: Any, rng: RandomInputs) -> None:
     """Groups that do not divide the channels, or a kernel that does not fit, raise ValueError."""
     n = rng.integer(6, 9)
     expect_value_error(student.conv2d_macs, 6, 5, 3, n, groups=2)
@@ -439,7 +439,7 @@ def expect_linear(student: Any, hint: str, *args: int, **kwargs: int) -> None:
 
 @exercise("s1.linear_macs")
 @weight(2)
-def test_linear_macs_of_one_vector(student: Any, rng: Draws) -> None:
+def test_linear_macs_of_one_vector(student: Any, rng: RandomInputs) -> None:
     """One multiply-accumulate per weight, none for the bias."""
     for _ in range(3):
         hint = "one MAC per weight; bias is not counted, a MAC is one operation"
@@ -448,7 +448,7 @@ def test_linear_macs_of_one_vector(student: Any, rng: Draws) -> None:
 
 @exercise("s1.linear_macs")
 @weight(1)
-def test_linear_macs_of_tokens(student: Any, rng: Draws) -> None:
+def test_linear_macs_of_tokens(student: Any, rng: RandomInputs) -> None:
     """A layer that is applied to each of several tokens costs that many times more."""
     hint = "every token passes the layer once"
     expect_linear(student, hint, rng.integer(2, 90), rng.integer(2, 90), tokens=rng.integer(2, 50))
@@ -457,7 +457,7 @@ def test_linear_macs_of_tokens(student: Any, rng: Draws) -> None:
 
 @exercise("s1.linear_macs")
 @weight(1)
-def test_linear_macs_are_exact_when_large(student: Any, rng: Draws) -> None:
+def test_linear_macs_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     hint = "a float32 total cannot hold large counts: compute with Python ints"
     expect_linear(student, hint, *(2 * rng.integer(2500, 4500) + 1 for _ in range(2)))
@@ -477,7 +477,7 @@ def profile(student: Any, model: object, shape: tuple[int, ...]) -> list[LayerCo
     return rows
 
 
-def profiled_network(rng: Draws) -> tuple[nn.Sequential, tuple[int, ...], list[LayerCost]]:
+def profiled_network(rng: RandomInputs) -> tuple[nn.Sequential, tuple[int, ...], list[LayerCost]]:
     """A network in training mode, an input shape with a batch above 1, and its rows by hand."""
     batch, n = rng.integer(2, 5), 2 * rng.integer(4, 6)
     a, b, classes = 2 * rng.integer(2, 4), 2 * rng.integer(2, 4), rng.integer(3, 9)
@@ -505,7 +505,7 @@ def profiled_network(rng: Draws) -> tuple[nn.Sequential, tuple[int, ...], list[L
 
 @exercise("s1.profile_layers")
 @weight(2)
-def test_profile_has_a_row_per_layer(student: Any, rng: Draws) -> None:
+def test_profile_has_a_row_per_layer(student: Any, rng: RandomInputs) -> None:
     """Every module without children has a row with its name and class, in call order."""
     model, shape, expected = profiled_network(rng)
     rows = profile(student, model, shape)
@@ -515,7 +515,7 @@ def test_profile_has_a_row_per_layer(student: Any, rng: Draws) -> None:
 
 @exercise("s1.profile_layers")
 @weight(2)
-def test_profile_counts_macs_of_one_sample(student: Any, rng: Draws) -> None:
+def test_profile_counts_macs_of_one_sample(student: Any, rng: RandomInputs) -> None:
     """MACs of convolutions (stride, padding, dilation, groups) and Linear, whatever the batch."""
     model, shape, expected = profiled_network(rng)
     rows = profile(student, model, shape)
@@ -525,7 +525,7 @@ def test_profile_counts_macs_of_one_sample(student: Any, rng: Draws) -> None:
 
 @exercise("s1.profile_layers")
 @weight(1)
-def test_profile_gives_parameters_and_shapes(student: Any, rng: Draws) -> None:
+def test_profile_gives_parameters_and_shapes(student: Any, rng: RandomInputs) -> None:
     """A row holds its layer's own parameters and the output shape with the batch."""
     model, shape, expected = profiled_network(rng)
     rows = profile(student, model, shape)
@@ -537,7 +537,7 @@ def test_profile_gives_parameters_and_shapes(student: Any, rng: Draws) -> None:
 
 @exercise("s1.profile_layers")
 @weight(2)
-def test_profile_has_a_row_per_call(student: Any, rng: Draws) -> None:
+def test_profile_has_a_row_per_call(student: Any, rng: RandomInputs) -> None:
     """A layer that is called several times has a row for each call, under its first name."""
     n, calls = rng.integer(3, 9), rng.integer(2, 4)
     rows = profile(student, probes.Reused(n, calls), (2, n))
@@ -552,7 +552,7 @@ def test_profile_has_a_row_per_call(student: Any, rng: Draws) -> None:
 
 @exercise("s1.profile_layers")
 @weight(2)
-def test_profile_counts_functional_products(student: Any, rng: Draws) -> None:
+def test_profile_counts_functional_products(student: Any, rng: RandomInputs) -> None:
     """Convolutions and matrix products that a forward calls without a layer are counted too."""
     n, width = rng.integer(3, 9), rng.integer(3, 9)
     hint = "products outside a layer (F.conv2d, F.linear, @) cost MACs as well"
@@ -568,7 +568,7 @@ def test_profile_counts_functional_products(student: Any, rng: Draws) -> None:
 
 @exercise("s1.profile_layers")
 @weight(1)
-def test_profile_runs_in_eval_mode(student: Any, rng: Draws) -> None:
+def test_profile_runs_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     """The network is measured in eval mode, as it will be used."""
     n, classes = rng.integer(3, 9), rng.integer(3, 9)
     model = probes.Auxiliary(n, classes).train()
@@ -579,7 +579,7 @@ def test_profile_runs_in_eval_mode(student: Any, rng: Draws) -> None:
 
 @exercise("s1.profile_layers")
 @weight(1)
-def test_profile_is_exact_when_large(student: Any, rng: Draws) -> None:
+def test_profile_is_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     a = 2 * rng.integer(28, 32) + 1
     model = nn.Sequential(nn.Conv2d(33, a, 3, padding=1))
@@ -590,7 +590,7 @@ def test_profile_is_exact_when_large(student: Any, rng: Draws) -> None:
 
 @exercise("s1.profile_layers")
 @weight(0.5)
-def test_profile_follows_the_dtype(student: Any, rng: Draws) -> None:
+def test_profile_follows_the_dtype(student: Any, rng: RandomInputs) -> None:
     """The dummy input has the dtype of the network's parameters."""
     model, shape, expected = profiled_network(rng)
     rows = profile(student, model.double(), shape)
@@ -600,7 +600,7 @@ def test_profile_follows_the_dtype(student: Any, rng: Draws) -> None:
 @exercise("s1.profile_layers")
 @guard
 @weight(1)
-def test_profile_restores_modes(student: Any, rng: Draws) -> None:
+def test_profile_restores_modes(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode, also after a forward that raised."""
     hint = "note the mode of each submodule, not only the root's, and restore it in `finally`"
     mixed, raising = probes.MixedModes(4).train(), probes.Raises(rng.integer(3, 9)).train()
@@ -618,7 +618,7 @@ def test_profile_restores_modes(student: Any, rng: Draws) -> None:
 @exercise("s1.profile_layers")
 @guard
 @weight(1)
-def test_profile_removes_its_hooks(student: Any, rng: Draws) -> None:
+def test_profile_removes_its_hooks(student: Any, rng: RandomInputs) -> None:
     """No hook stays behind, also after a forward that raised."""
     hint = "remove every hook in `finally`"
     n = rng.integer(3, 9)
@@ -648,7 +648,7 @@ def profile_of_failure(student: Any, model: object, features: int) -> None:
 @exercise("s1.profile_layers")
 @guard
 @weight(0.5)
-def test_profile_leaves_the_network_alone(student: Any, rng: Draws) -> None:
+def test_profile_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """Weights and running statistics are as before, and no gradient is recorded."""
     recording: list[bool] = []
     network = nn.Sequential(
@@ -669,7 +669,7 @@ def test_profile_leaves_the_network_alone(student: Any, rng: Draws) -> None:
 
 @exercise("s1.bit_operations")
 @weight(3)
-def test_bit_operations_multiply(student: Any, rng: Draws) -> None:
+def test_bit_operations_multiply(student: Any, rng: RandomInputs) -> None:
     """MACs times the bits of the weight times the bits of the activation."""
     for _ in range(4):
         macs, bits, other = rng.integer(10, 5000), rng.integer(1, 32), rng.integer(1, 32)
@@ -679,7 +679,7 @@ def test_bit_operations_multiply(student: Any, rng: Draws) -> None:
 
 @exercise("s1.bit_operations")
 @weight(1)
-def test_bit_operations_are_exact_when_large(student: Any, rng: Draws) -> None:
+def test_bit_operations_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     macs = 2 * rng.integer(10**9, 10**10) + 1
     count = expect_int(student.bit_operations(macs, 7, 9), "bit_operations")
@@ -689,7 +689,7 @@ def test_bit_operations_are_exact_when_large(student: Any, rng: Draws) -> None:
 @exercise("s1.bit_operations")
 @guard
 @weight(1)
-def test_bit_operations_refuse_wrong_bits(student: Any, rng: Draws) -> None:
+def test_bit_operations_refuse_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Numbers of bits below 1 or not whole raise ValueError."""
     macs = rng.integer(10, 1000)
     for bits in (0, -rng.integer(1, 8), 2.5):
@@ -713,7 +713,7 @@ def convolutions(*channels: int) -> nn.Sequential:
 
 @exercise("s1.peak_activation_bytes")
 @weight(3)
-def test_peak_of_a_chain(student: Any, rng: Draws) -> None:
+def test_peak_of_a_chain(student: Any, rng: RandomInputs) -> None:
     """In a chain the peak is the largest input plus output of a layer; earlier ones are freed."""
     hint = "input and output of the running layer; what nobody needs any more is freed"
     for _ in range(3):
@@ -725,7 +725,7 @@ def test_peak_of_a_chain(student: Any, rng: Draws) -> None:
 
 @exercise("s1.peak_activation_bytes")
 @weight(2)
-def test_peak_includes_the_model_input(student: Any, rng: Draws) -> None:
+def test_peak_includes_the_model_input(student: Any, rng: RandomInputs) -> None:
     """The input of the network takes memory like any other tensor; weights are not activations."""
     c = rng.integer(20, 40)
     hint = "the network's input is alive while its first layer runs; parameters do not count"
@@ -734,7 +734,7 @@ def test_peak_includes_the_model_input(student: Any, rng: Draws) -> None:
 
 @exercise("s1.peak_activation_bytes")
 @weight(2)
-def test_peak_keeps_what_is_needed_later(student: Any, rng: Draws) -> None:
+def test_peak_keeps_what_is_needed_later(student: Any, rng: RandomInputs) -> None:
     """A tensor that a later operator reads is alive until then."""
     width = rng.integer(2, 5)
     tokens = 3 * width
@@ -748,7 +748,7 @@ def test_peak_keeps_what_is_needed_later(student: Any, rng: Draws) -> None:
 
 @exercise("s1.peak_activation_bytes")
 @weight(1)
-def test_peak_of_a_skip_connection(student: Any, rng: Draws) -> None:
+def test_peak_of_a_skip_connection(student: Any, rng: RandomInputs) -> None:
     """A skip connection is alive beside the layers that it skips; concatenating makes a copy."""
     wide, depth = rng.integer(5, 9), rng.integer(2, 4)
     body = [f"body{i}" for i in range(depth)]
@@ -763,7 +763,7 @@ def test_peak_of_a_skip_connection(student: Any, rng: Draws) -> None:
 
 @exercise("s1.peak_activation_bytes")
 @weight(2)
-def test_peak_of_views_and_in_place_results(student: Any, rng: Draws) -> None:
+def test_peak_of_views_and_in_place_results(student: Any, rng: RandomInputs) -> None:
     """A view, or a result written in place, takes no memory of its own."""
     a, wide = rng.integer(2, 5), rng.integer(8, 16)
     steps = [*chain("x a b")]
@@ -777,7 +777,7 @@ def test_peak_of_views_and_in_place_results(student: Any, rng: Draws) -> None:
 
 @exercise("s1.peak_activation_bytes")
 @weight(1)
-def test_peak_follows_dtype_and_batch(student: Any, rng: Draws) -> None:
+def test_peak_follows_dtype_and_batch(student: Any, rng: RandomInputs) -> None:
     """Bytes per element come from the dtype, and the whole batch is held."""
     a, b, batch = rng.integer(2, 9), rng.integer(2, 9), rng.integer(2, 4)
     hint = "input_shape includes the batch, and an element takes as many bytes as its dtype"
@@ -789,7 +789,7 @@ def test_peak_follows_dtype_and_batch(student: Any, rng: Draws) -> None:
 @exercise("s1.peak_activation_bytes")
 @guard
 @weight(1)
-def test_peak_leaves_modes_and_hooks_alone(student: Any, rng: Draws) -> None:
+def test_peak_leaves_modes_and_hooks_alone(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode, and no hook stays behind."""
     channels = rng.integer(3, 5)
     network = probes.MixedModes(channels).train()

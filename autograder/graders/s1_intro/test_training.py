@@ -19,7 +19,7 @@ from autograder.graders.s1_intro.references import (
     shuffling,
 )
 from autograder.graders.toolkit import (
-    Draws,
+    RandomInputs,
     allclose,
     check,
     close,
@@ -53,7 +53,7 @@ def indices(student: Any, n: int, fraction: float, seed: int) -> tuple[list[int]
 
 @exercise("s1.split")
 @weight(2)
-def test_split_is_disjoint_and_complete(student: Any, rng: Draws) -> None:
+def test_split_is_disjoint_and_complete(student: Any, rng: RandomInputs) -> None:
     """Every index is in exactly one part."""
     for _ in range(3):
         n = rng.integer(20, 90)
@@ -64,7 +64,7 @@ def test_split_is_disjoint_and_complete(student: Any, rng: Draws) -> None:
 
 @exercise("s1.split")
 @weight(1)
-def test_split_sizes(student: Any, rng: Draws) -> None:
+def test_split_sizes(student: Any, rng: RandomInputs) -> None:
     """Validation gets round(n * validation_fraction) of the samples; 0 and 1 are allowed."""
     n = 100 + rng.integer(1, 20)
     below = (rng.integer(20, 80) + rng.number(0.1, 0.4)) / n  # rounded down
@@ -77,7 +77,7 @@ def test_split_sizes(student: Any, rng: Draws) -> None:
 
 @exercise("s1.split")
 @weight(1)
-def test_split_shuffles(student: Any, rng: Draws) -> None:
+def test_split_shuffles(student: Any, rng: RandomInputs) -> None:
     """Validation is a random sample, not the first or last ones; another seed draws another."""
     n, seed = rng.integer(200, 300), rng.seed()
     drawn = [set(indices(student, n, 0.5, seed + i)[1]) for i in range(4)]
@@ -89,7 +89,7 @@ def test_split_shuffles(student: Any, rng: Draws) -> None:
 
 @exercise("s1.split")
 @weight(1)
-def test_split_is_deterministic(student: Any, rng: Draws) -> None:
+def test_split_is_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same seed gives the same split, also in another process."""
     n, seed = rng.integer(40, 90), rng.seed()
     first = indices(student, n, 0.5, seed)
@@ -103,7 +103,7 @@ def test_split_is_deterministic(student: Any, rng: Draws) -> None:
 @exercise("s1.split")
 @guard
 @weight(1)
-def test_split_leaves_global_generators_alone(student: Any, rng: Draws) -> None:
+def test_split_leaves_global_generators_alone(student: Any, rng: RandomInputs) -> None:
     """The global random generators of torch, numpy and Python are not touched."""
     before = student.rng_fingerprint()
     indices(student, rng.integer(40, 90), 0.5, rng.seed())
@@ -114,7 +114,7 @@ def test_split_leaves_global_generators_alone(student: Any, rng: Draws) -> None:
 @exercise("s1.split")
 @guard
 @weight(0.5)
-def test_split_refuses_wrong_fractions(student: Any, rng: Draws) -> None:
+def test_split_refuses_wrong_fractions(student: Any, rng: RandomInputs) -> None:
     """A fraction outside 0..1 raises ValueError."""
     n = rng.integer(40, 90)
     expect_value_error(student.split, n, 1 + rng.number(0.01, 0.5), 0)
@@ -126,7 +126,7 @@ def test_split_refuses_wrong_fractions(student: Any, rng: Draws) -> None:
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
-def mixing_batch(rng: Draws) -> Batch:
+def mixing_batch(rng: RandomInputs) -> Batch:
     """Images (N, C, H, W) with H < W, soft targets (N, classes), and a permutation that moves all.
 
     The permutation differs from its inverse, so that the direction shows.
@@ -155,7 +155,7 @@ def pairwise_mix(values: Tensor, lam: float, order: Tensor) -> Tensor:
 
 @exercise("s1.mixup")
 @weight(2)
-def test_mixup_mixes_images(student: Any, rng: Draws) -> None:
+def test_mixup_mixes_images(student: Any, rng: RandomInputs) -> None:
     """An image is lam of itself and 1 - lam of its partner by the permutation."""
     for _ in range(3):
         batch, lam = mixing_batch(rng), rng.number(0.1, 0.45)
@@ -167,7 +167,7 @@ def test_mixup_mixes_images(student: Any, rng: Draws) -> None:
 
 @exercise("s1.mixup")
 @weight(2)
-def test_mixup_mixes_targets(student: Any, rng: Draws) -> None:
+def test_mixup_mixes_targets(student: Any, rng: RandomInputs) -> None:
     """Targets are mixed with the lam and the permutation of the images."""
     for _ in range(3):
         batch, lam = mixing_batch(rng), rng.number(0.1, 0.45)
@@ -179,7 +179,7 @@ def test_mixup_mixes_targets(student: Any, rng: Draws) -> None:
 
 @exercise("s1.mixup")
 @weight(1)
-def test_mixup_at_the_ends(student: Any, rng: Draws) -> None:
+def test_mixup_at_the_ends(student: Any, rng: RandomInputs) -> None:
     """lam = 1 keeps the batch, lam = 0 gives the permuted batch."""
     batch = mixing_batch(rng)
     images, targets, order = batch
@@ -213,14 +213,14 @@ def expect_mixing_errors(student: Any, name: str, batch: Batch, *rest: object) -
 @exercise("s1.mixup")
 @guard
 @weight(0.5)
-def test_mixup_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
+def test_mixup_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Images, targets and permutation are unchanged, and nothing is drawn at random."""
     expect_untouched(student, "mixup", mixing_batch(rng))
 
 
 @exercise("s1.mixup")
 @weight(0.5)
-def test_mixup_keeps_the_dtype(student: Any, rng: Draws) -> None:
+def test_mixup_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
     """Images in float64 stay float64."""
     images, targets, order = mixing_batch(rng)
     lam = rng.number(0.2, 0.8)
@@ -233,12 +233,12 @@ def test_mixup_keeps_the_dtype(student: Any, rng: Draws) -> None:
 @exercise("s1.mixup")
 @guard
 @weight(0.5)
-def test_mixup_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_mixup_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A lam outside 0..1 and lengths that do not match raise ValueError."""
     expect_mixing_errors(student, "mixup", mixing_batch(rng))
 
 
-def safe_lam(rng: Draws, images: Tensor) -> float:
+def safe_lam(rng: RandomInputs, images: Tensor) -> float:
     """A lam whose box sides are at least 4, and not within 0.05 of a whole number."""
     while True:
         lam = rng.number(0.58, 0.74)
@@ -247,13 +247,13 @@ def safe_lam(rng: Draws, images: Tensor) -> float:
             return lam
 
 
-def inner_center(rng: Draws, images: Tensor) -> tuple[int, int]:
+def inner_center(rng: RandomInputs, images: Tensor) -> tuple[int, int]:
     """A centre whose box does not reach the border."""
     height, width = images.shape[2:]
     return height // 2 + rng.integer(-1, 0), width // 2 + rng.integer(-1, 1)
 
 
-def border_centers(rng: Draws, images: Tensor) -> list[tuple[int, int]]:
+def border_centers(rng: RandomInputs, images: Tensor) -> list[tuple[int, int]]:
     """A centre at each corner of the image."""
     height, width = images.shape[2:]
     rows, columns = (rng.integer(0, 1), height - 1), (rng.integer(0, 1), width - 1)
@@ -281,7 +281,7 @@ def expect_pasted(
 
 @exercise("s1.cutmix")
 @weight(2)
-def test_cutmix_pastes_a_box(student: Any, rng: Draws) -> None:
+def test_cutmix_pastes_a_box(student: Any, rng: RandomInputs) -> None:
     """The box around (row, column) comes from the partner, the rest from the image itself."""
     for _ in range(3):
         batch = mixing_batch(rng)
@@ -295,7 +295,7 @@ def test_cutmix_pastes_a_box(student: Any, rng: Draws) -> None:
 
 @exercise("s1.cutmix")
 @weight(2)
-def test_cutmix_clips_the_box(student: Any, rng: Draws) -> None:
+def test_cutmix_clips_the_box(student: Any, rng: RandomInputs) -> None:
     """A box that reaches over the border is clipped to the image."""
     batch = mixing_batch(rng)
     for center in border_centers(rng, batch[0]):
@@ -305,7 +305,7 @@ def test_cutmix_clips_the_box(student: Any, rng: Draws) -> None:
 
 @exercise("s1.cutmix")
 @weight(3)
-def test_cutmix_mixes_targets_by_area(student: Any, rng: Draws) -> None:
+def test_cutmix_mixes_targets_by_area(student: Any, rng: RandomInputs) -> None:
     """Targets are mixed by the share of pixels that were kept, of a whole box or a clipped one."""
     batch = mixing_batch(rng)
     images, targets, order = batch
@@ -321,7 +321,7 @@ def test_cutmix_mixes_targets_by_area(student: Any, rng: Draws) -> None:
 @exercise("s1.cutmix")
 @guard
 @weight(0.5)
-def test_cutmix_without_a_box(student: Any, rng: Draws) -> None:
+def test_cutmix_without_a_box(student: Any, rng: RandomInputs) -> None:
     """With lam = 1 the box is empty: images and targets come back as they were."""
     batch = mixing_batch(rng)
     center = rng.integer(2, 5), rng.integer(2, 5)
@@ -332,7 +332,7 @@ def test_cutmix_without_a_box(student: Any, rng: Draws) -> None:
 @exercise("s1.cutmix")
 @guard
 @weight(0.5)
-def test_cutmix_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
+def test_cutmix_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Images, targets and permutation are unchanged, and nothing is drawn at random."""
     expect_untouched(student, "cutmix", mixing_batch(rng), (4, 5))
 
@@ -340,7 +340,7 @@ def test_cutmix_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
 @exercise("s1.cutmix")
 @guard
 @weight(0.5)
-def test_cutmix_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_cutmix_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A lam outside 0..1 and lengths that do not match raise ValueError."""
     expect_mixing_errors(student, "cutmix", mixing_batch(rng), (4, 5))
 
@@ -348,7 +348,7 @@ def test_cutmix_refuses_bad_arguments(student: Any, rng: Draws) -> None:
 # ---- warmup_cosine ---------------------------------------------------------------------------
 
 
-def schedule(rng: Draws) -> tuple[int, int, float, float]:
+def schedule(rng: RandomInputs) -> tuple[int, int, float, float]:
     """Warm-up steps, total steps, peak and floor."""
     warmup = rng.integer(5, 20)
     return warmup, warmup + rng.integer(20, 100), rng.number(0.05, 2.0), rng.number(0.001, 0.02)
@@ -365,7 +365,7 @@ def expect_rate(
 
 @exercise("s1.warmup_cosine")
 @weight(1)
-def test_warmup_is_linear(student: Any, rng: Draws) -> None:
+def test_warmup_is_linear(student: Any, rng: RandomInputs) -> None:
     """The rate rises linearly from 0 at step 0 to the peak at the end of the warm-up."""
     warmup, total, peak, floor = schedule(rng)
     hint = "during warm-up: peak * step / warmup, whatever the floor"
@@ -375,7 +375,7 @@ def test_warmup_is_linear(student: Any, rng: Draws) -> None:
 
 @exercise("s1.warmup_cosine")
 @weight(2)
-def test_cosine_falls_to_the_floor(student: Any, rng: Draws) -> None:
+def test_cosine_falls_to_the_floor(student: Any, rng: RandomInputs) -> None:
     """After the warm-up the rate follows half a cosine from the peak down to the floor."""
     for _ in range(2):
         warmup, total, peak, floor = schedule(rng)
@@ -391,7 +391,7 @@ def test_cosine_falls_to_the_floor(student: Any, rng: Draws) -> None:
 
 @exercise("s1.warmup_cosine")
 @weight(1)
-def test_rate_stays_at_the_floor(student: Any, rng: Draws) -> None:
+def test_rate_stays_at_the_floor(student: Any, rng: RandomInputs) -> None:
     """From `total` on the rate is the floor: it does not rise again."""
     warmup, total, peak, floor = schedule(rng)
     for step in (total, total + 1, total + rng.integer(5, 50)):
@@ -401,7 +401,7 @@ def test_rate_stays_at_the_floor(student: Any, rng: Draws) -> None:
 
 @exercise("s1.warmup_cosine")
 @weight(0.5)
-def test_rate_without_warmup(student: Any, rng: Draws) -> None:
+def test_rate_without_warmup(student: Any, rng: RandomInputs) -> None:
     """Without warm-up the first step has the peak rate."""
     _, total, peak, floor = schedule(rng)
     expect_rate(student, "do not divide by warmup = 0", peak, 0, 0, total, peak, floor=floor)
@@ -410,7 +410,7 @@ def test_rate_without_warmup(student: Any, rng: Draws) -> None:
 @exercise("s1.warmup_cosine")
 @guard
 @weight(0.5)
-def test_rate_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_rate_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A warm-up as long as the training, and a negative step, raise ValueError."""
     warmup, total, peak, _ = schedule(rng)
     expect_value_error(student.warmup_cosine, 0, total, total, peak)
@@ -442,7 +442,7 @@ def fitted(student: Any, model: nn.Module, *args: object) -> tuple[nn.Module, li
 @exercise("s1.fit")
 @weight(6)
 @limit(60)
-def test_fit_reaches_the_accuracy(student: Any, rng: Draws, credit: Any) -> None:
+def test_fit_reaches_the_accuracy(student: Any, rng: RandomInputs, credit: Any) -> None:
     """A small convolutional network reaches 97 % on held-out digits in 10 epochs."""
     images, targets = scrambled_digits(rng)
     width = rng.integer(15, 17)
@@ -464,7 +464,7 @@ def test_fit_reaches_the_accuracy(student: Any, rng: Draws, credit: Any) -> None
 @exercise("s1.fit")
 @weight(2)
 @limit(30)
-def test_fit_records_each_epoch(student: Any, rng: Draws) -> None:
+def test_fit_records_each_epoch(student: Any, rng: RandomInputs) -> None:
     """The history has one entry an epoch, and its validation values are those of the network."""
     images, targets = scrambled_digits(rng)
     validation = images[200:310], targets[200:310].clone()
@@ -495,7 +495,7 @@ def test_fit_records_each_epoch(student: Any, rng: Draws) -> None:
 @exercise("s1.fit")
 @weight(1)
 @limit(30)
-def test_fit_switches_modes(student: Any, rng: Draws) -> None:
+def test_fit_switches_modes(student: Any, rng: RandomInputs) -> None:
     """Every epoch trains in training mode and validates in eval mode."""
     images, targets = scrambled_digits(rng)
     held_out = images[96:160]
@@ -520,7 +520,7 @@ def test_fit_switches_modes(student: Any, rng: Draws) -> None:
 @exercise("s1.fit")
 @weight(1)
 @limit(30)
-def test_fit_learns_from_the_training_loader_only(student: Any, rng: Draws) -> None:
+def test_fit_learns_from_the_training_loader_only(student: Any, rng: RandomInputs) -> None:
     """The network knows the training samples, and nothing that only the validation loader has."""
     images, targets = scrambled_digits(rng)
     patterns = rng.integers(0, 1, 20, 1, 8, 8).float()

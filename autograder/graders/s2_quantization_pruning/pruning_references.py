@@ -15,33 +15,41 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autograder.engine.judge.student import Handle, Optimizer, Ref
-from autograder.graders.toolkit import Draws, check, expect_dict, expect_tensor, fail
+from autograder.graders.toolkit import (
+    Handle,
+    Optimizer,
+    RandomInputs,
+    Ref,
+    check,
+    expect_dict,
+    expect_tensor,
+    fail,
+)
 
 Masks = dict[str, Tensor]
 
 # ---- weights -------------------------------------------------------------------------------
 
 
-def signed(rng: Draws, *shape: int) -> Tensor:
+def signed(rng: RandomInputs, *shape: int) -> Tensor:
     """Float32 weights of both signs whose magnitudes differ, by 1/61, and need all their bits."""
     n = math.prod(shape)
     magnitudes = (rng.permutation(n) + 1 + rng.integer(0, 8)) / 61
     return (magnitudes * signs(rng, n)).reshape(shape)
 
 
-def signs(rng: Draws, n: int) -> Tensor:
+def signs(rng: RandomInputs, n: int) -> Tensor:
     """Float32 (n,) of -1 and 1, both of them there for n > 1."""
     return (rng.permutation(n) % 2) * 2.0 - 1.0
 
 
-def tied(rng: Draws, levels: int, *shape: int) -> Tensor:
+def tied(rng: RandomInputs, levels: int, *shape: int) -> Tensor:
     """Float32 weights of both signs with at most `levels` different magnitudes, none of them 0."""
     n = math.prod(shape)
     return (rng.integers(1, levels, n) / 4 * signs(rng, n)).reshape(shape)
 
 
-def with_zeros(rng: Draws, weight: Tensor, count: int) -> Tensor:
+def with_zeros(rng: RandomInputs, weight: Tensor, count: int) -> Tensor:
     """`weight` with `count` of its elements set to 0; some of the zeros are -0.0."""
     flat = weight.flatten().clone()
     for turn, index in enumerate(rng.permutation(flat.numel())[:count].tolist()):
@@ -49,7 +57,7 @@ def with_zeros(rng: Draws, weight: Tensor, count: int) -> Tensor:
     return flat.reshape(weight.shape)
 
 
-def half_counts(rng: Draws) -> list[tuple[int, float]]:
+def half_counts(rng: RandomInputs) -> list[tuple[int, float]]:
     """(n, share) whose products end in .5 exactly: two of them go down by half to even, two up.
 
     With an odd n, rounding the share that is left shows up as well.
@@ -114,7 +122,7 @@ def moved_reference(weight: Tensor, mask: Tensor, gradient: Tensor, fraction: fl
     return torch.tensor(result).reshape(mask.shape)
 
 
-def random_mask(rng: Draws, *shape: int, share: float = 0.5) -> Tensor:
+def random_mask(rng: RandomInputs, *shape: int, share: float = 0.5) -> Tensor:
     """Bool with about `share` of its elements False, of both kinds at least one."""
     n = math.prod(shape)
     count = min(max(round(share * n), 1), n - 1)
@@ -137,7 +145,7 @@ def expect_masks(value: object, name: str, weights: Mapping[str, Tensor]) -> Mas
 # ---- networks ------------------------------------------------------------------------------
 
 
-def small_network(rng: Draws) -> nn.Sequential:
+def small_network(rng: RandomInputs) -> nn.Sequential:
     """Two Linear layers for (N, 6), two levels deep; weights and biases are never 0."""
     hidden, classes = rng.integer(5, 7), rng.integer(3, 5)
     network = nn.Sequential(
@@ -146,7 +154,7 @@ def small_network(rng: Draws) -> nn.Sequential:
     return redrawn(network, rng)
 
 
-def convolutional_network(rng: Draws) -> nn.Sequential:
+def convolutional_network(rng: RandomInputs) -> nn.Sequential:
     """Convolutions (one grouped), batch norm, a two-dimensional layer norm and a Linear layer.
 
     For (N, 2, 4, 4). Only three of the weights are those of Linear and convolution layers.
@@ -163,7 +171,7 @@ def convolutional_network(rng: Draws) -> nn.Sequential:
     return redrawn(network, rng)
 
 
-def redrawn(network: nn.Sequential, rng: Draws) -> nn.Sequential:
+def redrawn(network: nn.Sequential, rng: RandomInputs) -> nn.Sequential:
     """`network`, in place: parameters of both signs, no two magnitudes equal in the whole network.
 
     So there are no ties to break, neither in one layer nor over all of them.
@@ -303,7 +311,7 @@ def columns_picked(weight: Tensor, channels: int, keep: Sequence[int]) -> Tensor
     return torch.stack([weight[:, column] for column in columns], dim=1)
 
 
-def filled(layer: nn.Module, rng: Draws) -> nn.Module:
+def filled(layer: nn.Module, rng: RandomInputs) -> nn.Module:
     """`layer`, parameters and running statistics drawn in place, each channel with its own."""
     with torch.no_grad():
         for parameter in layer.parameters():

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autograder.graders.s1_intro.references import built, digits, shuffling
-from autograder.graders.toolkit import Draws
+from autograder.graders.toolkit import RandomInputs
 from shared.models import DigitsCNN
 from shared.records import QParams
 
@@ -70,7 +70,7 @@ def squared_error(x: Tensor, params: tuple[float, int], bits: int) -> float:
     return float((x.double() - scale * (codes - zero_point)).square().sum())
 
 
-def untied(rng: Draws, scale: float, lowest: int, highest: int, *shape: int) -> Tensor:
+def untied(rng: RandomInputs, scale: float, lowest: int, highest: int, *shape: int) -> Tensor:
     """Float32 numbers whose quotients by `scale` lie in lowest..highest, well away from ties."""
     whole = rng.integers(lowest, highest, *shape).double()
     return ((whole + rng.uniform(*shape, low=-0.45, high=0.45)) * scale).float()
@@ -260,7 +260,7 @@ class Trained:
     held_out: tuple[Tensor, Tensor]
 
 
-def trained_digits(rng: Draws) -> Trained:
+def trained_digits(rng: RandomInputs) -> Trained:
     """A trained network for the digits, turned or mirrored, its classes renamed, at random.
 
     A network that was trained before on the public data set is no use on these images.
@@ -292,7 +292,7 @@ EPOCHS = 3
 @functools.cache
 def _trained() -> tuple[DigitsCNN, Tensor]:
     """DigitsCNN(8) after a few epochs, and the order of the digits: TRAINING of them first."""
-    rng = Draws(b"weights for quantisation")
+    rng = RandomInputs(b"weights for quantisation")
     images, labels = digits()
     order = rng.permutation(len(labels))
     model = built(lambda: DigitsCNN(8), rng)

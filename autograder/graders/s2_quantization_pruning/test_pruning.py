@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.engine.judge.student import CallbackError, Handle
 from autograder.graders.s1_intro.references import (
     Batches,
     accuracy,
@@ -52,7 +51,9 @@ from autograder.graders.s2_quantization_pruning.pruning_references import (
     with_zeros,
 )
 from autograder.graders.toolkit import (
-    Draws,
+    CallbackError,
+    Handle,
+    RandomInputs,
     StudentError,
     allclose,
     check,
@@ -78,7 +79,7 @@ TIES = "of equal magnitudes, the one with the lower flat index is pruned first"
 UNTOUCHED = "work on a copy: an argument was changed"
 
 
-def share_outside(rng: Draws) -> tuple[float, float]:
+def share_outside(rng: RandomInputs) -> tuple[float, float]:
     """A number below 0 and one above 1."""
     return -rng.number(0.01, 0.5), 1 + rng.number(0.01, 0.5)
 
@@ -102,7 +103,7 @@ def expect_pruned(student: Any, hint: str, values: Tensor, sparsity: float) -> N
 
 @exercise("s2.magnitude_mask")
 @weight(2)
-def test_mask_keeps_the_largest_magnitudes(student: Any, rng: Draws) -> None:
+def test_mask_keeps_the_largest_magnitudes(student: Any, rng: RandomInputs) -> None:
     """The smallest magnitudes are pruned, whatever their sign; the mask is True where kept."""
     hint = "rank by magnitude, not by value; a bool mask of the weight's shape, True = keep"
     for shape in ((rng.integer(20, 40),), (5, rng.integer(6, 9)), (4, rng.integer(2, 4), 3, 3)):
@@ -113,7 +114,7 @@ def test_mask_keeps_the_largest_magnitudes(student: Any, rng: Draws) -> None:
 
 @exercise("s2.magnitude_mask")
 @weight(2)
-def test_mask_count_is_rounded(student: Any, rng: Draws) -> None:
+def test_mask_count_is_rounded(student: Any, rng: RandomInputs) -> None:
     """Exactly round(sparsity * n) weights are pruned, half to even."""
     n = rng.integer(30, 60)
     whole = rng.integer(8, 20)
@@ -124,7 +125,7 @@ def test_mask_count_is_rounded(student: Any, rng: Draws) -> None:
 
 @exercise("s2.magnitude_mask")
 @weight(2)
-def test_mask_breaks_ties_by_position(student: Any, rng: Draws) -> None:
+def test_mask_breaks_ties_by_position(student: Any, rng: RandomInputs) -> None:
     """With equal magnitudes exactly round(sparsity * n) weights are pruned, the first ones."""
     constant = signs(rng, rng.integer(150, 250)) * rng.integer(1, 8)
     for values in (constant, tied(rng, 3, 12, rng.integer(12, 20)), tied(rng, 2, 5, 5, 3, 3)):
@@ -133,7 +134,7 @@ def test_mask_breaks_ties_by_position(student: Any, rng: Draws) -> None:
 
 @exercise("s2.magnitude_mask")
 @weight(1)
-def test_mask_of_a_weight_with_zeros(student: Any, rng: Draws) -> None:
+def test_mask_of_a_weight_with_zeros(student: Any, rng: RandomInputs) -> None:
     """Weights that are already 0 are the first to go, and no more of them than asked for."""
     rows, columns = rng.integer(5, 7), rng.integer(6, 9)
     n = rows * columns
@@ -145,7 +146,7 @@ def test_mask_of_a_weight_with_zeros(student: Any, rng: Draws) -> None:
 
 @exercise("s2.magnitude_mask")
 @weight(1)
-def test_mask_at_the_ends(student: Any, rng: Draws) -> None:
+def test_mask_at_the_ends(student: Any, rng: RandomInputs) -> None:
     """Sparsity 0 keeps every weight, sparsity 1 prunes every weight."""
     hint = "0 and 1 are allowed: beware of kthvalue(0) and of [-0:], which is everything"
     dense = signed(rng, 4, rng.integer(5, 8))
@@ -156,7 +157,7 @@ def test_mask_at_the_ends(student: Any, rng: Draws) -> None:
 
 @exercise("s2.magnitude_mask")
 @weight(0.5)
-def test_mask_in_double_precision(student: Any, rng: Draws) -> None:
+def test_mask_in_double_precision(student: Any, rng: RandomInputs) -> None:
     """Float64 weights that float32 cannot tell apart are ranked too."""
     values = 1 + signed(rng, 5, rng.integer(5, 8)).double() * 1e-10
     values = values * signs(rng, values.numel()).double().reshape(values.shape)
@@ -166,7 +167,7 @@ def test_mask_in_double_precision(student: Any, rng: Draws) -> None:
 @exercise("s2.magnitude_mask")
 @guard
 @weight(0.5)
-def test_mask_leaves_the_weight_alone(student: Any, rng: Draws) -> None:
+def test_mask_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> None:
     """The weight is unchanged."""
     values = signed(rng, 4, rng.integer(5, 8))
     live = student.put(values)
@@ -177,7 +178,7 @@ def test_mask_leaves_the_weight_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.magnitude_mask")
 @guard
 @weight(0.5)
-def test_mask_refuses_bad_sparsity(student: Any, rng: Draws) -> None:
+def test_mask_refuses_bad_sparsity(student: Any, rng: RandomInputs) -> None:
     """A sparsity outside 0..1 raises ValueError."""
     for sparsity in share_outside(rng):
         expect_value_error(student.magnitude_mask, signed(rng, 4, 5), sparsity)
@@ -186,7 +187,7 @@ def test_mask_refuses_bad_sparsity(student: Any, rng: Draws) -> None:
 # ---- global_masks ----------------------------------------------------------------------------
 
 
-def scaled_weights(rng: Draws) -> dict[str, Tensor]:
+def scaled_weights(rng: RandomInputs) -> dict[str, Tensor]:
     """Weights of very different scale and shape, names in no order, no two magnitudes equal."""
     names = rng.sample(["head.weight", "conv.weight", "body.weight", "a", "b"], 3)
     shapes = [(rng.integer(3, 5), 6), (4, rng.integer(2, 3), 3, 3), (rng.integer(9, 14),)]
@@ -212,7 +213,7 @@ def expect_global(student: Any, hint: str, weights: dict[str, Tensor], sparsity:
 
 @exercise("s2.global_masks")
 @weight(3)
-def test_global_masks_compare_all_layers(student: Any, rng: Draws) -> None:
+def test_global_masks_compare_all_layers(student: Any, rng: RandomInputs) -> None:
     """The smallest magnitudes of all layers together are pruned, not a share of each layer."""
     for _ in range(2):
         weights = scaled_weights(rng)
@@ -222,7 +223,7 @@ def test_global_masks_compare_all_layers(student: Any, rng: Draws) -> None:
 
 @exercise("s2.global_masks")
 @weight(1.5)
-def test_global_masks_count_is_rounded(student: Any, rng: Draws) -> None:
+def test_global_masks_count_is_rounded(student: Any, rng: RandomInputs) -> None:
     """Exactly round(sparsity * N) of all N weights are pruned: rounded once, half to even."""
     for n, sparsity in half_counts(rng):
         first, second = torch.split(signed(rng, n), [n // 3, n - n // 3])
@@ -232,7 +233,7 @@ def test_global_masks_count_is_rounded(student: Any, rng: Draws) -> None:
 
 @exercise("s2.global_masks")
 @weight(1.5)
-def test_global_masks_break_ties_in_order(student: Any, rng: Draws) -> None:
+def test_global_masks_break_ties_in_order(student: Any, rng: RandomInputs) -> None:
     """Of equal magnitudes, those of the earlier tensor go first, then the lower flat index."""
     names = rng.sample(["z", "m", "a", "q"], 3)
     for levels in (1, 3):
@@ -243,7 +244,7 @@ def test_global_masks_break_ties_in_order(student: Any, rng: Draws) -> None:
 
 @exercise("s2.global_masks")
 @weight(1)
-def test_global_masks_at_the_ends(student: Any, rng: Draws) -> None:
+def test_global_masks_at_the_ends(student: Any, rng: RandomInputs) -> None:
     """Sparsity 0 keeps everything, sparsity 1 prunes everything."""
     weights = scaled_weights(rng)
     name = next(iter(weights))
@@ -255,7 +256,7 @@ def test_global_masks_at_the_ends(student: Any, rng: Draws) -> None:
 @exercise("s2.global_masks")
 @guard
 @weight(0.5)
-def test_global_masks_of_nothing(student: Any, rng: Draws) -> None:
+def test_global_masks_of_nothing(student: Any, rng: RandomInputs) -> None:
     """No weights, no masks."""
     masks = expect_dict(student.global_masks({}, rng.number(0.1, 0.9)), "global_masks")
     check(len(masks) == 0, "an empty dict gives an empty dict")
@@ -264,7 +265,7 @@ def test_global_masks_of_nothing(student: Any, rng: Draws) -> None:
 @exercise("s2.global_masks")
 @guard
 @weight(0.5)
-def test_global_masks_leave_the_weights_alone(student: Any, rng: Draws) -> None:
+def test_global_masks_leave_the_weights_alone(student: Any, rng: RandomInputs) -> None:
     """The weights are unchanged."""
     weights = scaled_weights(rng)
     live = {name: student.put(values) for name, values in weights.items()}
@@ -276,7 +277,7 @@ def test_global_masks_leave_the_weights_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.global_masks")
 @guard
 @weight(0.5)
-def test_global_masks_refuse_bad_sparsity(student: Any, rng: Draws) -> None:
+def test_global_masks_refuse_bad_sparsity(student: Any, rng: RandomInputs) -> None:
     """A sparsity outside 0..1 raises ValueError."""
     for sparsity in share_outside(rng):
         expect_value_error(student.global_masks, scaled_weights(rng), sparsity)
@@ -285,7 +286,7 @@ def test_global_masks_refuse_bad_sparsity(student: Any, rng: Draws) -> None:
 # ---- nm_mask ---------------------------------------------------------------------------------
 
 
-def pattern(rng: Draws) -> tuple[int, int]:
+def pattern(rng: RandomInputs) -> tuple[int, int]:
     """N:M with N well below half of M, so that keeping and pruning differ."""
     return rng.choice([(1, 4), (1, 3), (2, 5), (3, 8), (2, 6)])
 
@@ -305,7 +306,7 @@ def expect_nm(student: Any, values: Tensor, n: int, m: int) -> None:
 
 @exercise("s2.nm_mask")
 @weight(2)
-def test_nm_mask_of_a_linear_weight(student: Any, rng: Draws) -> None:
+def test_nm_mask_of_a_linear_weight(student: Any, rng: RandomInputs) -> None:
     """Of every m consecutive inputs of an output, the n largest magnitudes are kept."""
     for n, m in ((2, 4), pattern(rng)):
         expect_nm(student, signed(rng, m * rng.integer(1, 2), m * rng.integer(2, 4)), n, m)
@@ -313,7 +314,7 @@ def test_nm_mask_of_a_linear_weight(student: Any, rng: Draws) -> None:
 
 @exercise("s2.nm_mask")
 @weight(2)
-def test_nm_mask_of_a_convolution(student: Any, rng: Draws) -> None:
+def test_nm_mask_of_a_convolution(student: Any, rng: RandomInputs) -> None:
     """In a convolution, too, a group is m consecutive input channels at one place of the kernel."""
     for n, m in ((2, 4), pattern(rng)):
         expect_nm(student, signed(rng, m, m * rng.integer(2, 3), 3, 3), n, m)
@@ -322,7 +323,7 @@ def test_nm_mask_of_a_convolution(student: Any, rng: Draws) -> None:
 
 @exercise("s2.nm_mask")
 @weight(1)
-def test_nm_mask_with_equal_magnitudes(student: Any, rng: Draws) -> None:
+def test_nm_mask_with_equal_magnitudes(student: Any, rng: RandomInputs) -> None:
     """With equal magnitudes, or zeros, still exactly n of m are kept."""
     for n, m in ((2, 4), pattern(rng)):
         expect_nm(student, tied(rng, 1, 4, 3 * m), n, m)
@@ -333,7 +334,7 @@ def test_nm_mask_with_equal_magnitudes(student: Any, rng: Draws) -> None:
 @exercise("s2.nm_mask")
 @guard
 @weight(0.5)
-def test_nm_mask_that_keeps_all(student: Any, rng: Draws) -> None:
+def test_nm_mask_that_keeps_all(student: Any, rng: RandomInputs) -> None:
     """With n = m every weight is kept."""
     m = rng.integer(2, 5)
     expect_nm(student, signed(rng, 3, 2 * m), m, m)
@@ -342,7 +343,7 @@ def test_nm_mask_that_keeps_all(student: Any, rng: Draws) -> None:
 @exercise("s2.nm_mask")
 @guard
 @weight(0.5)
-def test_nm_mask_leaves_the_weight_alone(student: Any, rng: Draws) -> None:
+def test_nm_mask_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> None:
     """The weight is unchanged."""
     values = signed(rng, 4, 4 * rng.integer(1, 3))
     live = student.put(values)
@@ -353,7 +354,7 @@ def test_nm_mask_leaves_the_weight_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.nm_mask")
 @guard
 @weight(0.5)
-def test_nm_mask_refuses_other_sizes(student: Any, rng: Draws) -> None:
+def test_nm_mask_refuses_other_sizes(student: Any, rng: RandomInputs) -> None:
     """An input dimension that m does not divide, and n above m, raise ValueError."""
     n, m = pattern(rng)
     expect_value_error(student.nm_mask, signed(rng, m, 2 * m + 1), n, m)
@@ -364,7 +365,7 @@ def test_nm_mask_refuses_other_sizes(student: Any, rng: Draws) -> None:
 # ---- apply_masks -----------------------------------------------------------------------------
 
 
-def masks_for(rng: Draws, weights: dict[str, Tensor]) -> Masks:
+def masks_for(rng: RandomInputs, weights: dict[str, Tensor]) -> Masks:
     """A random mask for each weight, with a share of its own."""
     return {
         name: random_mask(rng, *values.shape, share=rng.number(0.3, 0.7))
@@ -374,7 +375,7 @@ def masks_for(rng: Draws, weights: dict[str, Tensor]) -> Masks:
 
 @exercise("s2.apply_masks")
 @weight(2)
-def test_apply_masks_zeroes_what_is_pruned(student: Any, rng: Draws) -> None:
+def test_apply_masks_zeroes_what_is_pruned(student: Any, rng: RandomInputs) -> None:
     """Pruned weights are exactly 0; kept ones, and parameters without a mask, are unchanged."""
     network = convolutional_network(rng)
     masks = masks_for(rng, layer_weights(network))
@@ -395,7 +396,7 @@ def test_apply_masks_zeroes_what_is_pruned(student: Any, rng: Draws) -> None:
 
 @exercise("s2.apply_masks")
 @weight(1.5)
-def test_apply_masks_keeps_the_parameters(student: Any, rng: Draws) -> None:
+def test_apply_masks_keeps_the_parameters(student: Any, rng: RandomInputs) -> None:
     """The Parameter objects stay: an optimiser that holds them goes on training the network."""
     network = Tied(rng.integer(4, 6))  # one Parameter in two layers: a new one parts them
     twins = Twins.of(student, network, "SGD", lr=0.5)
@@ -415,7 +416,7 @@ def test_apply_masks_keeps_the_parameters(student: Any, rng: Draws) -> None:
 @exercise("s2.apply_masks")
 @guard
 @weight(0.5)
-def test_apply_masks_leaves_the_masks_alone(student: Any, rng: Draws) -> None:
+def test_apply_masks_leaves_the_masks_alone(student: Any, rng: RandomInputs) -> None:
     """The masks are unchanged."""
     network = small_network(rng)
     masks = masks_for(rng, layer_weights(network))
@@ -425,7 +426,9 @@ def test_apply_masks_leaves_the_masks_alone(student: Any, rng: Draws) -> None:
         check(torch.equal(student.fetch(live[name]), mask), UNTOUCHED)
 
 
-def expect_mask_errors(student: Any, rng: Draws, function: Callable[[Any, Masks], Any]) -> None:
+def expect_mask_errors(
+    student: Any, rng: RandomInputs, function: Callable[[Any, Masks], Any]
+) -> None:
     """Masks with an unknown name, or of another shape, raise ValueError."""
     network = small_network(rng)
     masks = masks_for(rng, layer_weights(network))
@@ -439,7 +442,7 @@ def expect_mask_errors(student: Any, rng: Draws, function: Callable[[Any, Masks]
 @exercise("s2.apply_masks")
 @guard
 @weight(0.5)
-def test_apply_masks_refuses_what_does_not_fit(student: Any, rng: Draws) -> None:
+def test_apply_masks_refuses_what_does_not_fit(student: Any, rng: RandomInputs) -> None:
     """A name that no parameter has, and a mask of another shape, raise ValueError."""
     expect_mask_errors(student, rng, student.apply_masks)
 
@@ -460,7 +463,7 @@ def expect_masked(twins: Twins, masks: Masks, hint: str) -> None:
         check(allclose(found, values, rtol=1e-4, atol=1e-5), hint)
 
 
-def batch_for(rng: Draws, network: nn.Sequential) -> tuple[Tensor, Tensor]:
+def batch_for(rng: RandomInputs, network: nn.Sequential) -> tuple[Tensor, Tensor]:
     """Inputs (N, 6) and a gradient of the outputs."""
     last = network[1]
     assert isinstance(last, nn.Linear)
@@ -469,7 +472,7 @@ def batch_for(rng: Draws, network: nn.Sequential) -> tuple[Tensor, Tensor]:
 
 @exercise("s2.masked_step")
 @weight(2)
-def test_masked_step_with_momentum(student: Any, rng: Draws) -> None:
+def test_masked_step_with_momentum(student: Any, rng: RandomInputs) -> None:
     """Momentum gathered before the pruning does not revive a pruned weight."""
     network = small_network(rng)
     momentum = rng.number(0.8, 0.95)
@@ -487,7 +490,7 @@ def test_masked_step_with_momentum(student: Any, rng: Draws) -> None:
 
 @exercise("s2.masked_step")
 @weight(1)
-def test_masked_step_with_adam(student: Any, rng: Draws) -> None:
+def test_masked_step_with_adam(student: Any, rng: RandomInputs) -> None:
     """The same with Adam and weight decay."""
     network = small_network(rng)
     name = rng.choice(["Adam", "AdamW"])
@@ -504,7 +507,7 @@ def test_masked_step_with_adam(student: Any, rng: Draws) -> None:
 
 @exercise("s2.masked_step")
 @weight(1.5)
-def test_masked_step_trains_kept_zeros(student: Any, rng: Draws) -> None:
+def test_masked_step_trains_kept_zeros(student: Any, rng: RandomInputs) -> None:
     """A kept weight that happens to be 0 still trains: the mask decides, not the value."""
     network = small_network(rng)
     with torch.no_grad():
@@ -524,7 +527,7 @@ def test_masked_step_trains_kept_zeros(student: Any, rng: Draws) -> None:
 
 @exercise("s2.masked_step")
 @weight(1)
-def test_masked_step_without_a_mask(student: Any, rng: Draws) -> None:
+def test_masked_step_without_a_mask(student: Any, rng: RandomInputs) -> None:
     """Parameters that have no mask take the plain step."""
     network = small_network(rng)
     masks = masks_for(rng, layer_weights(network))
@@ -538,7 +541,7 @@ def test_masked_step_without_a_mask(student: Any, rng: Draws) -> None:
 
 @exercise("s2.masked_step")
 @weight(1)
-def test_masked_step_keeps_the_gradients(student: Any, rng: Draws) -> None:
+def test_masked_step_keeps_the_gradients(student: Any, rng: RandomInputs) -> None:
     """Gradients are not zeroed: the caller may go on adding to them."""
     network = small_network(rng)
     masks = masks_for(rng, layer_weights(network))
@@ -551,7 +554,7 @@ def test_masked_step_keeps_the_gradients(student: Any, rng: Draws) -> None:
 @exercise("s2.masked_step")
 @guard
 @weight(0.5)
-def test_masked_step_leaves_the_masks_alone(student: Any, rng: Draws) -> None:
+def test_masked_step_leaves_the_masks_alone(student: Any, rng: RandomInputs) -> None:
     """The masks are unchanged."""
     network = small_network(rng)
     twins = Twins.of(student, network, "SGD", lr=0.05, momentum=0.9)
@@ -566,7 +569,7 @@ def test_masked_step_leaves_the_masks_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.masked_step")
 @guard
 @weight(0.5)
-def test_masked_step_refuses_what_does_not_fit(student: Any, rng: Draws) -> None:
+def test_masked_step_refuses_what_does_not_fit(student: Any, rng: RandomInputs) -> None:
     """A name that no parameter has, and a mask of another shape, raise ValueError."""
     network = small_network(rng)
     optimizer = Twins.of(student, network, "SGD", lr=0.05).optimizer
@@ -578,7 +581,7 @@ def test_masked_step_refuses_what_does_not_fit(student: Any, rng: Draws) -> None
 # ---- cubic_sparsity --------------------------------------------------------------------------
 
 
-def plan(rng: Draws) -> tuple[int, int, int, float, float]:
+def plan(rng: RandomInputs) -> tuple[int, int, int, float, float]:
     """start, steps, interval, initial and final, all of them different from each other."""
     return (
         rng.integer(20, 60),
@@ -599,7 +602,7 @@ def expect_sparsity(student: Any, hint: str, step: int, *settings: float) -> Non
 
 @exercise("s2.cubic_sparsity")
 @weight(2)
-def test_sparsity_rises_cubically(student: Any, rng: Draws) -> None:
+def test_sparsity_rises_cubically(student: Any, rng: RandomInputs) -> None:
     """At start + k * interval the sparsity follows the cubic from initial to final."""
     for _ in range(2):
         start, steps, interval, initial, final = plan(rng)
@@ -611,7 +614,7 @@ def test_sparsity_rises_cubically(student: Any, rng: Draws) -> None:
 
 @exercise("s2.cubic_sparsity")
 @weight(1)
-def test_sparsity_before_the_start(student: Any, rng: Draws) -> None:
+def test_sparsity_before_the_start(student: Any, rng: RandomInputs) -> None:
     """Up to `start` the sparsity is the initial one."""
     settings = plan(rng)
     for step in (0, 1, settings[0] - 1, settings[0]):
@@ -621,7 +624,7 @@ def test_sparsity_before_the_start(student: Any, rng: Draws) -> None:
 
 @exercise("s2.cubic_sparsity")
 @weight(1.5)
-def test_sparsity_after_the_end(student: Any, rng: Draws) -> None:
+def test_sparsity_after_the_end(student: Any, rng: RandomInputs) -> None:
     """From start + steps * interval on the sparsity is the final one."""
     settings = plan(rng)
     end = settings[0] + settings[1] * settings[2]
@@ -632,7 +635,7 @@ def test_sparsity_after_the_end(student: Any, rng: Draws) -> None:
 
 @exercise("s2.cubic_sparsity")
 @weight(0.5)
-def test_sparsity_from_step_zero(student: Any, rng: Draws) -> None:
+def test_sparsity_from_step_zero(student: Any, rng: RandomInputs) -> None:
     """A schedule that prunes in every step from step 0 on, from no sparsity at all."""
     steps, final = rng.integer(5, 9), rng.number(0.5, 1.0)
     for step in range(steps + 2):
@@ -642,7 +645,7 @@ def test_sparsity_from_step_zero(student: Any, rng: Draws) -> None:
 @exercise("s2.cubic_sparsity")
 @guard
 @weight(0.5)
-def test_sparsity_refuses_bad_shares(student: Any, rng: Draws) -> None:
+def test_sparsity_refuses_bad_shares(student: Any, rng: RandomInputs) -> None:
     """An initial or final sparsity outside 0..1 raises ValueError."""
     start, steps, interval, initial, final = plan(rng)
     for share in share_outside(rng):
@@ -689,7 +692,7 @@ def expect_sparse(after: nn.Module, masks: Masks, sparsity: float, hint: str) ->
     check(zeros == pruned, "the zeros of the network are those of the masks")
 
 
-def few_digits(rng: Draws, count: int, batch: int) -> Batches:
+def few_digits(rng: RandomInputs, count: int, batch: int) -> Batches:
     """A loader for training."""
     images, targets = scrambled_digits(rng)
     return shuffling(images[:count], targets[:count], batch, rng)
@@ -698,7 +701,7 @@ def few_digits(rng: Draws, count: int, batch: int) -> Batches:
 @exercise("s2.gradual_prune")
 @weight(2)
 @limit(30)
-def test_gradual_prune_reaches_the_last_value(student: Any, rng: Draws) -> None:
+def test_gradual_prune_reaches_the_last_value(student: Any, rng: RandomInputs) -> None:
     """At the end the network is as sparse as the schedule's last value says."""
     loader = few_digits(rng, 200, 32)  # 7 batches: they have to be gone through several times
     for steps in (rng.integer(20, 30), rng.integer(31, 40)):
@@ -716,7 +719,7 @@ def test_gradual_prune_reaches_the_last_value(student: Any, rng: Draws) -> None:
 @exercise("s2.gradual_prune")
 @weight(2)
 @limit(30)
-def test_gradual_prune_keeps_zeros(student: Any, rng: Draws) -> None:
+def test_gradual_prune_keeps_zeros(student: Any, rng: RandomInputs) -> None:
     """Pruned weights stay exactly 0, also long after the last pruning and with momentum."""
     network = built(lambda: MLP((64, 20, 10)), rng)
     final, steps = rng.number(0.5, 0.8), 40
@@ -738,7 +741,7 @@ def test_gradual_prune_keeps_zeros(student: Any, rng: Draws) -> None:
 @exercise("s2.gradual_prune")
 @weight(1)
 @limit(30)
-def test_gradual_prune_spares_biases_and_norms(student: Any, rng: Draws) -> None:
+def test_gradual_prune_spares_biases_and_norms(student: Any, rng: RandomInputs) -> None:
     """Only the weights of Linear and convolution layers are pruned."""
     network = built(lambda: nn.Sequential(nn.LayerNorm((8, 8)), *DigitsCNN(4).features), rng)
     network.extend([nn.Flatten(), built(lambda: nn.Linear(8, 10), rng)])
@@ -759,7 +762,7 @@ LITTLE = 0.6  # and the one that earns nothing
 @exercise("s2.gradual_prune")
 @weight(2)
 @limit(60)
-def test_gradual_prune_keeps_the_accuracy(student: Any, rng: Draws, credit: Any) -> None:
+def test_gradual_prune_keeps_the_accuracy(student: Any, rng: RandomInputs, credit: Any) -> None:
     """With nine tenths of its weights pruned while it trains, a network still reads digits."""
     images, targets = scrambled_digits(rng)
     after, _ = gradually(
@@ -779,7 +782,7 @@ def test_gradual_prune_keeps_the_accuracy(student: Any, rng: Draws, credit: Any)
 
 @exercise("s2.gradual_prune")
 @weight(1)
-def test_gradual_prune_takes_the_smallest(student: Any, rng: Draws) -> None:
+def test_gradual_prune_takes_the_smallest(student: Any, rng: RandomInputs) -> None:
     """With a learning rate near 0 the smallest magnitudes of the given network are pruned."""
     network = small_network(rng)
     weights = layer_weights(network)
@@ -796,7 +799,7 @@ def test_gradual_prune_takes_the_smallest(student: Any, rng: Draws) -> None:
 
 @exercise("s2.gradual_prune")
 @weight(1.5)
-def test_gradual_prune_is_gradual(student: Any, rng: Draws) -> None:
+def test_gradual_prune_is_gradual(student: Any, rng: RandomInputs) -> None:
     """The sparsity rises step by step with the schedule, while the network trains."""
     features = rng.integer(9, 12)
     seen: list[float] = []  # the input is the identity: what comes out is the weight
@@ -828,7 +831,7 @@ def test_gradual_prune_is_gradual(student: Any, rng: Draws) -> None:
 
 @exercise("s2.gradual_prune")
 @weight(1)
-def test_gradual_prune_uses_its_loss(student: Any, rng: Draws) -> None:
+def test_gradual_prune_uses_its_loss(student: Any, rng: RandomInputs) -> None:
     """The network is trained with `loss_fn`: here it learns a regression."""
     truth = rng.normal(3, 5)
     inputs = rng.normal(96, 5)
@@ -849,7 +852,7 @@ def test_gradual_prune_uses_its_loss(student: Any, rng: Draws) -> None:
 
 def distance(student: Any, rng_seed: int, options: dict[str, float]) -> float:
     """How far 20 steps under a constant gradient move a weight."""
-    rng = Draws(rng_seed.to_bytes(8, "little"))
+    rng = RandomInputs(rng_seed.to_bytes(8, "little"))
     network = built(lambda: nn.Sequential(nn.Linear(4, 2, bias=False)), rng)
     inputs = rng.uniform(16, 4, low=0.5, high=1.0)
     loader = in_order(inputs, torch.full((16, 2), 1e6), 16)
@@ -861,7 +864,7 @@ def distance(student: Any, rng_seed: int, options: dict[str, float]) -> float:
 
 @exercise("s2.gradual_prune")
 @weight(1)
-def test_gradual_prune_passes_its_options_on(student: Any, rng: Draws) -> None:
+def test_gradual_prune_passes_its_options_on(student: Any, rng: RandomInputs) -> None:
     """Learning rate, momentum and weight decay are those that were given."""
     seed = rng.seed()
     plain = distance(student, seed, {"lr": 0.01, "momentum": 0.0})
@@ -883,7 +886,7 @@ def test_gradual_prune_passes_its_options_on(student: Any, rng: Draws) -> None:
 @exercise("s2.gradual_prune")
 @guard
 @weight(1)
-def test_gradual_prune_leaves_the_model_alone(student: Any, rng: Draws) -> None:
+def test_gradual_prune_leaves_the_model_alone(student: Any, rng: RandomInputs) -> None:
     """The network that was passed in is unchanged."""
     network = convolutional_network(rng)
     live = student.put(network)
@@ -922,7 +925,7 @@ def compared(student: Any, large: int, small: tuple[int, ...], epochs: int, seed
     return rows
 
 
-def widths(rng: Draws) -> tuple[int, tuple[int, int]]:
+def widths(rng: RandomInputs) -> tuple[int, tuple[int, int]]:
     """large and small."""
     first = rng.integer(6, 8)
     return rng.integer(28, 34), (first, first + rng.integer(3, 5))
@@ -938,7 +941,7 @@ def sides(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 @exercise("s2.compare_large_sparse_small_dense")
 @weight(2)
 @limit(30)
-def test_comparison_is_fair(student: Any, rng: Draws) -> None:
+def test_comparison_is_fair(student: Any, rng: RandomInputs) -> None:
     """For each small network there is a large one with as many nonzero weights, within 1 %."""
     large, small = widths(rng)
     dense, sparse = sides(compared(student, large, small, 2, rng.seed()))
@@ -953,7 +956,7 @@ def test_comparison_is_fair(student: Any, rng: Draws) -> None:
 @exercise("s2.compare_large_sparse_small_dense")
 @weight(1)
 @limit(30)
-def test_comparison_adds_up(student: Any, rng: Draws) -> None:
+def test_comparison_adds_up(student: Any, rng: RandomInputs) -> None:
     """Parameters, nonzero weights and sparsity of a row fit each other."""
     large, small = widths(rng)
     rows = compared(student, large, small, 2, rng.seed())
@@ -980,7 +983,7 @@ LOW = 0.25  # an accuracy that any trained network of 14 hidden units or more ex
 @exercise("s2.compare_large_sparse_small_dense")
 @weight(1)
 @limit(30)
-def test_comparison_trains(student: Any, rng: Draws) -> None:
+def test_comparison_trains(student: Any, rng: RandomInputs) -> None:
     """Accuracies are shares on held-out digits, of networks that have learnt something."""
     small = rng.integer(14, 16), rng.integer(20, 24)
     rows = compared(student, rng.integer(40, 48), small, rng.integer(7, 8), rng.seed())
@@ -993,7 +996,7 @@ def test_comparison_trains(student: Any, rng: Draws) -> None:
 @exercise("s2.compare_large_sparse_small_dense")
 @weight(1)
 @limit(30)
-def test_comparison_depends_on_seed_and_epochs(student: Any, rng: Draws) -> None:
+def test_comparison_depends_on_seed_and_epochs(student: Any, rng: RandomInputs) -> None:
     """The same arguments give the same table, in any process; another seed, or epoch, another."""
     large, small = widths(rng)
     seed = rng.integer(1, 1000)
@@ -1012,7 +1015,7 @@ def test_comparison_depends_on_seed_and_epochs(student: Any, rng: Draws) -> None
 @guard
 @weight(0.5)
 @limit(30)
-def test_comparison_leaves_global_generators_alone(student: Any, rng: Draws) -> None:
+def test_comparison_leaves_global_generators_alone(student: Any, rng: RandomInputs) -> None:
     """The global random generators of torch, numpy and Python are not touched."""
     large, small = widths(rng)
     before = student.rng_fingerprint()
@@ -1044,14 +1047,14 @@ def expect_norms(student: Any, hint: str, values: Tensor, dim: int, *norms: floa
         check(allclose(found, norms_by_channel(values, norm, dim), rtol=1e-4, atol=1e-5), hint)
 
 
-def channel_weights(rng: Draws) -> list[Tensor]:
+def channel_weights(rng: RandomInputs) -> list[Tensor]:
     """Weights of a Linear layer and of a convolution; dimensions differ, so do the channels."""
     return [rng.normal(4, rng.integer(5, 9)), rng.normal(rng.integer(5, 7), 3, 2, 4)]
 
 
 @exercise("s2.channel_importance")
 @weight(2)
-def test_importance_of_output_channels(student: Any, rng: Draws) -> None:
+def test_importance_of_output_channels(student: Any, rng: RandomInputs) -> None:
     """By default the importance of an output channel is the sum of its magnitudes."""
     for values in channel_weights(rng):
         found = student.channel_importance(values)
@@ -1062,7 +1065,7 @@ def test_importance_of_output_channels(student: Any, rng: Draws) -> None:
 
 @exercise("s2.channel_importance")
 @weight(1.5)
-def test_importance_in_other_norms(student: Any, rng: Draws) -> None:
+def test_importance_in_other_norms(student: Any, rng: RandomInputs) -> None:
     """Any p-norm: the p-th root of the sum of the p-th powers of magnitudes."""
     hint = "(sum |w|^p)^(1/p): magnitudes, a sum and no mean, and the root at the end"
     for values in channel_weights(rng):
@@ -1071,7 +1074,7 @@ def test_importance_in_other_norms(student: Any, rng: Draws) -> None:
 
 @exercise("s2.channel_importance")
 @weight(1)
-def test_importance_in_the_maximum_norm(student: Any, rng: Draws) -> None:
+def test_importance_in_the_maximum_norm(student: Any, rng: RandomInputs) -> None:
     """With norm = infinity the importance is the largest magnitude."""
     for values in channel_weights(rng):
         expect_norms(student, "the largest magnitude, not the largest value", -values, 0, math.inf)
@@ -1079,7 +1082,7 @@ def test_importance_in_the_maximum_norm(student: Any, rng: Draws) -> None:
 
 @exercise("s2.channel_importance")
 @weight(1)
-def test_importance_of_input_channels(student: Any, rng: Draws) -> None:
+def test_importance_of_input_channels(student: Any, rng: RandomInputs) -> None:
     """With dim = 1 there is one number for each input channel."""
     hint = "dim is the dimension that stays: sum over all others"
     for values in channel_weights(rng):
@@ -1089,7 +1092,7 @@ def test_importance_of_input_channels(student: Any, rng: Draws) -> None:
 @exercise("s2.channel_importance")
 @guard
 @weight(0.5)
-def test_importance_leaves_the_weight_alone(student: Any, rng: Draws) -> None:
+def test_importance_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> None:
     """The weight is unchanged."""
     for values in channel_weights(rng):
         live = student.put(values)
@@ -1100,7 +1103,7 @@ def test_importance_leaves_the_weight_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.channel_importance")
 @guard
 @weight(0.5)
-def test_importance_refuses_bad_norms(student: Any, rng: Draws) -> None:
+def test_importance_refuses_bad_norms(student: Any, rng: RandomInputs) -> None:
     """A norm of 0 and a negative one raise ValueError."""
     values = channel_weights(rng)[0]
     for norm in (0, -rng.number(0.5, 2)):
@@ -1110,7 +1113,7 @@ def test_importance_refuses_bad_norms(student: Any, rng: Draws) -> None:
 # ---- prune_channels --------------------------------------------------------------------------
 
 
-def some_channels(rng: Draws, channels: int, groups: int = 1) -> list[int]:
+def some_channels(rng: RandomInputs, channels: int, groups: int = 1) -> list[int]:
     """Ascending indices, not just the first ones; equally many, but others, in each group."""
     size = channels // groups
     count = rng.integer(max(1, size // 2 - 1), size - 2)
@@ -1120,7 +1123,7 @@ def some_channels(rng: Draws, channels: int, groups: int = 1) -> list[int]:
             return [group * size + index for group, part in enumerate(parts) for index in part]
 
 
-def convolution(rng: Draws, channels: int, bias: bool = True, groups: int = 1) -> nn.Conv2d:
+def convolution(rng: RandomInputs, channels: int, bias: bool = True, groups: int = 1) -> nn.Conv2d:
     """A convolution of 4 inputs to `channels` outputs with stride, padding, dilation."""
     layer = nn.Conv2d(
         4,
@@ -1173,7 +1176,7 @@ def three(result: object) -> list[Any]:
 
 @exercise("s2.prune_channels")
 @weight(1.5)
-def test_channels_of_the_convolution(student: Any, rng: Draws) -> None:
+def test_channels_of_the_convolution(student: Any, rng: RandomInputs) -> None:
     """The convolution loses the filters and biases of the other channels, and nothing else."""
     for bias in (True, False):
         channels = rng.integer(6, 9)
@@ -1185,7 +1188,7 @@ def test_channels_of_the_convolution(student: Any, rng: Draws) -> None:
 
 @exercise("s2.prune_channels")
 @weight(1.5)
-def test_channels_of_batch_norm(student: Any, rng: Draws) -> None:
+def test_channels_of_batch_norm(student: Any, rng: RandomInputs) -> None:
     """Batch norm loses weight, bias and running statistics of the other channels."""
     channels = rng.integer(6, 9)
     conv, kept = convolution(rng, channels, False), some_channels(rng, channels)
@@ -1210,7 +1213,7 @@ def test_channels_of_batch_norm(student: Any, rng: Draws) -> None:
 
 @exercise("s2.prune_channels")
 @weight(1.5)
-def test_channels_of_the_next_convolution(student: Any, rng: Draws) -> None:
+def test_channels_of_the_next_convolution(student: Any, rng: RandomInputs) -> None:
     """The convolution that follows loses the inputs of the other channels, and keeps its bias."""
     channels = rng.integer(6, 9)
     conv, kept = convolution(rng, channels), some_channels(rng, channels)
@@ -1233,7 +1236,7 @@ def test_channels_of_the_next_convolution(student: Any, rng: Draws) -> None:
 
 @exercise("s2.prune_channels")
 @weight(1.5)
-def test_channels_of_the_next_linear_layer(student: Any, rng: Draws) -> None:
+def test_channels_of_the_next_linear_layer(student: Any, rng: RandomInputs) -> None:
     """A Linear layer that follows loses the columns of the other channels, channel by channel."""
     for pixels in (rng.integer(3, 6), 1):
         channels = rng.integer(6, 9)
@@ -1253,7 +1256,7 @@ def test_channels_of_the_next_linear_layer(student: Any, rng: Draws) -> None:
 
 @exercise("s2.prune_channels")
 @weight(1)
-def test_channels_of_a_depthwise_layer(student: Any, rng: Draws) -> None:
+def test_channels_of_a_depthwise_layer(student: Any, rng: RandomInputs) -> None:
     """A depthwise convolution that follows loses its own outputs of the other channels."""
     for each in (1, 2):  # outputs of a channel
         channels = rng.integer(6, 9)
@@ -1282,7 +1285,7 @@ def test_channels_of_a_depthwise_layer(student: Any, rng: Draws) -> None:
 
 @exercise("s2.prune_channels")
 @weight(1)
-def test_channels_of_grouped_layers(student: Any, rng: Draws) -> None:
+def test_channels_of_grouped_layers(student: Any, rng: RandomInputs) -> None:
     """Grouped convolutions keep their groups, with equally many channels in each."""
     groups = 2
     channels = groups * rng.integer(3, 5)
@@ -1307,7 +1310,7 @@ def test_channels_of_grouped_layers(student: Any, rng: Draws) -> None:
 
 @exercise("s2.prune_channels")
 @weight(1)
-def test_channels_by_a_mask(student: Any, rng: Draws) -> None:
+def test_channels_by_a_mask(student: Any, rng: RandomInputs) -> None:
     """`keep` may be a bool mask, True = keep; the layers are those of the indices."""
     channels = rng.integer(6, 9)
     conv, kept = convolution(rng, channels), some_channels(rng, channels)
@@ -1323,7 +1326,7 @@ def test_channels_by_a_mask(student: Any, rng: Draws) -> None:
 
 @exercise("s2.prune_channels")
 @weight(0.5)
-def test_channels_in_double_precision(student: Any, rng: Draws) -> None:
+def test_channels_in_double_precision(student: Any, rng: RandomInputs) -> None:
     """Float64 layers stay float64."""
     channels = rng.integer(6, 9)
     conv, kept = convolution(rng, channels).double(), some_channels(rng, channels)
@@ -1338,7 +1341,7 @@ def test_channels_in_double_precision(student: Any, rng: Draws) -> None:
 @exercise("s2.prune_channels")
 @guard
 @weight(1)
-def test_channels_leave_the_layers_alone(student: Any, rng: Draws) -> None:
+def test_channels_leave_the_layers_alone(student: Any, rng: RandomInputs) -> None:
     """The layers that were passed in are unchanged."""
     channels = rng.integer(6, 9)
     conv, norm, following = (
@@ -1360,7 +1363,7 @@ def test_channels_leave_the_layers_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.prune_channels")
 @guard
 @weight(1)
-def test_channels_refuse_bad_indices(student: Any, rng: Draws) -> None:
+def test_channels_refuse_bad_indices(student: Any, rng: RandomInputs) -> None:
     """No channel, a channel twice, and a channel that is not there raise ValueError."""
     channels = rng.integer(6, 9)
     conv, norm = convolution(rng, channels), nn.BatchNorm2d(channels)
@@ -1382,7 +1385,7 @@ def test_channels_refuse_bad_indices(student: Any, rng: Draws) -> None:
 @exercise("s2.prune_channels")
 @guard
 @weight(0.5)
-def test_channels_refuse_uneven_groups(student: Any, rng: Draws) -> None:
+def test_channels_refuse_uneven_groups(student: Any, rng: RandomInputs) -> None:
     """Unequally many channels of the groups of a grouped layer raise ValueError."""
     size = rng.integer(3, 4)
     channels = 2 * size
@@ -1402,7 +1405,7 @@ def test_channels_refuse_uneven_groups(student: Any, rng: Draws) -> None:
 class Judge:
     """What the scan evaluates with: keeps the networks that it is shown, returns new numbers."""
 
-    def __init__(self, rng: Draws, fails_at: int = 0) -> None:
+    def __init__(self, rng: RandomInputs, fails_at: int = 0) -> None:
         self._rng = rng
         self._fails_at = fails_at
         self.calls = 0
@@ -1420,7 +1423,7 @@ class Judge:
         return value
 
 
-def grid_of(rng: Draws) -> list[float]:
+def grid_of(rng: RandomInputs) -> list[float]:
     """Sparsities in no order, the largest first; the last one is not 0."""
     return [rng.number(0.8, 0.95), rng.number(0.2, 0.4), 0.0, rng.number(0.5, 0.7)]
 
@@ -1444,7 +1447,7 @@ def scanned(
 
 @exercise("s2.sensitivity_scan")
 @weight(3)
-def test_scan_prunes_one_weight_at_a_time(student: Any, rng: Draws) -> None:
+def test_scan_prunes_one_weight_at_a_time(student: Any, rng: RandomInputs) -> None:
     """Each value is that of the network with one weight pruned, and all others as they were."""
     network, judge, grid = convolutional_network(rng), Judge(rng), grid_of(rng)
     found = scanned(student, network, judge, grid)
@@ -1467,7 +1470,7 @@ def test_scan_prunes_one_weight_at_a_time(student: Any, rng: Draws) -> None:
 
 @exercise("s2.sensitivity_scan")
 @weight(0.5)
-def test_scan_at_the_ends(student: Any, rng: Draws) -> None:
+def test_scan_at_the_ends(student: Any, rng: RandomInputs) -> None:
     """Sparsity 1 removes a whole weight, sparsity 0 nothing."""
     network, judge = small_network(rng), Judge(rng)
     found = scanned(student, network, judge, [0.0, 1.0])
@@ -1480,7 +1483,7 @@ def test_scan_at_the_ends(student: Any, rng: Draws) -> None:
 
 @exercise("s2.sensitivity_scan")
 @weight(1)
-def test_scan_of_prunable_weights_only(student: Any, rng: Draws) -> None:
+def test_scan_of_prunable_weights_only(student: Any, rng: RandomInputs) -> None:
     """Embeddings, norms and biases are not scanned."""
     network, judge = built(lambda: EmbeddingClassifier(7, 4, 3), rng), Judge(rng)
     scanned(student, network, judge, [0.5])
@@ -1489,7 +1492,7 @@ def test_scan_of_prunable_weights_only(student: Any, rng: Draws) -> None:
 
 @exercise("s2.sensitivity_scan")
 @weight(2)
-def test_scan_restores_the_weights(student: Any, rng: Draws) -> None:
+def test_scan_restores_the_weights(student: Any, rng: RandomInputs) -> None:
     """After the scan every weight is as before, bit by bit."""
     network, judge = convolutional_network(rng), Judge(rng)
     live = student.put(network)
@@ -1502,7 +1505,7 @@ def test_scan_restores_the_weights(student: Any, rng: Draws) -> None:
 
 @exercise("s2.sensitivity_scan")
 @weight(1.5)
-def test_scan_restores_after_an_error(student: Any, rng: Draws) -> None:
+def test_scan_restores_after_an_error(student: Any, rng: RandomInputs) -> None:
     """The weights are restored even when evaluate raises."""
     for fails_at in (rng.integer(2, 3), 5):
         network, judge = small_network(rng), Judge(rng, fails_at)
@@ -1521,7 +1524,7 @@ def test_scan_restores_after_an_error(student: Any, rng: Draws) -> None:
 @exercise("s2.sensitivity_scan")
 @guard
 @weight(0.5)
-def test_scan_keeps_the_modes(student: Any, rng: Draws) -> None:
+def test_scan_keeps_the_modes(student: Any, rng: RandomInputs) -> None:
     """Every submodule stays in training or eval mode."""
     network = convolutional_network(rng).train()
     network[1].eval()
@@ -1534,7 +1537,7 @@ def test_scan_keeps_the_modes(student: Any, rng: Draws) -> None:
 @exercise("s2.sensitivity_scan")
 @guard
 @weight(0.5)
-def test_scan_refuses_bad_sparsity(student: Any, rng: Draws) -> None:
+def test_scan_refuses_bad_sparsity(student: Any, rng: RandomInputs) -> None:
     """A sparsity outside 0..1 in the grid raises ValueError."""
     for sparsity in share_outside(rng):
         expect_value_error(student.sensitivity_scan, small_network(rng), Judge(rng), [sparsity])
@@ -1562,7 +1565,9 @@ def expect_moved(
     return found
 
 
-def sparse_layer(rng: Draws, *shape: int, share: float = 0.6) -> tuple[Tensor, Tensor, Tensor]:
+def sparse_layer(
+    rng: RandomInputs, *shape: int, share: float = 0.6
+) -> tuple[Tensor, Tensor, Tensor]:
     """(weight, mask, gradient); inactive weights are 0, no two magnitudes are equal."""
     mask = random_mask(rng, *shape, share=share)
     return signed(rng, *shape) * mask, mask, signed(rng, *shape)
@@ -1570,7 +1575,7 @@ def sparse_layer(rng: Draws, *shape: int, share: float = 0.6) -> tuple[Tensor, T
 
 @exercise("s2.grow_and_drop")
 @weight(2)
-def test_move_by_magnitude_and_gradient(student: Any, rng: Draws) -> None:
+def test_move_by_magnitude_and_gradient(student: Any, rng: RandomInputs) -> None:
     """Small active weights are dropped, inactive ones with large gradients are grown."""
     for shape in ((rng.integer(25, 40),), (6, rng.integer(6, 9)), (4, 3, 3, 3)):
         layer = sparse_layer(rng, *shape)
@@ -1579,7 +1584,7 @@ def test_move_by_magnitude_and_gradient(student: Any, rng: Draws) -> None:
 
 @exercise("s2.grow_and_drop")
 @weight(1.5)
-def test_move_never_regrows_what_it_dropped(student: Any, rng: Draws) -> None:
+def test_move_never_regrows_what_it_dropped(student: Any, rng: RandomInputs) -> None:
     """A weight that was dropped is not grown again at once, however large its gradient."""
     values, mask, gradient = sparse_layer(rng, 6, rng.integer(6, 9))
     gradient = gradient + 100 * gradient.sign() * mask
@@ -1589,7 +1594,7 @@ def test_move_never_regrows_what_it_dropped(student: Any, rng: Draws) -> None:
 
 @exercise("s2.grow_and_drop")
 @weight(1)
-def test_move_counts_by_the_mask(student: Any, rng: Draws) -> None:
+def test_move_counts_by_the_mask(student: Any, rng: RandomInputs) -> None:
     """The mask says what is active: active weights may be 0, inactive ones may be not."""
     mask = random_mask(rng, 6, rng.integer(6, 9))
     values = signed(rng, *mask.shape)
@@ -1603,7 +1608,7 @@ def test_move_counts_by_the_mask(student: Any, rng: Draws) -> None:
 
 @exercise("s2.grow_and_drop")
 @weight(1)
-def test_move_breaks_ties_by_position(student: Any, rng: Draws) -> None:
+def test_move_breaks_ties_by_position(student: Any, rng: RandomInputs) -> None:
     """Of equal magnitudes or gradients, the lower flat index is dropped, or grown, first."""
     for levels in (1, 2):
         mask = random_mask(rng, 10, rng.integer(12, 16))
@@ -1614,7 +1619,7 @@ def test_move_breaks_ties_by_position(student: Any, rng: Draws) -> None:
 
 @exercise("s2.grow_and_drop")
 @weight(1)
-def test_move_count_is_rounded(student: Any, rng: Draws) -> None:
+def test_move_count_is_rounded(student: Any, rng: RandomInputs) -> None:
     """round(fraction * active) weights move, half to even."""
     for active, fraction in half_counts(rng):
         inactive = active + rng.integer(1, 9)
@@ -1626,7 +1631,7 @@ def test_move_count_is_rounded(student: Any, rng: Draws) -> None:
 
 @exercise("s2.grow_and_drop")
 @weight(1)
-def test_move_is_limited_by_the_inactive(student: Any, rng: Draws) -> None:
+def test_move_is_limited_by_the_inactive(student: Any, rng: RandomInputs) -> None:
     """No more weights move than there are inactive ones."""
     layer = sparse_layer(rng, 6, rng.integer(6, 9), share=0.2)
     for fraction in (rng.number(0.5, 0.9), 1.0):
@@ -1640,7 +1645,7 @@ def test_move_is_limited_by_the_inactive(student: Any, rng: Draws) -> None:
 @exercise("s2.grow_and_drop")
 @guard
 @weight(0.5)
-def test_move_of_nothing(student: Any, rng: Draws) -> None:
+def test_move_of_nothing(student: Any, rng: RandomInputs) -> None:
     """With fraction 0 the mask stays."""
     expect_moved(student, "k = 0: nothing moves", *sparse_layer(rng, 5, 7), 0.0)
 
@@ -1648,7 +1653,7 @@ def test_move_of_nothing(student: Any, rng: Draws) -> None:
 @exercise("s2.grow_and_drop")
 @guard
 @weight(0.5)
-def test_move_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
+def test_move_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Weight, mask and gradient are unchanged."""
     layer = sparse_layer(rng, 5, rng.integer(6, 8))
     live = [student.put(each) for each in layer]
@@ -1660,7 +1665,7 @@ def test_move_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.grow_and_drop")
 @guard
 @weight(0.5)
-def test_move_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_move_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A fraction outside 0..1, and shapes that do not match, raise ValueError."""
     values, mask, gradient = sparse_layer(rng, 5, rng.integer(6, 8))
     for fraction in share_outside(rng):

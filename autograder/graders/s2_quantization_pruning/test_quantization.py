@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.engine.judge.student import CallbackError, Handle, Optimizer
 from autograder.graders.s1_intro.references import drawn, in_order
 from autograder.graders.s2_quantization_pruning.quantization_references import (
     Layer,
@@ -33,7 +32,10 @@ from autograder.graders.s2_quantization_pruning.quantization_references import (
     untied,
 )
 from autograder.graders.toolkit import (
-    Draws,
+    CallbackError,
+    Handle,
+    Optimizer,
+    RandomInputs,
     StudentError,
     allclose,
     check,
@@ -92,22 +94,22 @@ def expect_codes(value: object, name: str, wanted: Tensor, hint: str) -> None:
     check(torch.equal(got.to(torch.int64), wanted), hint)
 
 
-def power_of_two(rng: Draws) -> float:
+def power_of_two(rng: RandomInputs) -> float:
     """A scale by which float32 divides exactly."""
     return float(2.0 ** rng.integer(-6, 2))
 
 
-def some_scale(rng: Draws) -> float:
+def some_scale(rng: RandomInputs) -> float:
     """A scale that float32 holds exactly, between 0.01 and 0.5."""
     return float(rng.uniform(1, low=0.01, high=0.5))
 
 
-def scales(rng: Draws, count: int) -> Tensor:
+def scales(rng: RandomInputs, count: int) -> Tensor:
     """Float32 scales (count,), no two alike."""
     return (0.02 * 1.7 ** torch.arange(count))[rng.permutation(count)] * rng.number(0.8, 1.2)
 
 
-def nonzero(rng: Draws, largest: int) -> int:
+def nonzero(rng: RandomInputs, largest: int) -> int:
     """A zero point that is not 0, of either sign."""
     return rng.choice([-1, 1]) * rng.integer(2, largest)
 
@@ -122,14 +124,14 @@ def expect_range(student: Any, hint: str, wanted: tuple[int, int], *args: Any, *
     check([expect_int(end, "each end") for end in ends] == list(wanted), hint)
 
 
-def all_bits(rng: Draws, lowest: int = 1) -> list[int]:
+def all_bits(rng: RandomInputs, lowest: int = 1) -> list[int]:
     """Some numbers of bits, small and large."""
     return [lowest, 8, rng.integer(3, 7), rng.integer(9, 24), rng.integer(25, 31), 32]
 
 
 @exercise("s2.quantization_range")
 @weight(2)
-def test_signed_range(student: Any, rng: Draws) -> None:
+def test_signed_range(student: Any, rng: RandomInputs) -> None:
     """By default 2**bits signed codes: one more below zero than above."""
     hint = "from -2**(bits - 1) to 2**(bits - 1) - 1: 2**bits codes, 0 among them"
     for bits in all_bits(rng):
@@ -138,7 +140,7 @@ def test_signed_range(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantization_range")
 @weight(1.5)
-def test_unsigned_range(student: Any, rng: Draws) -> None:
+def test_unsigned_range(student: Any, rng: RandomInputs) -> None:
     """Unsigned codes start at 0."""
     hint = "unsigned codes go from 0 to 2**bits - 1"
     for bits in all_bits(rng):
@@ -147,7 +149,7 @@ def test_unsigned_range(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantization_range")
 @weight(1.5)
-def test_narrow_range(student: Any, rng: Draws) -> None:
+def test_narrow_range(student: Any, rng: RandomInputs) -> None:
     """A narrow range lacks the lowest code, signed or not."""
     for bits in all_bits(rng, lowest=2):
         for signed in (True, False):
@@ -169,7 +171,11 @@ def test_range_refuses_wrong_bits(student: Any) -> None:
 
 
 def ends_without_tie(
-    rng: Draws, bits: int, low: tuple[float, float], high: tuple[float, float], signed: bool = True
+    rng: RandomInputs,
+    bits: int,
+    low: tuple[float, float],
+    high: tuple[float, float],
+    signed: bool = True,
 ) -> tuple[tuple[float, float], tuple[float, int]]:
     """(low, high) and the (scale, zero point) of it with 0, which rounding cannot mistake."""
     lowest, highest = code_range(bits, signed)
@@ -192,7 +198,7 @@ def expect_affine(
 
 @exercise("s2.affine_params")
 @weight(2)
-def test_affine_range_around_zero(student: Any, rng: Draws) -> None:
+def test_affine_range_around_zero(student: Any, rng: RandomInputs) -> None:
     """A range around zero is divided into 2**bits - 1 steps, and zero has a code."""
     hint = "(high - low) / (qmax - qmin), and round(qmin - low / scale), not truncated"
     for bits in (8, 8, 8, rng.integer(2, 7), rng.integer(9, 12)):
@@ -202,7 +208,7 @@ def test_affine_range_around_zero(student: Any, rng: Draws) -> None:
 
 @exercise("s2.affine_params")
 @weight(2)
-def test_affine_range_on_one_side(student: Any, rng: Draws) -> None:
+def test_affine_range_on_one_side(student: Any, rng: RandomInputs) -> None:
     """A range on one side of zero is widened until it contains zero."""
     hint = "the range always contains 0, so that zero is represented exactly"
     for low, high in (((0.5, 2.0), (3.0, 5.0)), ((-5.0, -3.0), (-2.0, -0.5))):
@@ -213,7 +219,7 @@ def test_affine_range_on_one_side(student: Any, rng: Draws) -> None:
 
 @exercise("s2.affine_params")
 @weight(1.5)
-def test_affine_zero_point_rounds_half_to_even(student: Any, rng: Draws) -> None:
+def test_affine_zero_point_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """A zero point halfway between two codes goes to the even one."""
     lowest, highest = code_range(8)
     for parity, negative in itertools.product((0, 1), (True, False)):
@@ -227,7 +233,7 @@ def test_affine_zero_point_rounds_half_to_even(student: Any, rng: Draws) -> None
 
 @exercise("s2.affine_params")
 @weight(2)
-def test_symmetric_params(student: Any, rng: Draws) -> None:
+def test_symmetric_params(student: Any, rng: RandomInputs) -> None:
     """A symmetric range uses the larger magnitude and the zero point 0."""
     for sign in (-1, 1):
         bits, large, small = rng.integer(2, 12), rng.number(2, 5), rng.number(0.1, 1.5)
@@ -239,7 +245,7 @@ def test_symmetric_params(student: Any, rng: Draws) -> None:
 
 @exercise("s2.affine_params")
 @weight(1)
-def test_unsigned_params(student: Any, rng: Draws) -> None:
+def test_unsigned_params(student: Any, rng: RandomInputs) -> None:
     """With unsigned codes the zero point lies in 0..2**bits - 1."""
     for bits in (8, rng.integer(3, 7)):
         ends, wanted = ends_without_tie(rng, bits, (-5, -0.5), (0.5, 5), signed=False)
@@ -249,7 +255,7 @@ def test_unsigned_params(student: Any, rng: Draws) -> None:
 
 @exercise("s2.affine_params")
 @weight(1)
-def test_affine_range_of_one_number(student: Any, rng: Draws) -> None:
+def test_affine_range_of_one_number(student: Any, rng: RandomInputs) -> None:
     """A range of one number, zero included, is safe."""
     number = rng.number(0.5, 5)
     lowest, highest = code_range(8)
@@ -265,7 +271,7 @@ def test_affine_range_of_one_number(student: Any, rng: Draws) -> None:
 
 @exercise("s2.affine_params")
 @weight(0.5)
-def test_affine_params_with_many_bits(student: Any, rng: Draws) -> None:
+def test_affine_params_with_many_bits(student: Any, rng: RandomInputs) -> None:
     """With many bits the zero point is still right to the last digit."""
     for bits in (rng.integer(24, 26), 28):
         ends, wanted = ends_without_tie(rng, bits, (-5, -0.5), (0.5, 5))
@@ -276,7 +282,7 @@ def test_affine_params_with_many_bits(student: Any, rng: Draws) -> None:
 @exercise("s2.affine_params")
 @guard
 @weight(0.5)
-def test_affine_params_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_affine_params_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """low > high, bounds that are not finite, wrong bits, unsigned symmetric: ValueError."""
     high = rng.number(1, 2)
     for bits in (1, *WRONG_BITS):
@@ -302,7 +308,7 @@ def expect_quantised(
 
 @exercise("s2.quantize")
 @weight(2)
-def test_quantises_inside_the_range(student: Any, rng: Draws) -> None:
+def test_quantises_inside_the_range(student: Any, rng: RandomInputs) -> None:
     """Codes are round(x / scale) + zero_point, int32."""
     for bits in (8, 8, rng.integer(4, 6), rng.integer(9, 11)):
         low, high = code_range(bits)
@@ -314,7 +320,7 @@ def test_quantises_inside_the_range(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize")
 @weight(2)
-def test_quantize_saturates(student: Any, rng: Draws) -> None:
+def test_quantize_saturates(student: Any, rng: RandomInputs) -> None:
     """Numbers outside the range, however large, get the lowest or highest code."""
     for sign in (-1, 1):
         bits = rng.integer(4, 8)
@@ -329,7 +335,7 @@ def test_quantize_saturates(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize")
 @weight(1.5)
-def test_quantize_rounds_half_to_even(student: Any, rng: Draws) -> None:
+def test_quantize_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """x / scale halfway between two integers goes to the even one, whatever the zero point."""
     for zero_point in (0, 2 * rng.integer(-9, 9) + 1):
         scale = power_of_two(rng)
@@ -340,7 +346,7 @@ def test_quantize_rounds_half_to_even(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize")
 @weight(2)
-def test_quantize_per_channel(student: Any, rng: Draws) -> None:
+def test_quantize_per_channel(student: Any, rng: RandomInputs) -> None:
     """With an axis each slice has a scale and a zero point of its own."""
     n = rng.integer(3, 5)
     for axis in (0, 1, -1):
@@ -360,7 +366,7 @@ def test_quantize_per_channel(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize")
 @weight(1)
-def test_quantize_unsigned(student: Any, rng: Draws) -> None:
+def test_quantize_unsigned(student: Any, rng: RandomInputs) -> None:
     """With signed=False codes saturate at 0 and 2**bits - 1."""
     bits = rng.integer(4, 8)
     _, high = code_range(bits, signed=False)
@@ -372,7 +378,7 @@ def test_quantize_unsigned(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize")
 @weight(0.5)
-def test_quantize_float64(student: Any, rng: Draws) -> None:
+def test_quantize_float64(student: Any, rng: RandomInputs) -> None:
     """Numbers in float64 are quantised alike."""
     scale, zero_point = some_scale(rng), nonzero(rng, 40)
     x = untied(rng, scale, -150, 150, 4, 6).double()
@@ -381,7 +387,7 @@ def test_quantize_float64(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize")
 @weight(0.5)
-def test_quantize_to_32_bits(student: Any, rng: Draws) -> None:
+def test_quantize_to_32_bits(student: Any, rng: RandomInputs) -> None:
     """With 32 bits, too, numbers outside the range get the lowest or highest code."""
     x = torch.tensor([1e10, -1e10, 1e30, -1e30, 3.0, -2.0])
     zero_point = nonzero(rng, 1000)
@@ -392,7 +398,7 @@ def test_quantize_to_32_bits(student: Any, rng: Draws) -> None:
 @exercise("s2.quantize")
 @guard
 @weight(0.5)
-def test_quantize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
+def test_quantize_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The tensor that is quantised keeps its numbers."""
     params = QParams(some_scale(rng), nonzero(rng, 40))
     expect_unchanged(student, "quantize", rng.normal(4, 5, std=9.0), params, 8)
@@ -401,7 +407,7 @@ def test_quantize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.quantize")
 @guard
 @weight(0.5)
-def test_quantize_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_quantize_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Wrong bits, vectors without an axis or of another length raise ValueError."""
     x = rng.normal(4, 4)
     for bits in WRONG_BITS:
@@ -421,7 +427,7 @@ def real_of(codes: Tensor, scale: float, zero_point: int) -> Tensor:
 
 @exercise("s2.dequantize")
 @weight(2)
-def test_dequantize_per_tensor(student: Any, rng: Draws) -> None:
+def test_dequantize_per_tensor(student: Any, rng: RandomInputs) -> None:
     """Codes become scale * (code - zero_point), float32; the zero point becomes exactly 0."""
     for zero_point in (0, nonzero(rng, 120), nonzero(rng, 120)):
         codes = rng.integers(-128, 127, 3, 4, 5).to(torch.int32)
@@ -436,7 +442,7 @@ def test_dequantize_per_tensor(student: Any, rng: Draws) -> None:
 
 @exercise("s2.dequantize")
 @weight(2)
-def test_dequantize_per_channel(student: Any, rng: Draws) -> None:
+def test_dequantize_per_channel(student: Any, rng: RandomInputs) -> None:
     """With an axis each slice has a scale and a zero point of its own."""
     n = rng.integer(3, 5)
     for axis in (0, 1, -1):
@@ -454,7 +460,7 @@ def test_dequantize_per_channel(student: Any, rng: Draws) -> None:
 
 @exercise("s2.dequantize")
 @weight(0.25)
-def test_dequantize_wide_codes(student: Any, rng: Draws) -> None:
+def test_dequantize_wide_codes(student: Any, rng: RandomInputs) -> None:
     """With 32 bits the difference of code and zero point may not fit 32 bits itself."""
     low, high = code_range(32)
     scale = some_scale(rng)
@@ -468,7 +474,7 @@ def test_dequantize_wide_codes(student: Any, rng: Draws) -> None:
 @exercise("s2.dequantize")
 @guard
 @weight(0.25)
-def test_dequantize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
+def test_dequantize_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The codes keep their numbers."""
     codes = rng.integers(-128, 127, 4, 5).to(torch.int32)
     expect_unchanged(student, "dequantize", codes, QParams(some_scale(rng), nonzero(rng, 40)))
@@ -477,7 +483,7 @@ def test_dequantize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.dequantize")
 @guard
 @weight(0.25)
-def test_dequantize_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_dequantize_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Vectors without an axis, or of another length than it, raise ValueError."""
     codes = rng.integers(-128, 127, 3, 4).to(torch.int32)
     vectors = QParams(scales(rng, 4), torch.zeros(4, dtype=torch.int32))
@@ -498,7 +504,7 @@ def expect_channel_params(value: object, count: int) -> Tensor:
     return scale
 
 
-def channel_weight(rng: Draws, *shape: int, axis: int) -> Tensor:
+def channel_weight(rng: RandomInputs, *shape: int, axis: int) -> Tensor:
     """A weight whose slices along `axis` have different ranges, one all negative."""
     factor = scales(rng, shape[axis])
     result = along(axis, rng.normal(*shape), lambda i, part: part * factor[i])
@@ -518,7 +524,7 @@ def expect_channel_scales(
 
 @exercise("s2.per_channel_params")
 @weight(2)
-def test_scales_per_output_channel(student: Any, rng: Draws) -> None:
+def test_scales_per_output_channel(student: Any, rng: RandomInputs) -> None:
     """By default each output channel has the scale max |w| / qmax."""
     hint = "largest magnitude of each slice along axis 0, divided by qmax"
     n = rng.integer(3, 6)
@@ -530,7 +536,7 @@ def test_scales_per_output_channel(student: Any, rng: Draws) -> None:
 
 @exercise("s2.per_channel_params")
 @weight(1.5)
-def test_scales_along_another_axis(student: Any, rng: Draws) -> None:
+def test_scales_along_another_axis(student: Any, rng: RandomInputs) -> None:
     """With `axis` each slice along that axis has a scale of its own."""
     n = rng.integer(3, 6)
     for axis in (1, -1):
@@ -541,7 +547,7 @@ def test_scales_along_another_axis(student: Any, rng: Draws) -> None:
 
 @exercise("s2.per_channel_params")
 @weight(1)
-def test_scale_of_a_channel_of_zeros(student: Any, rng: Draws) -> None:
+def test_scale_of_a_channel_of_zeros(student: Any, rng: RandomInputs) -> None:
     """A channel of zeros gets a positive scale, and the others keep theirs."""
     w = channel_weight(rng, 4, 3, 3, axis=0)
     w[1] = 0.0
@@ -554,7 +560,7 @@ def test_scale_of_a_channel_of_zeros(student: Any, rng: Draws) -> None:
 @exercise("s2.per_channel_params")
 @guard
 @weight(0.25)
-def test_per_channel_params_leaves_its_input_alone(student: Any, rng: Draws) -> None:
+def test_per_channel_params_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The weight keeps its numbers."""
     expect_unchanged(student, "per_channel_params", rng.normal(4, 5), 8)
 
@@ -562,7 +568,7 @@ def test_per_channel_params_leaves_its_input_alone(student: Any, rng: Draws) -> 
 @exercise("s2.per_channel_params")
 @guard
 @weight(0.25)
-def test_per_channel_params_refuses_wrong_bits(student: Any, rng: Draws) -> None:
+def test_per_channel_params_refuses_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """A number of bits that is not an integer in 1..32 raises ValueError."""
     for bits in WRONG_BITS:
         expect_value_error(student.per_channel_params, rng.normal(3, 4), bits)
@@ -613,14 +619,14 @@ def ends_of(*seen: Tensor) -> tuple[float, float]:
     return min(numbers), max(numbers)
 
 
-def lopsided(rng: Draws, *shape: int) -> Tensor:
+def lopsided(rng: RandomInputs, *shape: int) -> Tensor:
     """Numbers around 0 whose positive side reaches further, or the other way round."""
     x = rng.uniform(*shape, low=-1.0, high=rng.number(2.0, 4.0))
     x.view(-1)[:2] = torch.tensor([-0.5, 1.5])  # both signs, however few there are
     return x * rng.choice([-1, 1]) * rng.number(0.5, 3.0)
 
 
-def expect_apart(student: Any, rng: Draws, kind: str, *args: object) -> None:
+def expect_apart(student: Any, rng: RandomInputs, kind: str, *args: object) -> None:
     """Two observers know nothing of each other, nor of themselves after another was made."""
     first, second = lopsided(rng, 50), 5 * lopsided(rng, 50)
     one = watching(student, kind, [first], *args)
@@ -630,7 +636,7 @@ def expect_apart(student: Any, rng: Draws, kind: str, *args: object) -> None:
     expect_ends(student, hint, other, ends_of(second))
 
 
-def expect_zero_inside(student: Any, rng: Draws, kind: str, *args: object) -> None:
+def expect_zero_inside(student: Any, rng: RandomInputs, kind: str, *args: object) -> None:
     """Also where everything seen lies on one side of 0, the range contains 0."""
     x = rng.uniform(60, low=2.0, high=3.0)
     for sign in (-1, 1):
@@ -640,7 +646,7 @@ def expect_zero_inside(student: Any, rng: Draws, kind: str, *args: object) -> No
         expect_ends(student, "affine parameters: widen the range until it holds 0", observer, ends)
 
 
-def expect_memory(student: Any, rng: Draws, kind: str, *args: object) -> None:
+def expect_memory(student: Any, rng: RandomInputs, kind: str, *args: object) -> None:
     """What was seen is remembered as it was seen."""
     x = lopsided(rng, 5, 20)
     live, observer = student.put(x), new_observer(student, kind, *args)
@@ -676,7 +682,7 @@ def expect_unseen_raises(student: Any, kind: str, *args: object) -> None:
 
 @exercise("s2.MinMaxObserver")
 @weight(2)
-def test_min_max_of_everything_seen(student: Any, rng: Draws) -> None:
+def test_min_max_of_everything_seen(student: Any, rng: RandomInputs) -> None:
     """The range is from the smallest to the largest number of all tensors seen."""
     narrow, wide = lopsided(rng, 4, 6), 4 * lopsided(rng, 3, 5, 2)
     low, high = wide.clamp(max=0.3), wide.clamp(min=-0.2)
@@ -688,7 +694,7 @@ def test_min_max_of_everything_seen(student: Any, rng: Draws) -> None:
 
 @exercise("s2.MinMaxObserver")
 @weight(1)
-def test_min_max_can_be_read_at_any_time(student: Any, rng: Draws) -> None:
+def test_min_max_can_be_read_at_any_time(student: Any, rng: RandomInputs) -> None:
     """Parameters can be asked for between two tensors, and with any number of bits."""
     first, second = lopsided(rng, 30), 3 * lopsided(rng, 30)
     observer = watching(student, "MinMaxObserver", [first])
@@ -701,14 +707,14 @@ def test_min_max_can_be_read_at_any_time(student: Any, rng: Draws) -> None:
 
 @exercise("s2.MinMaxObserver")
 @weight(1)
-def test_min_max_observers_are_apart(student: Any, rng: Draws) -> None:
+def test_min_max_observers_are_apart(student: Any, rng: RandomInputs) -> None:
     """Two observers do not share what they have seen."""
     expect_apart(student, rng, "MinMaxObserver")
 
 
 @exercise("s2.MinMaxObserver")
 @weight(1)
-def test_min_max_range_contains_zero(student: Any, rng: Draws) -> None:
+def test_min_max_range_contains_zero(student: Any, rng: RandomInputs) -> None:
     """The range contains 0, also where everything seen lies on one side of it."""
     expect_zero_inside(student, rng, "MinMaxObserver")
 
@@ -731,7 +737,7 @@ def smoothed(seen: Sequence[Tensor], momentum: float) -> tuple[float, float]:
     return low, high
 
 
-def growing(rng: Draws, count: int) -> list[Tensor]:
+def growing(rng: RandomInputs, count: int) -> list[Tensor]:
     """Tensors of different sizes whose ranges differ much."""
     factors = [rng.number(0.3, 0.6) * 3.0**i for i in range(count)]
     return [factor * lopsided(rng, 10 + 7 * i) for i, factor in enumerate(factors)]
@@ -739,7 +745,7 @@ def growing(rng: Draws, count: int) -> list[Tensor]:
 
 @exercise("s2.MovingAverageObserver")
 @weight(2)
-def test_moving_average_of_the_ends(student: Any, rng: Draws) -> None:
+def test_moving_average_of_the_ends(student: Any, rng: RandomInputs) -> None:
     """Each tensor moves both ends: momentum * old + (1 - momentum) * new."""
     for momentum in (rng.number(0.7, 0.85), rng.number(0.2, 0.4)):
         seen = rng.sample(growing(rng, 3), 3)
@@ -750,7 +756,7 @@ def test_moving_average_of_the_ends(student: Any, rng: Draws) -> None:
 
 @exercise("s2.MovingAverageObserver")
 @weight(1)
-def test_moving_average_starts_with_the_first(student: Any, rng: Draws) -> None:
+def test_moving_average_starts_with_the_first(student: Any, rng: RandomInputs) -> None:
     """The first tensor sets the range, without any average."""
     seen = [lopsided(rng, 40)]
     observer = watching(student, "MovingAverageObserver", seen, 0.9)
@@ -759,7 +765,7 @@ def test_moving_average_starts_with_the_first(student: Any, rng: Draws) -> None:
 
 @exercise("s2.MovingAverageObserver")
 @weight(1)
-def test_moving_average_default_momentum(student: Any, rng: Draws) -> None:
+def test_moving_average_default_momentum(student: Any, rng: RandomInputs) -> None:
     """The momentum is 0.9 by default."""
     seen = growing(rng, 3)
     observer = watching(student, "MovingAverageObserver", seen)
@@ -769,14 +775,14 @@ def test_moving_average_default_momentum(student: Any, rng: Draws) -> None:
 
 @exercise("s2.MovingAverageObserver")
 @weight(1)
-def test_moving_average_observers_are_apart(student: Any, rng: Draws) -> None:
+def test_moving_average_observers_are_apart(student: Any, rng: RandomInputs) -> None:
     """Two observers do not share what they have seen."""
     expect_apart(student, rng, "MovingAverageObserver", 0.8)
 
 
 @exercise("s2.MovingAverageObserver")
 @weight(0.5)
-def test_moving_average_range_contains_zero(student: Any, rng: Draws) -> None:
+def test_moving_average_range_contains_zero(student: Any, rng: RandomInputs) -> None:
     """The range contains 0, also where everything seen lies on one side of it."""
     expect_zero_inside(student, rng, "MovingAverageObserver", 0.8)
 
@@ -784,7 +790,7 @@ def test_moving_average_range_contains_zero(student: Any, rng: Draws) -> None:
 @exercise("s2.MovingAverageObserver")
 @guard
 @weight(0.25)
-def test_moving_average_refuses_wrong_momentum(student: Any, rng: Draws) -> None:
+def test_moving_average_refuses_wrong_momentum(student: Any, rng: RandomInputs) -> None:
     """A momentum outside 0..1 raises ValueError."""
     expect_argument_error(student, "MovingAverageObserver", -rng.number(0.1, 0.5))
     expect_argument_error(student, "MovingAverageObserver", 1 + rng.number(0.1, 0.5))
@@ -812,7 +818,7 @@ def percentile_ends(p: float, *seen: Tensor) -> tuple[float, float]:
 
 @exercise("s2.PercentileObserver")
 @weight(2)
-def test_percentiles_leave_outliers_out(student: Any, rng: Draws) -> None:
+def test_percentiles_leave_outliers_out(student: Any, rng: RandomInputs) -> None:
     """The range goes from the (100 - p)th to the pth percentile, whatever the outliers are."""
     for p in (rng.number(97, 98), rng.number(88, 92)):
         x = lopsided(rng, 40, 25)
@@ -825,7 +831,7 @@ def test_percentiles_leave_outliers_out(student: Any, rng: Draws) -> None:
 
 @exercise("s2.PercentileObserver")
 @weight(2)
-def test_percentiles_of_everything_seen(student: Any, rng: Draws) -> None:
+def test_percentiles_of_everything_seen(student: Any, rng: RandomInputs) -> None:
     """Percentiles are those of all numbers of all tensors together."""
     seen = [lopsided(rng, 300), 4 * lopsided(rng, 10, 10), lopsided(rng, 7, 20)]
     for order in (seen, seen[::-1]):
@@ -836,7 +842,7 @@ def test_percentiles_of_everything_seen(student: Any, rng: Draws) -> None:
 
 @exercise("s2.PercentileObserver")
 @weight(1)
-def test_percentiles_are_interpolated(student: Any, rng: Draws) -> None:
+def test_percentiles_are_interpolated(student: Any, rng: RandomInputs) -> None:
     """Between two numbers percentiles are interpolated linearly."""
     x = (torch.arange(9.0) - 4 + rng.uniform(9, low=-0.1, high=0.1))[rng.permutation(9)]
     for p in (rng.number(79, 82), rng.number(92, 95)):
@@ -847,7 +853,7 @@ def test_percentiles_are_interpolated(student: Any, rng: Draws) -> None:
 
 @exercise("s2.PercentileObserver")
 @weight(0.5)
-def test_hundredth_percentile(student: Any, rng: Draws) -> None:
+def test_hundredth_percentile(student: Any, rng: RandomInputs) -> None:
     """With p = 100 the range holds everything."""
     seen = [lopsided(rng, 50), 2 * lopsided(rng, 50)]
     observer = watching(student, "PercentileObserver", seen, 100.0)
@@ -858,21 +864,21 @@ def test_hundredth_percentile(student: Any, rng: Draws) -> None:
 
 @exercise("s2.PercentileObserver")
 @weight(0.5)
-def test_percentile_observers_are_apart(student: Any, rng: Draws) -> None:
+def test_percentile_observers_are_apart(student: Any, rng: RandomInputs) -> None:
     """Two observers do not share what they have seen."""
     expect_apart(student, rng, "PercentileObserver", 100.0)
 
 
 @exercise("s2.PercentileObserver")
 @weight(0.5)
-def test_percentile_range_contains_zero(student: Any, rng: Draws) -> None:
+def test_percentile_range_contains_zero(student: Any, rng: RandomInputs) -> None:
     """The range contains 0, also where everything seen lies on one side of it."""
     expect_zero_inside(student, rng, "PercentileObserver", 100.0)
 
 
 @exercise("s2.PercentileObserver")
 @weight(0.25)
-def test_percentile_observer_keeps_a_copy(student: Any, rng: Draws) -> None:
+def test_percentile_observer_keeps_a_copy(student: Any, rng: RandomInputs) -> None:
     """What happens to a tensor after it was observed does not matter."""
     expect_memory(student, rng, "PercentileObserver", 100.0)
 
@@ -880,7 +886,7 @@ def test_percentile_observer_keeps_a_copy(student: Any, rng: Draws) -> None:
 @exercise("s2.PercentileObserver")
 @guard
 @weight(0.25)
-def test_percentile_refuses_wrong_p(student: Any, rng: Draws) -> None:
+def test_percentile_refuses_wrong_p(student: Any, rng: RandomInputs) -> None:
     """A p outside 0..100 raises ValueError."""
     expect_argument_error(student, "PercentileObserver", -rng.number(0.5, 9))
     expect_argument_error(student, "PercentileObserver", 100 + rng.number(0.5, 9))
@@ -923,7 +929,7 @@ def error_shares(
 
 @exercise("s2.MSEObserver")
 @weight(2)
-def test_mse_beats_min_max_on_gaussians(student: Any, rng: Draws) -> None:
+def test_mse_beats_min_max_on_gaussians(student: Any, rng: RandomInputs) -> None:
     """On Gaussian numbers with 2 to 4 bits the squared error is clearly below min-max's."""
     x = rng.normal(3000, std=rng.number(0.2, 3.0))
     shares = error_shares(student, [x], (2, 3, 4))
@@ -933,7 +939,7 @@ def test_mse_beats_min_max_on_gaussians(student: Any, rng: Draws) -> None:
 
 @exercise("s2.MSEObserver")
 @weight(1.5)
-def test_mse_is_never_above_min_max(student: Any, rng: Draws) -> None:
+def test_mse_is_never_above_min_max(student: Any, rng: RandomInputs) -> None:
     """On other numbers the squared error is never above min-max's."""
     hint = "the range from min to max is a candidate too; judge each by the error it causes"
     uniform, relu = lopsided(rng, 500), rng.normal(500).clamp(min=0.0)
@@ -944,7 +950,7 @@ def test_mse_is_never_above_min_max(student: Any, rng: Draws) -> None:
 
 @exercise("s2.MSEObserver")
 @weight(1.5)
-def test_mse_of_everything_seen(student: Any, rng: Draws) -> None:
+def test_mse_of_everything_seen(student: Any, rng: RandomInputs) -> None:
     """The error counts on everything that was seen, not on the last tensor only."""
     narrow, wide = rng.normal(300, std=0.05), lopsided(rng, 400)
     for seen in ([wide, narrow], [narrow, wide], [narrow, wide, narrow]):
@@ -988,7 +994,7 @@ def expect_faked(
 
 @exercise("s2.fake_quantize")
 @weight(2)
-def test_fake_quantize_values(student: Any, rng: Draws) -> None:
+def test_fake_quantize_values(student: Any, rng: RandomInputs) -> None:
     """The result is what quantising and dequantising gives, in the dtype of the input."""
     for bits in (8, rng.integer(3, 5)):
         low, high = code_range(bits)
@@ -1000,7 +1006,7 @@ def test_fake_quantize_values(student: Any, rng: Draws) -> None:
 
 @exercise("s2.fake_quantize")
 @weight(2)
-def test_fake_quantize_passes_gradients_inside(student: Any, rng: Draws) -> None:
+def test_fake_quantize_passes_gradients_inside(student: Any, rng: RandomInputs) -> None:
     """Inside the range the gradient passes as if nothing had been rounded."""
     for bits in (8, rng.integer(3, 5)):
         low, high = code_range(bits)
@@ -1016,7 +1022,7 @@ def test_fake_quantize_passes_gradients_inside(student: Any, rng: Draws) -> None
 
 @exercise("s2.fake_quantize")
 @weight(2)
-def test_fake_quantize_stops_gradients_outside(student: Any, rng: Draws) -> None:
+def test_fake_quantize_stops_gradients_outside(student: Any, rng: RandomInputs) -> None:
     """Where the code saturates the gradient is zero, and only there."""
     for sign in (-1, 1):
         bits = rng.integer(3, 8)
@@ -1035,7 +1041,7 @@ def test_fake_quantize_stops_gradients_outside(student: Any, rng: Draws) -> None
 
 @exercise("s2.fake_quantize")
 @weight(0.75)
-def test_fake_quantize_unsigned(student: Any, rng: Draws) -> None:
+def test_fake_quantize_unsigned(student: Any, rng: RandomInputs) -> None:
     """With signed=False values and gradients follow the unsigned range."""
     bits = rng.integer(3, 6)
     _, high = code_range(bits, signed=False)
@@ -1051,7 +1057,7 @@ def test_fake_quantize_unsigned(student: Any, rng: Draws) -> None:
 
 @exercise("s2.fake_quantize")
 @weight(0.75)
-def test_fake_quantize_rounds_half_to_even(student: Any, rng: Draws) -> None:
+def test_fake_quantize_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """Ties go to the even multiple, whatever the zero point."""
     for zero_point in (0, 2 * rng.integer(-9, 9) + 1):
         scale = power_of_two(rng)
@@ -1062,7 +1068,7 @@ def test_fake_quantize_rounds_half_to_even(student: Any, rng: Draws) -> None:
 
 @exercise("s2.fake_quantize")
 @weight(0.5)
-def test_fake_quantize_keeps_the_dtype(student: Any, rng: Draws) -> None:
+def test_fake_quantize_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
     """Numbers in float64 stay float64."""
     scale, zero_point = some_scale(rng), nonzero(rng, 40)
     x = untied(rng, scale, -150, 150, 5, 6).double()
@@ -1072,7 +1078,7 @@ def test_fake_quantize_keeps_the_dtype(student: Any, rng: Draws) -> None:
 @exercise("s2.fake_quantize")
 @guard
 @weight(0.5)
-def test_fake_quantize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
+def test_fake_quantize_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The input keeps its numbers."""
     params = QParams(some_scale(rng), nonzero(rng, 40))
     expect_unchanged(student, "fake_quantize", rng.normal(4, 5, std=9.0), params, 8)
@@ -1081,7 +1087,7 @@ def test_fake_quantize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.fake_quantize")
 @guard
 @weight(0.5)
-def test_fake_quantize_refuses_wrong_bits(student: Any, rng: Draws) -> None:
+def test_fake_quantize_refuses_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """A number of bits that is not an integer in 1..32 raises ValueError."""
     for bits in WRONG_BITS:
         expect_value_error(student.fake_quantize, rng.normal(3), QParams(0.1, 0), bits)
@@ -1094,7 +1100,7 @@ INT32 = code_range(32)
 
 @exercise("s2.quantize_bias")
 @weight(1.5)
-def test_bias_codes(student: Any, rng: Draws) -> None:
+def test_bias_codes(student: Any, rng: RandomInputs) -> None:
     """A bias is divided by input scale * weight scale and rounded: int32, no zero point."""
     for reach in (100, 4000):
         a, b = some_scale(rng), some_scale(rng)
@@ -1107,7 +1113,7 @@ def test_bias_codes(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize_bias")
 @weight(1.5)
-def test_bias_codes_per_channel(student: Any, rng: Draws) -> None:
+def test_bias_codes_per_channel(student: Any, rng: RandomInputs) -> None:
     """With a weight scale for each channel every bias has its own step."""
     n = rng.integer(4, 9)
     a, step = some_scale(rng), scales(rng, n)
@@ -1120,7 +1126,7 @@ def test_bias_codes_per_channel(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize_bias")
 @weight(1)
-def test_bias_rounds_half_to_even(student: Any, rng: Draws) -> None:
+def test_bias_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """Ties go to the even code, and large codes are exact."""
     a, b = power_of_two(rng), power_of_two(rng)
     ties = torch.arange(-12, 12) + 0.5
@@ -1132,7 +1138,7 @@ def test_bias_rounds_half_to_even(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize_bias")
 @weight(1)
-def test_bias_saturates(student: Any, rng: Draws) -> None:
+def test_bias_saturates(student: Any, rng: RandomInputs) -> None:
     """A bias that does not fit gets the lowest or highest int32."""
     a, b = power_of_two(rng) * 1e-3, power_of_two(rng) * 1e-3
     x = torch.tensor([1e6, -1e6, 1e12, -1e12])
@@ -1144,7 +1150,7 @@ def test_bias_saturates(student: Any, rng: Draws) -> None:
 @exercise("s2.quantize_bias")
 @guard
 @weight(0.25)
-def test_quantize_bias_leaves_its_input_alone(student: Any, rng: Draws) -> None:
+def test_quantize_bias_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """Bias and scales keep their numbers."""
     expect_unchanged(student, "quantize_bias", rng.normal(5), 0.1, scales(rng, 5))
 
@@ -1152,7 +1158,7 @@ def test_quantize_bias_leaves_its_input_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.quantize_bias")
 @guard
 @weight(0.25)
-def test_quantize_bias_refuses_other_lengths(student: Any, rng: Draws) -> None:
+def test_quantize_bias_refuses_other_lengths(student: Any, rng: RandomInputs) -> None:
     """Another number of weight scales than of biases raises ValueError."""
     expect_value_error(student.quantize_bias, rng.normal(5), 0.1, scales(rng, 4))
 
@@ -1161,7 +1167,7 @@ def test_quantize_bias_refuses_other_lengths(student: Any, rng: Draws) -> None:
 
 
 def centred(
-    rng: Draws,
+    rng: RandomInputs,
     inputs: tuple[int, ...],
     weight: tuple[int, ...],
     *,
@@ -1235,7 +1241,7 @@ ROUND_HINT = "rescale, round half to even, and add the zero point after that"
 EXACT_HINT = "sum in integers (or float64): float32 has only 24 bits"
 
 
-def layer_sizes(rng: Draws) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def layer_sizes(rng: RandomInputs) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shapes of input and weight of a Linear layer with as many samples as outputs."""
     n, features = rng.integer(4, 7), rng.integer(12, 24)
     return (n, features), (n, features)
@@ -1243,7 +1249,7 @@ def layer_sizes(rng: Draws) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 @exercise("s2.quantized_linear")
 @weight(1.5)
-def test_linear_sums_and_rescales(student: Any, rng: Draws) -> None:
+def test_linear_sums_and_rescales(student: Any, rng: RandomInputs) -> None:
     """Sums of integer products are rescaled by input scale * weight scale / output scale."""
     hint = "sum of products of codes, times s_in * s_w / s_out, rounded"
     expect_layer(student, "quantized_linear", hint, centred(rng, *layer_sizes(rng)))
@@ -1251,7 +1257,7 @@ def test_linear_sums_and_rescales(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_linear")
 @weight(2)
-def test_linear_input_zero_point(student: Any, rng: Draws) -> None:
+def test_linear_input_zero_point(student: Any, rng: RandomInputs) -> None:
     """The input zero point stands for a real zero."""
     for sign in (-1, 1):
         layer = centred(rng, *layer_sizes(rng), input_zero_point=sign * rng.integer(20, 100))
@@ -1260,7 +1266,7 @@ def test_linear_input_zero_point(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_linear")
 @weight(2)
-def test_linear_bias_and_output_zero_point(student: Any, rng: Draws) -> None:
+def test_linear_bias_and_output_zero_point(student: Any, rng: RandomInputs) -> None:
     """The bias is added to the sums, the output zero point to the codes."""
     for sign in (-1, 1):
         layer = centred(
@@ -1271,7 +1277,7 @@ def test_linear_bias_and_output_zero_point(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_linear")
 @weight(2)
-def test_linear_scales_per_channel(student: Any, rng: Draws) -> None:
+def test_linear_scales_per_channel(student: Any, rng: RandomInputs) -> None:
     """Each output feature may have a weight scale of its own."""
     for bias in (False, True):
         layer = centred(
@@ -1282,7 +1288,7 @@ def test_linear_scales_per_channel(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_linear")
 @weight(1)
-def test_linear_saturates(student: Any, rng: Draws) -> None:
+def test_linear_saturates(student: Any, rng: RandomInputs) -> None:
     """Results outside the range get the lowest or highest code of `bits`."""
     for bits in (None, 4, 6):
         layer = centred(rng, *layer_sizes(rng), output_zero_point=nonzero(rng, 6), reach=250)
@@ -1291,7 +1297,7 @@ def test_linear_saturates(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_linear")
 @weight(1)
-def test_linear_rounds_half_to_even(student: Any, rng: Draws) -> None:
+def test_linear_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """Ties of the rescaled sum go to the even number, whatever the zero point."""
     layer = Layer(
         inputs=rng.integers(-9, 9, 9, 4).to(torch.int32),
@@ -1307,7 +1313,7 @@ def test_linear_rounds_half_to_even(student: Any, rng: Draws) -> None:
     expect_layer(student, "quantized_linear", ROUND_HINT, layer, exact=True)
 
 
-def large_sums(rng: Draws, inputs: tuple[int, ...], weight: tuple[int, ...]) -> Layer:
+def large_sums(rng: RandomInputs, inputs: tuple[int, ...], weight: tuple[int, ...]) -> Layer:
     """Sums above 2**24 that the bias brings back to a few steps of the output."""
     q_input = rng.integers(90, 127, *inputs).to(torch.int32)
     q_weight = rng.integers(90, 127, *weight).to(torch.int32)
@@ -1319,7 +1325,7 @@ def large_sums(rng: Draws, inputs: tuple[int, ...], weight: tuple[int, ...]) -> 
 
 @exercise("s2.quantized_linear")
 @weight(1)
-def test_linear_sums_exactly(student: Any, rng: Draws) -> None:
+def test_linear_sums_exactly(student: Any, rng: RandomInputs) -> None:
     """Large sums are exact to the last unit."""
     features = rng.integer(4000, 4500)
     layer = large_sums(rng, (2, features), (3, features))
@@ -1328,7 +1334,7 @@ def test_linear_sums_exactly(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_linear")
 @weight(0.5)
-def test_linear_leading_dimensions(student: Any, rng: Draws) -> None:
+def test_linear_leading_dimensions(student: Any, rng: RandomInputs) -> None:
     """Any dimensions before the features are kept."""
     features = rng.integer(8, 12)
     for shape in ((2, 3, features), (features,)):
@@ -1359,7 +1365,7 @@ def expect_layer_errors(student: Any, name: str, layer: Layer) -> None:
 @exercise("s2.quantized_linear")
 @guard
 @weight(0.25)
-def test_linear_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
+def test_linear_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Codes and bias are unchanged."""
     layer = centred(rng, *layer_sizes(rng), input_zero_point=nonzero(rng, 60), bias=True)
     expect_layer_unchanged(student, "quantized_linear", layer)
@@ -1368,13 +1374,13 @@ def test_linear_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.quantized_linear")
 @guard
 @weight(0.25)
-def test_linear_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_linear_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Wrong bits, and shapes that do not match, raise ValueError."""
     expect_layer_errors(student, "quantized_linear", centred(rng, *layer_sizes(rng), bias=True))
 
 
 def image_sizes(
-    rng: Draws, groups: int = 1, kernel: tuple[int, int] = (3, 3)
+    rng: RandomInputs, groups: int = 1, kernel: tuple[int, int] = (3, 3)
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shapes of images and weight of a convolution, nothing square but perhaps the kernel."""
     channels, height = 2 * groups, rng.integer(6, 8)
@@ -1383,7 +1389,7 @@ def image_sizes(
 
 @exercise("s2.quantized_conv2d")
 @weight(1.5)
-def test_conv_sums_and_rescales(student: Any, rng: Draws) -> None:
+def test_conv_sums_and_rescales(student: Any, rng: RandomInputs) -> None:
     """Sums of integer products are rescaled; the kernel need not be square."""
     for kernel in ((3, 3), (2, 3), (1, 1)):
         hint = "sum of products of codes, times s_in * s_w / s_out, rounded"
@@ -1393,7 +1399,7 @@ def test_conv_sums_and_rescales(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_conv2d")
 @weight(2)
-def test_conv_pads_with_the_zero_point(student: Any, rng: Draws) -> None:
+def test_conv_pads_with_the_zero_point(student: Any, rng: RandomInputs) -> None:
     """Outside the image the real input is zero: the code is the input zero point."""
     for sign, padding in ((-1, 1), (1, 2)):
         layer = centred(rng, *image_sizes(rng), input_zero_point=sign * rng.integer(20, 100))
@@ -1404,7 +1410,7 @@ def test_conv_pads_with_the_zero_point(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_conv2d")
 @weight(1.5)
-def test_conv_geometry(student: Any, rng: Draws) -> None:
+def test_conv_geometry(student: Any, rng: RandomInputs) -> None:
     """Stride, padding, dilation and groups mean what they mean in torch."""
     geometries: tuple[Geometry, ...] = (
         {"stride": 2, "padding": 1},
@@ -1425,7 +1431,7 @@ def test_conv_geometry(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_conv2d")
 @weight(1.5)
-def test_conv_bias_and_output_zero_point(student: Any, rng: Draws) -> None:
+def test_conv_bias_and_output_zero_point(student: Any, rng: RandomInputs) -> None:
     """The bias is added to the sums, the output zero point to the codes."""
     for sign in (-1, 1):
         layer = centred(
@@ -1436,7 +1442,7 @@ def test_conv_bias_and_output_zero_point(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_conv2d")
 @weight(1.5)
-def test_conv_scales_per_channel(student: Any, rng: Draws) -> None:
+def test_conv_scales_per_channel(student: Any, rng: RandomInputs) -> None:
     """Each output channel may have a weight scale of its own."""
     n = rng.integer(3, 4)
     layer = centred(
@@ -1451,7 +1457,7 @@ def test_conv_scales_per_channel(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_conv2d")
 @weight(1)
-def test_conv_saturates(student: Any, rng: Draws) -> None:
+def test_conv_saturates(student: Any, rng: RandomInputs) -> None:
     """Results outside the range get the lowest or highest code of `bits`."""
     for bits in (None, 4, 6):
         layer = centred(rng, *image_sizes(rng), output_zero_point=nonzero(rng, 6), reach=250)
@@ -1460,7 +1466,7 @@ def test_conv_saturates(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_conv2d")
 @weight(1)
-def test_conv_rounds_half_to_even(student: Any, rng: Draws) -> None:
+def test_conv_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """Ties of the rescaled sum go to the even number, whatever the zero point."""
     layer = Layer(
         inputs=rng.integers(-9, 9, 2, 2, 5, 6).to(torch.int32),
@@ -1478,7 +1484,7 @@ def test_conv_rounds_half_to_even(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantized_conv2d")
 @weight(1)
-def test_conv_sums_exactly(student: Any, rng: Draws) -> None:
+def test_conv_sums_exactly(student: Any, rng: RandomInputs) -> None:
     """Large sums are exact to the last unit."""
     channels = rng.integer(440, 480)
     layer = large_sums(rng, (1, channels, 3, 3), (2, channels, 3, 3))
@@ -1488,7 +1494,7 @@ def test_conv_sums_exactly(student: Any, rng: Draws) -> None:
 @exercise("s2.quantized_conv2d")
 @guard
 @weight(0.25)
-def test_conv_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
+def test_conv_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Codes and bias are unchanged."""
     layer = centred(rng, *image_sizes(rng), input_zero_point=nonzero(rng, 60), bias=True)
     expect_layer_unchanged(student, "quantized_conv2d", layer)
@@ -1497,7 +1503,7 @@ def test_conv_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.quantized_conv2d")
 @guard
 @weight(0.25)
-def test_conv_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_conv_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Wrong bits, and shapes that do not match, raise ValueError."""
     expect_layer_errors(student, "quantized_conv2d", centred(rng, *image_sizes(rng), bias=True))
 
@@ -1507,7 +1513,7 @@ def test_conv_refuses_bad_arguments(student: Any, rng: Draws) -> None:
 Norm = tuple[Tensor, Tensor, Tensor, Tensor]  # gamma, beta, mean, var
 
 
-def drawn_norm(rng: Draws, n: int, smallest: float = 0.2) -> Norm:
+def drawn_norm(rng: RandomInputs, n: int, smallest: float = 0.2) -> Norm:
     """Batch norm of `n` channels; gamma has both signs."""
     gamma = rng.uniform(n, low=0.5, high=2.0) * (rng.integers(0, 1, n) * 2 - 1)
     return gamma, rng.normal(n), rng.normal(n), rng.uniform(n, low=smallest, high=3.0)
@@ -1527,7 +1533,7 @@ def expect_folded(
 
 @exercise("s2.fold_batchnorm")
 @weight(2)
-def test_folds_into_a_convolution(student: Any, rng: Draws) -> None:
+def test_folds_into_a_convolution(student: Any, rng: RandomInputs) -> None:
     """The layer alone gives what it gave before with batch norm behind it."""
     n = rng.integer(3, 6)
     for shape in ((n, 4, 3, 3), (n, n, n, n)):
@@ -1538,7 +1544,7 @@ def test_folds_into_a_convolution(student: Any, rng: Draws) -> None:
 
 @exercise("s2.fold_batchnorm")
 @weight(1.5)
-def test_folds_without_a_bias(student: Any, rng: Draws) -> None:
+def test_folds_without_a_bias(student: Any, rng: RandomInputs) -> None:
     """A layer without a bias has one afterwards."""
     n = rng.integer(3, 6)
     hint = "without a bias: start from 0, the result has a bias"
@@ -1547,7 +1553,7 @@ def test_folds_without_a_bias(student: Any, rng: Draws) -> None:
 
 @exercise("s2.fold_batchnorm")
 @weight(1)
-def test_folding_keeps_eps(student: Any, rng: Draws) -> None:
+def test_folding_keeps_eps(student: Any, rng: RandomInputs) -> None:
     """Where the variance is small, eps matters."""
     n = rng.integer(3, 6)
     gamma, beta, mean, var = drawn_norm(rng, n)
@@ -1559,7 +1565,7 @@ def test_folding_keeps_eps(student: Any, rng: Draws) -> None:
 
 @exercise("s2.fold_batchnorm")
 @weight(1)
-def test_folds_into_weights_of_2_to_5_dimensions(student: Any, rng: Draws) -> None:
+def test_folds_into_weights_of_2_to_5_dimensions(student: Any, rng: RandomInputs) -> None:
     """Linear layers and convolutions of 1, 2 and 3 dimensions are all folded alike."""
     n = rng.integer(2, 4)
     for dims in (2, 3, 5):
@@ -1570,7 +1576,7 @@ def test_folds_into_weights_of_2_to_5_dimensions(student: Any, rng: Draws) -> No
 
 @exercise("s2.fold_batchnorm")
 @weight(0.5)
-def test_folding_keeps_the_dtype(student: Any, rng: Draws) -> None:
+def test_folding_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
     """Parameters in float64 stay float64."""
     n = rng.integer(3, 6)
     gamma, beta, mean, var = (part.double() for part in drawn_norm(rng, n))
@@ -1582,7 +1588,7 @@ def test_folding_keeps_the_dtype(student: Any, rng: Draws) -> None:
 @exercise("s2.fold_batchnorm")
 @guard
 @weight(0.5)
-def test_folding_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
+def test_folding_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Weight, bias and statistics are unchanged."""
     n = rng.integer(3, 6)
     w, bias = rng.normal(n, 3, 2, 2), rng.normal(n)
@@ -1592,7 +1598,7 @@ def test_folding_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
 @exercise("s2.fold_batchnorm")
 @guard
 @weight(0.5)
-def test_folding_refuses_other_lengths(student: Any, rng: Draws) -> None:
+def test_folding_refuses_other_lengths(student: Any, rng: RandomInputs) -> None:
     """Another number of channels in the norm than in the layer raises ValueError."""
     n = rng.integer(3, 6)
     w, bias = rng.normal(n, 3, 2, 2), rng.normal(n)
@@ -1613,7 +1619,7 @@ def decibels(reference: Tensor, approximation: Tensor) -> float:
 
 @exercise("s2.sqnr_db")
 @weight(2)
-def test_signal_to_noise(student: Any, rng: Draws) -> None:
+def test_signal_to_noise(student: Any, rng: RandomInputs) -> None:
     """Ten times the decimal logarithm of signal power over noise power."""
     for noise in (0.3, 0.01, 3.0):
         reference = rng.normal(6, 7, mean=rng.choice([-2.0, 2.0]))
@@ -1625,7 +1631,7 @@ def test_signal_to_noise(student: Any, rng: Draws) -> None:
 
 @exercise("s2.sqnr_db")
 @weight(1)
-def test_no_noise_is_infinite(student: Any, rng: Draws) -> None:
+def test_no_noise_is_infinite(student: Any, rng: RandomInputs) -> None:
     """Without any noise the ratio is +infinity; with very little it is not."""
     reference = rng.normal(5, 8)
     value = expect_float(student.sqnr_db(reference, reference.clone()), "sqnr_db", finite=False)
@@ -1640,7 +1646,7 @@ def test_no_noise_is_infinite(student: Any, rng: Draws) -> None:
 @exercise("s2.sqnr_db")
 @guard
 @weight(0.5)
-def test_sqnr_refuses_other_shapes(student: Any, rng: Draws) -> None:
+def test_sqnr_refuses_other_shapes(student: Any, rng: RandomInputs) -> None:
     """Tensors of different shapes raise ValueError, also where they could be broadcast."""
     expect_value_error(student.sqnr_db, rng.normal(4, 3), rng.normal(3, 4))
     expect_value_error(student.sqnr_db, rng.normal(4, 1), rng.normal(4))
@@ -1680,7 +1686,7 @@ def run(student: Any, network: Handle, x: Tensor) -> Tensor:
 @exercise("s2.quantize_model")
 @weight(2)
 @limit(30)
-def test_quantised_network_keeps_its_accuracy(student: Any, rng: Draws) -> None:
+def test_quantised_network_keeps_its_accuracy(student: Any, rng: RandomInputs) -> None:
     """With 8 bits a trained network keeps its accuracy, with 6 bits nearly all of it."""
     case = trained_digits(rng)
     images, labels = case.held_out
@@ -1730,7 +1736,7 @@ def outputs_of(
 
 @exercise("s2.quantize_model")
 @weight(1.5)
-def test_quantised_weights(student: Any, rng: Draws) -> None:
+def test_quantised_weights(student: Any, rng: RandomInputs) -> None:
     """Each channel of each layer, the first and the last included, has at most 2**bits weights."""
     n, seen = 36, torch.zeros(0)
     outputs: list[Tensor] = []
@@ -1752,7 +1758,7 @@ def test_quantised_weights(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize_model")
 @weight(1.5)
-def test_quantised_inputs(student: Any, rng: Draws) -> None:
+def test_quantised_inputs(student: Any, rng: RandomInputs) -> None:
     """Each layer, the first and the last included, sees at most 2**bits different inputs."""
     outputs: list[Tensor] = []
     first = drawn(nn.Conv2d(1, 3, 1), rng)
@@ -1781,7 +1787,7 @@ def test_quantised_inputs(student: Any, rng: Draws) -> None:
             check(most_distinct(channels) > 2, "2**bits levels, over the range of calibration")
 
 
-def line(rng: Draws) -> tuple[nn.Sequential, float]:
+def line(rng: RandomInputs) -> tuple[nn.Sequential, float]:
     """y = w * x + b as a network, and w."""
     layer = nn.Linear(1, 1)
     slope = rng.choice([-1, 1]) * rng.number(1.0, 2.0)
@@ -1796,7 +1802,7 @@ def column(*numbers: float) -> Tensor:
     return torch.tensor(numbers).reshape(-1, 1)
 
 
-def calibration(rng: Draws, count: int, reach: float = 1.0) -> list[Tensor]:
+def calibration(rng: RandomInputs, count: int, reach: float = 1.0) -> list[Tensor]:
     """Batches (16, 1) that fill [-reach, reach]."""
     ends = column(-reach, reach)
     return [torch.cat([rng.uniform(14, 1, low=-reach, high=reach), ends]) for _ in range(count)]
@@ -1804,7 +1810,7 @@ def calibration(rng: Draws, count: int, reach: float = 1.0) -> list[Tensor]:
 
 @exercise("s2.quantize_model")
 @weight(1.5)
-def test_quantised_network_saturates(student: Any, rng: Draws) -> None:
+def test_quantised_network_saturates(student: Any, rng: RandomInputs) -> None:
     """Inputs outside the calibrated range count as its end: nothing is calibrated in use."""
     network, slope = line(rng)
     live = quantised(student, network, calibration(rng, 12), 8)
@@ -1825,7 +1831,7 @@ def test_quantised_network_saturates(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize_model")
 @weight(1)
-def test_calibration_uses_every_batch(student: Any, rng: Draws) -> None:
+def test_calibration_uses_every_batch(student: Any, rng: RandomInputs) -> None:
     """The range comes from all batches, not from the first or the last one."""
     network, slope = line(rng)
     small, seen = calibration(rng, 2, reach=0.05), calibration(rng, 30)
@@ -1839,7 +1845,7 @@ def test_calibration_uses_every_batch(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize_model")
 @weight(0.5)
-def test_calibration_in_eval_mode(student: Any, rng: Draws) -> None:
+def test_calibration_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     """A network in training mode is calibrated in eval mode: no dropout, fixed statistics."""
     body, slope = line(rng)
     norm = nn.BatchNorm1d(1)
@@ -1860,7 +1866,7 @@ def test_calibration_in_eval_mode(student: Any, rng: Draws) -> None:
 
 @exercise("s2.quantize_model")
 @weight(0.5)
-def test_calibration_loaders(student: Any, rng: Draws) -> None:
+def test_calibration_loaders(student: Any, rng: RandomInputs) -> None:
     """A loader gives tensors or pairs of inputs and targets."""
     network, slope = line(rng)
     seen = calibration(rng, 8)
@@ -1883,7 +1889,7 @@ def test_calibration_loaders(student: Any, rng: Draws) -> None:
 @exercise("s2.quantize_model")
 @guard
 @weight(0.5)
-def test_quantize_model_leaves_the_network_alone(student: Any, rng: Draws) -> None:
+def test_quantize_model_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """Parameters, buffers, modes and hooks of the network that was passed in are unchanged."""
     network = drawn(probes.MixedModes(4, 3), rng)
     live = student.put(network)
@@ -1900,7 +1906,7 @@ def test_quantize_model_leaves_the_network_alone(student: Any, rng: Draws) -> No
 @exercise("s2.quantize_model")
 @guard
 @weight(0.5)
-def test_quantize_model_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_quantize_model_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """An empty calibration loader and wrong bits raise ValueError."""
     network, _ = line(rng)
     expect_value_error(student.quantize_model, network, [], 8)
@@ -1923,7 +1929,7 @@ def expect_near(student: Any, hint: str, x: Tensor, w: Tensor, bias: Tensor | No
 
 @exercise("s2.dynamic_quantized_linear")
 @weight(2)
-def test_dynamic_linear_is_nearly_exact(student: Any, rng: Draws) -> None:
+def test_dynamic_linear_is_nearly_exact(student: Any, rng: RandomInputs) -> None:
     """With 8 bits, the default, the result is close to the float layer's."""
     n, features = rng.integer(5, 8), rng.integer(30, 40)
     for mean, bias in ((0.0, None), (1.5, None), (-1.5, rng.normal(n, std=5.0))):
@@ -1934,7 +1940,7 @@ def test_dynamic_linear_is_nearly_exact(student: Any, rng: Draws) -> None:
 
 @exercise("s2.dynamic_quantized_linear")
 @weight(1.5)
-def test_dynamic_linear_measures_each_input(student: Any, rng: Draws) -> None:
+def test_dynamic_linear_measures_each_input(student: Any, rng: RandomInputs) -> None:
     """The range of the input is found anew in every call."""
     features = rng.integer(30, 40)
     w = rng.normal(4, features)
@@ -1945,7 +1951,7 @@ def test_dynamic_linear_measures_each_input(student: Any, rng: Draws) -> None:
 
 @exercise("s2.dynamic_quantized_linear")
 @weight(1.5)
-def test_dynamic_linear_uses_the_bits(student: Any, rng: Draws) -> None:
+def test_dynamic_linear_uses_the_bits(student: Any, rng: RandomInputs) -> None:
     """Weights take at most 2**bits values a row, and so do the inputs."""
     n = rng.integer(50, 60)
     for bits in (3, 4):
@@ -1963,7 +1969,7 @@ def test_dynamic_linear_uses_the_bits(student: Any, rng: Draws) -> None:
 
 @exercise("s2.dynamic_quantized_linear")
 @weight(0.5)
-def test_dynamic_linear_of_zeros(student: Any, rng: Draws) -> None:
+def test_dynamic_linear_of_zeros(student: Any, rng: RandomInputs) -> None:
     """An input of zeros gives the bias."""
     bias = rng.normal(4)
     value = student.dynamic_quantized_linear(torch.zeros(3, 5), rng.normal(4, 5), bias)
@@ -1975,7 +1981,7 @@ def test_dynamic_linear_of_zeros(student: Any, rng: Draws) -> None:
 @exercise("s2.dynamic_quantized_linear")
 @guard
 @weight(0.25)
-def test_dynamic_linear_leaves_its_inputs_alone(student: Any, rng: Draws) -> None:
+def test_dynamic_linear_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Input, weight and bias keep their numbers."""
     name = "dynamic_quantized_linear"
     expect_unchanged(student, name, rng.normal(3, 5), rng.normal(4, 5), rng.normal(4))
@@ -1984,7 +1990,7 @@ def test_dynamic_linear_leaves_its_inputs_alone(student: Any, rng: Draws) -> Non
 @exercise("s2.dynamic_quantized_linear")
 @guard
 @weight(0.25)
-def test_dynamic_linear_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_dynamic_linear_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Wrong bits, and shapes that do not match, raise ValueError."""
     x, w, bias = rng.normal(3, 5), rng.normal(4, 5), rng.normal(4)
     for bits in WRONG_BITS:
@@ -2010,7 +2016,7 @@ def halved(student: Any, model: nn.Module) -> dict[str, Tensor]:
 
 @exercise("s2.to_half")
 @weight(2)
-def test_every_floating_tensor_is_halved(student: Any, rng: Draws) -> None:
+def test_every_floating_tensor_is_halved(student: Any, rng: RandomInputs) -> None:
     """Every floating parameter and buffer is float16 with the rounded numbers."""
     nested = nn.Sequential(
         nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)), nn.Linear(3, 4), nn.LayerNorm(4)
@@ -2028,7 +2034,7 @@ def test_every_floating_tensor_is_halved(student: Any, rng: Draws) -> None:
 
 @exercise("s2.to_half")
 @weight(1)
-def test_counters_are_not_halved(student: Any, rng: Draws) -> None:
+def test_counters_are_not_halved(student: Any, rng: RandomInputs) -> None:
     """Buffers of integers are kept."""
     model = drawn(nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3)), rng)
     counter = model.get_buffer("1.num_batches_tracked").fill_(rng.integer(3000, 4000))
@@ -2042,7 +2048,7 @@ def test_counters_are_not_halved(student: Any, rng: Draws) -> None:
 @exercise("s2.to_half")
 @guard
 @weight(1)
-def test_to_half_leaves_the_network_alone(student: Any, rng: Draws) -> None:
+def test_to_half_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """The network that was passed in keeps its numbers and dtypes."""
     model = drawn(nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3)), rng)
     live = student.put(model)
@@ -2076,7 +2082,7 @@ def expect_binary(value: object, w: Tensor) -> Tensor:
 
 @exercise("s2.binarize")
 @weight(2)
-def test_signs(student: Any, rng: Draws) -> None:
+def test_signs(student: Any, rng: RandomInputs) -> None:
     """Without chance, weights become their sign, and zero becomes +1."""
     w = rng.normal(4, 3, 3, 3)
     w[0, 0], w[1, 1] = 0.0, -0.0
@@ -2093,7 +2099,7 @@ def stochastic(student: Any, w: Tensor, seed: int) -> Tensor:
 
 @exercise("s2.binarize")
 @weight(2)
-def test_stochastic_probabilities(student: Any, rng: Draws) -> None:
+def test_stochastic_probabilities(student: Any, rng: RandomInputs) -> None:
     """With chance, +1 comes with the probability clip((w + 1) / 2, 0, 1)."""
     points = torch.tensor([-3.0, -1.0, -0.6, -0.2, 0.0, 0.3, 0.8, 1.0, 2.5])
     got = stochastic(student, points.repeat(20_000, 1), rng.seed())
@@ -2107,7 +2113,7 @@ def test_stochastic_probabilities(student: Any, rng: Draws) -> None:
 
 @exercise("s2.binarize")
 @weight(1)
-def test_stochastic_uses_the_generator(student: Any, rng: Draws) -> None:
+def test_stochastic_uses_the_generator(student: Any, rng: RandomInputs) -> None:
     """The same generator gives the same weights, another seed others; global ones stay."""
     w, seed = rng.uniform(20, 30, low=-0.9, high=0.9), rng.seed()
     before = student.rng_fingerprint()
@@ -2126,7 +2132,7 @@ def test_stochastic_uses_the_generator(student: Any, rng: Draws) -> None:
 @exercise("s2.binarize")
 @guard
 @weight(0.5)
-def test_binarize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
+def test_binarize_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The weight keeps its numbers."""
     w = rng.normal(4, 5)
     expect_unchanged(student, "binarize", w)
@@ -2140,7 +2146,7 @@ def test_binarize_leaves_its_input_alone(student: Any, rng: Draws) -> None:
 Batch = tuple[Tensor, Tensor]
 
 
-def normed_network(rng: Draws) -> nn.Sequential:
+def normed_network(rng: RandomInputs) -> nn.Sequential:
     """A small convolutional network with a norm; weights in -1.2..1.2, some exactly 0."""
     network = nn.Sequential(
         nn.Conv2d(1, 4, 3),
@@ -2157,7 +2163,7 @@ def normed_network(rng: Draws) -> nn.Sequential:
     return network
 
 
-def image_batch(rng: Draws) -> Batch:
+def image_batch(rng: RandomInputs) -> Batch:
     """Images and labels for `normed_network`."""
     return rng.normal(8, 1, 4, 4), rng.integers(0, 2, 8)
 
@@ -2191,7 +2197,7 @@ def expect_state(state: dict[str, Tensor], wanted: nn.Module, hint: str) -> None
 
 @exercise("s2.binary_connect_step")
 @weight(2)
-def test_gradients_of_binary_weights_update_real_ones(student: Any, rng: Draws) -> None:
+def test_gradients_of_binary_weights_update_real_ones(student: Any, rng: RandomInputs) -> None:
     """The gradient is taken at the binary weights; the real ones are updated."""
     hint = "forward and backward with the signs, then put the real weights back and step"
     model = normed_network(rng)
@@ -2201,7 +2207,7 @@ def test_gradients_of_binary_weights_update_real_ones(student: Any, rng: Draws) 
 
 @exercise("s2.binary_connect_step")
 @weight(1.5)
-def test_real_weights_are_clipped(student: Any, rng: Draws) -> None:
+def test_real_weights_are_clipped(student: Any, rng: RandomInputs) -> None:
     """After the step weights lie in [-1, 1]; a large step shows it."""
     hint = "clip the real weights to [-1, 1] after the step, and nothing but the weights"
     model = normed_network(rng)
@@ -2210,7 +2216,7 @@ def test_real_weights_are_clipped(student: Any, rng: Draws) -> None:
 
 @exercise("s2.binary_connect_step")
 @weight(1)
-def test_only_prunable_weights_are_binary(student: Any, rng: Draws) -> None:
+def test_only_prunable_weights_are_binary(student: Any, rng: RandomInputs) -> None:
     """Biases, norms and embeddings are neither binarised nor clipped."""
     model = probes.EmbeddingClassifier(9, 4, 3)
     with torch.no_grad():
@@ -2223,7 +2229,7 @@ def test_only_prunable_weights_are_binary(student: Any, rng: Draws) -> None:
 
 @exercise("s2.binary_connect_step")
 @weight(1.5)
-def test_binary_steps_follow_each_other(student: Any, rng: Draws) -> None:
+def test_binary_steps_follow_each_other(student: Any, rng: RandomInputs) -> None:
     """Several steps with momentum and weight decay, or Adam, are those of the real weights."""
     hint = "each step starts from the real weights and from gradients of this batch only"
     batches = [image_batch(rng) for _ in range(3)]
@@ -2234,7 +2240,7 @@ def test_binary_steps_follow_each_other(student: Any, rng: Draws) -> None:
 
 @exercise("s2.binary_connect_step")
 @weight(0.5)
-def test_old_gradients_do_not_count(student: Any, rng: Draws) -> None:
+def test_old_gradients_do_not_count(student: Any, rng: RandomInputs) -> None:
     """Gradients that were there before the step do not matter."""
     model, rate = normed_network(rng), rng.number(0.02, 0.05)
     live = student.put(model)

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.graders.toolkit import Draws
+from autograder.graders.toolkit import RandomInputs
 from shared.data import load_digits
 from shared.seeding import isolated_rng
 
@@ -186,7 +186,7 @@ def _network() -> nn.Sequential:
     )
 
 
-def trained_network(rng: Draws) -> Trained:
+def trained_network(rng: RandomInputs) -> Trained:
     """A network trained and gradually pruned on digits within a second.
 
     Initial weights, order of the samples, pixels and classes are drawn from `rng`: weights that

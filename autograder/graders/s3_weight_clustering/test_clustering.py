@@ -16,7 +16,7 @@ from autograder.graders.s3_weight_clustering.references import (
     squared_error,
 )
 from autograder.graders.toolkit import (
-    Draws,
+    RandomInputs,
     allclose,
     check,
     close,
@@ -39,13 +39,13 @@ def plain(tensor: Tensor) -> list[float]:
     return values
 
 
-def skewed(rng: Draws, *shape: int) -> Tensor:
+def skewed(rng: RandomInputs, *shape: int) -> Tensor:
     """Float32 weights of both signs with a heavy tail and no two alike, not around 0."""
     values = rng.normal(*shape)
     return values * values.abs() + rng.number(0.5, 2.0)
 
 
-def few_values(rng: Draws, distinct: int, n: int) -> Tensor:
+def few_values(rng: RandomInputs, distinct: int, n: int) -> Tensor:
     """Float32 (n,) with exactly `distinct` values, evenly spaced, each several times."""
     step = rng.choice([0.25, 0.5, 2.0])
     first = step * rng.integer(-8, -1)
@@ -70,7 +70,7 @@ def expect_start(student: Any, weights: Tensor, k: int, *args: Any, **options: A
 
 @exercise("s3.init_centroids")
 @weight(2)
-def test_linear_start(student: Any, rng: Draws) -> None:
+def test_linear_start(student: Any, rng: RandomInputs) -> None:
     """By default, k values evenly spaced from the smallest to the largest weight."""
     for shape in ((rng.integer(40, 80),), (7, rng.integer(8, 12)), (4, 3, 3, 3)):
         weights = skewed(rng, *shape)
@@ -86,7 +86,7 @@ def test_linear_start(student: Any, rng: Draws) -> None:
 
 @exercise("s3.init_centroids")
 @weight(1)
-def test_one_linear_centroid(student: Any, rng: Draws) -> None:
+def test_one_linear_centroid(student: Any, rng: RandomInputs) -> None:
     """With k = 1, linear gives the middle between smallest and largest weight."""
     for dtype in (torch.float32, torch.float64):
         weights = skewed(rng, rng.integer(30, 60)).to(dtype)
@@ -97,7 +97,7 @@ def test_one_linear_centroid(student: Any, rng: Draws) -> None:
 
 @exercise("s3.init_centroids")
 @weight(2)
-def test_density_start(student: Any, rng: Draws) -> None:
+def test_density_start(student: Any, rng: RandomInputs) -> None:
     """Density gives quantiles: about equally many weights lie around each centroid."""
     n = rng.integer(300, 400)
     weights = skewed(rng, n)
@@ -115,7 +115,7 @@ def test_density_start(student: Any, rng: Draws) -> None:
 
 @exercise("s3.init_centroids")
 @weight(2)
-def test_forgy_start(student: Any, rng: Draws) -> None:
+def test_forgy_start(student: Any, rng: RandomInputs) -> None:
     """Forgy picks k different weights."""
     for weights in (skewed(rng, 8, 10), skewed(rng, 80).double()):
         k = rng.integer(3, 9)
@@ -132,7 +132,7 @@ def test_forgy_start(student: Any, rng: Draws) -> None:
 
 @exercise("s3.init_centroids")
 @weight(1)
-def test_forgy_follows_its_seed(student: Any, rng: Draws) -> None:
+def test_forgy_follows_its_seed(student: Any, rng: RandomInputs) -> None:
     """Forgy draws the same weights for the same seed, and others for another."""
     weights, seed = skewed(rng, 200), rng.seed() % 10_000
     drawn = [tuple(expect_start(student, weights, 6, "forgy", seed=seed + i)) for i in range(4)]
@@ -143,7 +143,7 @@ def test_forgy_follows_its_seed(student: Any, rng: Draws) -> None:
 
 @exercise("s3.init_centroids")
 @weight(2)
-def test_start_has_no_more_centroids_than_values(student: Any, rng: Draws) -> None:
+def test_start_has_no_more_centroids_than_values(student: Any, rng: RandomInputs) -> None:
     """A k above the number of distinct weights is reduced to it."""
     distinct = rng.integer(3, 6)
     weights = few_values(rng, distinct, rng.integer(40, 60))
@@ -169,7 +169,7 @@ def test_start_has_no_more_centroids_than_values(student: Any, rng: Draws) -> No
 @exercise("s3.init_centroids")
 @guard
 @weight(0.5)
-def test_start_leaves_everything_alone(student: Any, rng: Draws) -> None:
+def test_start_leaves_everything_alone(student: Any, rng: RandomInputs) -> None:
     """The weights and the global random generators stay as they are."""
     weights = skewed(rng, 50)
     ref, before = student.put(weights), student.rng_fingerprint()
@@ -183,7 +183,7 @@ def test_start_leaves_everything_alone(student: Any, rng: Draws) -> None:
 @exercise("s3.init_centroids")
 @guard
 @weight(0.5)
-def test_start_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_start_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """No weights, and an unknown method, raise ValueError."""
     weights = skewed(rng, 30)
     expect_value_error(student.init_centroids, weights, 4, "random")
@@ -219,7 +219,7 @@ def expect_clusters(student: Any, weights: Tensor, k: int, **options: Any) -> An
     return centroids, labels, squared_error(values, centroids)
 
 
-def calm_weights(rng: Draws, n: int, k: int) -> Tensor:
+def calm_weights(rng: RandomInputs, n: int, k: int) -> Tensor:
     """(n,) weights on which Lloyd's algorithm from a linear start never empties a cluster."""
     while True:
         weights = rng.uniform(n, low=-1.0) + 0.3 * rng.normal(n)
@@ -230,7 +230,7 @@ def calm_weights(rng: Draws, n: int, k: int) -> Tensor:
 
 @exercise("s3.kmeans_1d")
 @weight(2)
-def test_labels_are_the_nearest_centroids(student: Any, rng: Draws) -> None:
+def test_labels_are_the_nearest_centroids(student: Any, rng: RandomInputs) -> None:
     """Labels are int64 indices of the nearest of the returned, sorted centroids."""
     for dtype in (torch.float32, torch.float64):
         for init in METHODS:
@@ -242,7 +242,7 @@ def test_labels_are_the_nearest_centroids(student: Any, rng: Draws) -> None:
 
 @exercise("s3.kmeans_1d")
 @weight(3)
-def test_centroids_are_means(student: Any, rng: Draws) -> None:
+def test_centroids_are_means(student: Any, rng: RandomInputs) -> None:
     """In the end every centroid is the mean of its weights."""
     for init in METHODS:
         weights = skewed(rng, rng.integer(50, 70))
@@ -256,7 +256,7 @@ def test_centroids_are_means(student: Any, rng: Draws) -> None:
 
 @exercise("s3.kmeans_1d")
 @weight(3)
-def test_sum_of_squares_never_rises(student: Any, rng: Draws) -> None:
+def test_sum_of_squares_never_rises(student: Any, rng: RandomInputs) -> None:
     """More iterations never give a larger within-cluster sum of squares, and few a smaller one."""
     for init in METHODS:
         weights = skewed(rng, 120)
@@ -277,7 +277,7 @@ def test_sum_of_squares_never_rises(student: Any, rng: Draws) -> None:
 
 @exercise("s3.kmeans_1d")
 @weight(3)
-def test_clusters_are_good(student: Any, rng: Draws) -> None:
+def test_clusters_are_good(student: Any, rng: RandomInputs) -> None:
     """The sum of squares is at most Lloyd's from the same start, and least for clear groups."""
     for _ in range(3):
         k = rng.integer(3, 7)
@@ -301,7 +301,7 @@ def test_clusters_are_good(student: Any, rng: Draws) -> None:
 
 @exercise("s3.kmeans_1d")
 @weight(3)
-def test_empty_clusters(student: Any, rng: Draws) -> None:
+def test_empty_clusters(student: Any, rng: RandomInputs) -> None:
     """A centroid that loses all its weights does no harm."""
     for _ in range(2):
         near = 0.3 * rng.normal(rng.integer(20, 30))
@@ -321,7 +321,7 @@ def test_empty_clusters(student: Any, rng: Draws) -> None:
 
 @exercise("s3.kmeans_1d")
 @weight(2)
-def test_more_clusters_than_values(student: Any, rng: Draws) -> None:
+def test_more_clusters_than_values(student: Any, rng: RandomInputs) -> None:
     """With k above the number of distinct weights, each of them is a cluster of its own."""
     distinct = rng.integer(3, 6)
     weights = few_values(rng, distinct, rng.integer(30, 50))
@@ -336,7 +336,7 @@ def test_more_clusters_than_values(student: Any, rng: Draws) -> None:
 
 @exercise("s3.kmeans_1d")
 @weight(1)
-def test_no_iteration(student: Any, rng: Draws) -> None:
+def test_no_iteration(student: Any, rng: RandomInputs) -> None:
     """With iterations=0 the starting centroids come back, with the nearest labels."""
     weights, k = skewed(rng, 80), rng.integer(3, 6)
     values = plain(weights)
@@ -351,7 +351,7 @@ def test_no_iteration(student: Any, rng: Draws) -> None:
 
 @exercise("s3.kmeans_1d")
 @weight(1)
-def test_ties_go_to_the_lower_index(student: Any, rng: Draws) -> None:
+def test_ties_go_to_the_lower_index(student: Any, rng: RandomInputs) -> None:
     """A weight in the middle between two centroids belongs to the lower one."""
     step, k = rng.choice([0.5, 1.0, 2.0]), rng.integer(3, 5)
     order = rng.permutation(2 * k - 1)
@@ -362,7 +362,7 @@ def test_ties_go_to_the_lower_index(student: Any, rng: Draws) -> None:
 
 @exercise("s3.kmeans_1d")
 @weight(1)
-def test_kmeans_is_deterministic(student: Any, rng: Draws) -> None:
+def test_kmeans_is_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same arguments give the same clusters, also in another process."""
     other = student.fresh()
     # different starts often end in the same clusters, so the starts themselves are compared too
@@ -380,7 +380,7 @@ def test_kmeans_is_deterministic(student: Any, rng: Draws) -> None:
 @exercise("s3.kmeans_1d")
 @guard
 @weight(0.5)
-def test_kmeans_leaves_everything_alone(student: Any, rng: Draws) -> None:
+def test_kmeans_leaves_everything_alone(student: Any, rng: RandomInputs) -> None:
     """The weights and the global random generators stay as they are."""
     weights = skewed(rng, 60)
     ref, before = student.put(weights), student.rng_fingerprint()
@@ -393,7 +393,7 @@ def test_kmeans_leaves_everything_alone(student: Any, rng: Draws) -> None:
 @exercise("s3.kmeans_1d")
 @guard
 @weight(0.5)
-def test_kmeans_refuses_an_unknown_start(student: Any, rng: Draws) -> None:
+def test_kmeans_refuses_an_unknown_start(student: Any, rng: RandomInputs) -> None:
     """An unknown init raises ValueError."""
     expect_value_error(student.kmeans_1d, skewed(rng, 30), 4, init="kmeans++")
 
@@ -419,7 +419,7 @@ def expect_zeros(decoded: Tensor, weights: Tensor, mask: Tensor) -> None:
     check((decoded[kept_zeros] == 0).all(), "weights that are 0 already stay exactly 0")
 
 
-def pruned_weights(rng: Draws, *shape: int, share: float = 0.7) -> tuple[Tensor, Tensor]:
+def pruned_weights(rng: RandomInputs, *shape: int, share: float = 0.7) -> tuple[Tensor, Tensor]:
     """Weights without two alike, and a mask that keeps the largest 1 - `share` of them."""
     weights = skewed(rng, *shape) - 1.0
     order = weights.abs().flatten().argsort()
@@ -435,7 +435,7 @@ def kept_values(weights: Tensor, mask: Tensor) -> list[float]:
 
 @exercise("s3.cluster_nonzero")
 @weight(3)
-def test_zeros_stay_zero(student: Any, rng: Draws) -> None:
+def test_zeros_stay_zero(student: Any, rng: RandomInputs) -> None:
     """Pruned weights decode to exactly 0, and so do kept weights that are 0."""
     other = student.fresh()
     for bits in (1, 2, rng.integer(3, 5)):
@@ -451,7 +451,7 @@ def test_zeros_stay_zero(student: Any, rng: Draws) -> None:
 
 @exercise("s3.cluster_nonzero")
 @weight(3)
-def test_few_distinct_values(student: Any, rng: Draws) -> None:
+def test_few_distinct_values(student: Any, rng: RandomInputs) -> None:
     """At most 2^bits distinct nonzero values are left."""
     other = student.fresh()
     for bits in (1, 2, 3, 4):
@@ -462,7 +462,7 @@ def test_few_distinct_values(student: Any, rng: Draws) -> None:
 
 @exercise("s3.cluster_nonzero")
 @weight(4)
-def test_shared_weights_are_close(student: Any, rng: Draws) -> None:
+def test_shared_weights_are_close(student: Any, rng: RandomInputs) -> None:
     """The clustered weights are as close to the kept ones as k-means gets with 2^bits clusters."""
     other = student.fresh()
     for bits in (2, 3, 4):
@@ -478,7 +478,7 @@ def test_shared_weights_are_close(student: Any, rng: Draws) -> None:
 
 @exercise("s3.cluster_nonzero")
 @weight(3)
-def test_pruned_weights_do_not_count(student: Any, rng: Draws) -> None:
+def test_pruned_weights_do_not_count(student: Any, rng: RandomInputs) -> None:
     """Only kept nonzero weights decide where the centroids lie."""
     other = student.fresh()
     hint = "zeros and pruned weights pull the centroids: cluster only what is kept and not 0"
@@ -499,7 +499,7 @@ def test_pruned_weights_do_not_count(student: Any, rng: Draws) -> None:
 
 @exercise("s3.cluster_nonzero")
 @weight(1)
-def test_any_shape_and_dtype(student: Any, rng: Draws) -> None:
+def test_any_shape_and_dtype(student: Any, rng: RandomInputs) -> None:
     """The decoded weight has the shape and dtype of the weight, whatever they are."""
     other = student.fresh()
     for shape in ((rng.integer(30, 50),), (6, 4, 3, 3), (1, rng.integer(20, 30))):
@@ -514,7 +514,7 @@ def test_any_shape_and_dtype(student: Any, rng: Draws) -> None:
 
 @exercise("s3.cluster_nonzero")
 @weight(2)
-def test_fewer_values_than_centroids(student: Any, rng: Draws) -> None:
+def test_fewer_values_than_centroids(student: Any, rng: RandomInputs) -> None:
     """With 2^bits above the number of distinct weights, the weights come back as they were."""
     other = student.fresh()
     for bits, distinct in ((3, 5), (16, 7), (2, 1)):
@@ -536,7 +536,7 @@ def test_fewer_values_than_centroids(student: Any, rng: Draws) -> None:
 
 @exercise("s3.cluster_nonzero")
 @weight(1)
-def test_everything_pruned(student: Any, rng: Draws) -> None:
+def test_everything_pruned(student: Any, rng: RandomInputs) -> None:
     """A weight of which nothing is kept decodes to zeros."""
     other = student.fresh()
     weights, mask = pruned_weights(rng, 5, rng.integer(4, 9))
@@ -549,7 +549,7 @@ def test_everything_pruned(student: Any, rng: Draws) -> None:
 @exercise("s3.cluster_nonzero")
 @guard
 @weight(0.5)
-def test_sharing_leaves_inputs_alone(student: Any, rng: Draws) -> None:
+def test_sharing_leaves_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Neither the weight nor the mask is changed."""
     weights, mask = pruned_weights(rng, 6, 9)
     refs = student.put(weights), student.put(mask)
@@ -561,7 +561,7 @@ def test_sharing_leaves_inputs_alone(student: Any, rng: Draws) -> None:
 @exercise("s3.cluster_nonzero")
 @guard
 @weight(0.5)
-def test_sharing_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_sharing_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Bits outside 1..32 or not whole, and a mask of another shape, raise ValueError."""
     weights, mask = pruned_weights(rng, 6, 8)
     for bits in (0, -rng.integer(1, 5), 33, 2.5):
@@ -581,7 +581,7 @@ def summed(gradient: Tensor, labels: Tensor, k: int) -> list[float]:
     return sums
 
 
-def uneven_labels(rng: Draws, k: int, *shape: int) -> Tensor:
+def uneven_labels(rng: RandomInputs, k: int, *shape: int) -> Tensor:
     """Int64 labels below k of `shape`, small ones more often; 0, 1 and k - 1 occur."""
     labels = torch.minimum(rng.integers(0, k - 1, *shape), rng.integers(0, k - 1, *shape))
     labels.view(-1)[:3] = torch.tensor([0, 1, k - 1])
@@ -601,7 +601,7 @@ def expect_gradient(
 
 @exercise("s3.centroid_gradient")
 @weight(3)
-def test_gradient_is_summed(student: Any, rng: Draws) -> None:
+def test_gradient_is_summed(student: Any, rng: RandomInputs) -> None:
     """The gradient of a centroid is the sum over its weights' gradients."""
     for _ in range(3):
         k, n = rng.integer(3, 7), rng.integer(40, 90)
@@ -612,7 +612,7 @@ def test_gradient_is_summed(student: Any, rng: Draws) -> None:
 
 @exercise("s3.centroid_gradient")
 @weight(2)
-def test_gradient_of_any_shape(student: Any, rng: Draws) -> None:
+def test_gradient_of_any_shape(student: Any, rng: RandomInputs) -> None:
     """Gradient and labels may have any shape; the dtype of the gradient is kept."""
     for shape in ((rng.integer(5, 9), 8), (4, 3, 3, 3)):
         k = rng.integer(3, 7)
@@ -625,7 +625,7 @@ def test_gradient_of_any_shape(student: Any, rng: Draws) -> None:
 
 @exercise("s3.centroid_gradient")
 @weight(2)
-def test_gradient_of_unused_centroids(student: Any, rng: Draws) -> None:
+def test_gradient_of_unused_centroids(student: Any, rng: RandomInputs) -> None:
     """A centroid without weights has gradient 0, also the last ones."""
     k, n = rng.integer(3, 5), rng.integer(20, 40)
     labels = uneven_labels(rng, k, n) * 2 + 1
@@ -637,7 +637,7 @@ def test_gradient_of_unused_centroids(student: Any, rng: Draws) -> None:
 @exercise("s3.centroid_gradient")
 @guard
 @weight(1)
-def test_gradient_refuses_labels_outside(student: Any, rng: Draws) -> None:
+def test_gradient_refuses_labels_outside(student: Any, rng: RandomInputs) -> None:
     """Labels outside 0..k-1, and shapes that differ, raise ValueError."""
     k, n = rng.integer(3, 7), rng.integer(20, 40)
     labels, gradient = uneven_labels(rng, k, n), rng.normal(n)
@@ -664,7 +664,7 @@ def expect_step(
 
 @exercise("s3.codebook_step")
 @weight(3)
-def test_step_moves_centroids(student: Any, rng: Draws) -> None:
+def test_step_moves_centroids(student: Any, rng: RandomInputs) -> None:
     """Every centroid moves by -lr times the sum of its weights' gradients."""
     for shape in ((rng.integer(30, 60),), (rng.integer(5, 9), 7)):
         k = rng.integer(3, 7)
@@ -677,7 +677,7 @@ def test_step_moves_centroids(student: Any, rng: Draws) -> None:
 
 @exercise("s3.codebook_step")
 @weight(2)
-def test_step_keeps_labels(student: Any, rng: Draws) -> None:
+def test_step_keeps_labels(student: Any, rng: RandomInputs) -> None:
     """Centroids keep their places: no sorting and no new assignment, even if they overtake."""
     k = rng.integer(3, 5)
     centroids = torch.arange(k).float()
@@ -693,7 +693,7 @@ def test_step_keeps_labels(student: Any, rng: Draws) -> None:
 @exercise("s3.codebook_step")
 @guard
 @weight(1)
-def test_step_returns_new_centroids(student: Any, rng: Draws) -> None:
+def test_step_returns_new_centroids(student: Any, rng: RandomInputs) -> None:
     """The codebook, labels and gradient that were passed in stay as they are."""
     k = rng.integer(3, 7)
     values = (rng.normal(k), uneven_labels(rng, k, 30), rng.normal(30))
@@ -718,7 +718,7 @@ def expect_ratio(student: Any, hint: str, n: int, k: int, *args: int, **options:
 
 @exercise("s3.compression_ratio")
 @weight(2)
-def test_ratio_counts_indices_and_codebook(student: Any, rng: Draws) -> None:
+def test_ratio_counts_indices_and_codebook(student: Any, rng: RandomInputs) -> None:
     """With k a power of two: n weights against n indices and a codebook of k weights."""
     for _ in range(5):
         k = 2 ** rng.integer(1, 8)
@@ -728,7 +728,7 @@ def test_ratio_counts_indices_and_codebook(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compression_ratio")
 @weight(2)
-def test_ratio_uses_whole_index_bits(student: Any, rng: Draws) -> None:
+def test_ratio_uses_whole_index_bits(student: Any, rng: RandomInputs) -> None:
     """Other k round the bits of an index up."""
     for k in (3, 5, 2 ** rng.integer(4, 7) + 1, 2 ** rng.integer(4, 7) - 1):
         hint = "an index takes ceil(log2 k) bits"
@@ -737,7 +737,7 @@ def test_ratio_uses_whole_index_bits(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compression_ratio")
 @weight(1)
-def test_ratio_of_one_centroid(student: Any, rng: Draws) -> None:
+def test_ratio_of_one_centroid(student: Any, rng: RandomInputs) -> None:
     """With k = 1 indices take no bits at all."""
     hint = "k = 1: there is nothing to choose, 0 bits an index"
     expect_ratio(student, hint, rng.integer(10, 90), 1)
@@ -745,7 +745,7 @@ def test_ratio_of_one_centroid(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compression_ratio")
 @weight(1)
-def test_ratio_of_other_weights(student: Any, rng: Draws) -> None:
+def test_ratio_of_other_weights(student: Any, rng: RandomInputs) -> None:
     """`bits` is the size of an uncompressed weight and of a codebook entry."""
     for bits in (16, 8, rng.integer(9, 15)):
         hint = "weights and codebook entries take `bits` each"
@@ -755,7 +755,7 @@ def test_ratio_of_other_weights(student: Any, rng: Draws) -> None:
 @exercise("s3.compression_ratio")
 @guard
 @weight(0.5)
-def test_ratio_refuses_wrong_bits(student: Any, rng: Draws) -> None:
+def test_ratio_refuses_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Bits outside 1..32 or not whole raise ValueError."""
     for bits in (0, -rng.integer(1, 8), 33, math.pi):
         expect_value_error(student.compression_ratio, rng.integer(50, 90), 4, bits)

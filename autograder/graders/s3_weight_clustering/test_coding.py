@@ -16,7 +16,7 @@ from autograder.graders.s3_weight_clustering.references import (
     is_prefix_free,
 )
 from autograder.graders.toolkit import (
-    Draws,
+    RandomInputs,
     check,
     close,
     exercise,
@@ -72,7 +72,7 @@ def mask_at(n: int, *kept: int) -> Tensor:
 
 @exercise("s3.relative_index_encode")
 @weight(3)
-def test_masks_come_back(student: Any, rng: Draws) -> None:
+def test_masks_come_back(student: Any, rng: RandomInputs) -> None:
     """Masks of any density decode to themselves, in another process."""
     other = student.fresh()
     hint = "the decoded mask differs: count the zeros between two kept weights exactly"
@@ -84,7 +84,7 @@ def test_masks_come_back(student: Any, rng: Draws) -> None:
 
 @exercise("s3.relative_index_encode")
 @weight(3)
-def test_gaps_around_the_largest_entry(student: Any, rng: Draws) -> None:
+def test_gaps_around_the_largest_entry(student: Any, rng: RandomInputs) -> None:
     """Gaps just below, at and above what one entry can hold come back exactly."""
     other = student.fresh()
     hint = "a gap that does not fit needs filler entries, which are not kept weights"
@@ -100,7 +100,7 @@ def test_gaps_around_the_largest_entry(student: Any, rng: Draws) -> None:
 
 @exercise("s3.relative_index_encode")
 @weight(2)
-def test_zeros_at_both_ends(student: Any, rng: Draws) -> None:
+def test_zeros_at_both_ends(student: Any, rng: RandomInputs) -> None:
     """Zeros before the first and after the last kept weight come back."""
     other = student.fresh()
     bits = rng.integer(2, 4)
@@ -113,7 +113,7 @@ def test_zeros_at_both_ends(student: Any, rng: Draws) -> None:
 
 @exercise("s3.relative_index_encode")
 @weight(2)
-def test_empty_and_full_masks(student: Any, rng: Draws) -> None:
+def test_empty_and_full_masks(student: Any, rng: RandomInputs) -> None:
     """Masks without a kept weight, without a zero, and without an element come back."""
     other = student.fresh()
     for bits in (1, rng.integer(2, 5)):
@@ -125,7 +125,7 @@ def test_empty_and_full_masks(student: Any, rng: Draws) -> None:
 
 @exercise("s3.relative_index_encode")
 @weight(1)
-def test_masks_are_read_row_by_row(student: Any, rng: Draws) -> None:
+def test_masks_are_read_row_by_row(student: Any, rng: RandomInputs) -> None:
     """A mask with several dimensions is coded row by row."""
     other = student.fresh()
     for shape in ((rng.integer(5, 8), rng.integer(9, 12)), (4, 3, 3, 3)):
@@ -135,7 +135,7 @@ def test_masks_are_read_row_by_row(student: Any, rng: Draws) -> None:
 
 @exercise("s3.relative_index_encode")
 @weight(1)
-def test_sparse_masks_have_short_codes(student: Any, rng: Draws) -> None:
+def test_sparse_masks_have_short_codes(student: Any, rng: RandomInputs) -> None:
     """A sparse mask takes about one entry a kept weight and one a filler."""
     other = student.fresh()
     for bits, density in ((4, 0.05), (6, 0.02)):
@@ -149,7 +149,7 @@ def test_sparse_masks_have_short_codes(student: Any, rng: Draws) -> None:
 @exercise("s3.relative_index_encode")
 @guard
 @weight(0.5)
-def test_relative_index_refuses_wrong_bits(student: Any, rng: Draws) -> None:
+def test_relative_index_refuses_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Bits outside 1..32 or not whole raise ValueError."""
     mask = rng.uniform(40) < 0.3
     for bits in (0, -rng.integer(1, 5), 33, 2.5):
@@ -178,7 +178,7 @@ def expect_code(student: Any, frequencies: Frequencies) -> dict[Any, str]:
     return words
 
 
-def skewed_counts(rng: Draws, symbols: Sequence[Hashable]) -> dict[Hashable, int]:
+def skewed_counts(rng: RandomInputs, symbols: Sequence[Hashable]) -> dict[Hashable, int]:
     """Counts over several orders of magnitude in a random order, all different."""
     counts = [int(1.6**i) + rng.integer(0, 2) + i for i in range(len(symbols))]
     return {symbol: counts[i] for symbol, i in zip(symbols, rng.permutation(len(symbols)).tolist())}
@@ -186,7 +186,7 @@ def skewed_counts(rng: Draws, symbols: Sequence[Hashable]) -> dict[Hashable, int
 
 @exercise("s3.huffman_code")
 @weight(3)
-def test_code_is_optimal(student: Any, rng: Draws) -> None:
+def test_code_is_optimal(student: Any, rng: RandomInputs) -> None:
     """The code is prefix-free and no other one is shorter."""
     for _ in range(4):
         expect_code(student, skewed_counts(rng, range(rng.integer(5, 14))))
@@ -198,7 +198,7 @@ def test_code_is_optimal(student: Any, rng: Draws) -> None:
 
 @exercise("s3.huffman_code")
 @weight(2)
-def test_equal_frequencies(student: Any, rng: Draws) -> None:
+def test_equal_frequencies(student: Any, rng: RandomInputs) -> None:
     """Equal frequencies are no problem, whatever the symbols are."""
     names = ["a", "b", 1, 2, (0, 1), None, "c", -7, ("x", 2)]
     for n in (2, 3, rng.integer(5, 9)):
@@ -211,7 +211,7 @@ def test_equal_frequencies(student: Any, rng: Draws) -> None:
 
 @exercise("s3.huffman_code")
 @weight(2)
-def test_code_of_one_symbol(student: Any, rng: Draws) -> None:
+def test_code_of_one_symbol(student: Any, rng: RandomInputs) -> None:
     """A single symbol gets a word of one bit."""
     for symbol in (rng.integer(-9, 9), "weight"):
         words = expect_code(student, {symbol: rng.integer(1, 99)})
@@ -220,7 +220,7 @@ def test_code_of_one_symbol(student: Any, rng: Draws) -> None:
 
 @exercise("s3.huffman_code")
 @weight(1)
-def test_symbols_that_never_occur(student: Any, rng: Draws) -> None:
+def test_symbols_that_never_occur(student: Any, rng: RandomInputs) -> None:
     """Symbols with frequency 0 get words too."""
     zeros = {f"z{i}": 0 for i in range(rng.integer(1, 4))}
     expect_code(student, {**skewed_counts(rng, range(rng.integer(3, 7))), **zeros})
@@ -229,7 +229,7 @@ def test_symbols_that_never_occur(student: Any, rng: Draws) -> None:
 
 @exercise("s3.huffman_code")
 @weight(1)
-def test_deep_and_wide_codes(student: Any, rng: Draws) -> None:
+def test_deep_and_wide_codes(student: Any, rng: RandomInputs) -> None:
     """Very uneven frequencies and very many symbols are coded as well."""
     expect_code(student, {i: 2**i for i in range(rng.integer(50, 60))})
     expect_code(student, {i: rng.integer(1, 1000) for i in range(rng.integer(1500, 2000))})
@@ -246,7 +246,7 @@ def test_code_of_nothing(student: Any) -> None:
 
 @exercise("s3.huffman_code")
 @weight(1)
-def test_code_is_deterministic(student: Any, rng: Draws) -> None:
+def test_code_is_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same frequencies give the same words, also in another process."""
     counts = {i: rng.integer(1, 4) for i in range(rng.integer(12, 20))}
     first = expect_code(student, counts)
@@ -258,7 +258,7 @@ def test_code_is_deterministic(student: Any, rng: Draws) -> None:
 @exercise("s3.huffman_code")
 @guard
 @weight(0.5)
-def test_code_leaves_frequencies_alone(student: Any, rng: Draws) -> None:
+def test_code_leaves_frequencies_alone(student: Any, rng: RandomInputs) -> None:
     """The frequencies that were passed in are not changed."""
     counts = skewed_counts(rng, range(rng.integer(4, 9)))
     ref = student.put(counts)
@@ -269,7 +269,7 @@ def test_code_leaves_frequencies_alone(student: Any, rng: Draws) -> None:
 @exercise("s3.huffman_code")
 @guard
 @weight(0.5)
-def test_code_refuses_negative_frequencies(student: Any, rng: Draws) -> None:
+def test_code_refuses_negative_frequencies(student: Any, rng: RandomInputs) -> None:
     """A negative frequency raises ValueError."""
     counts = {i: rng.integer(1, 9) for i in range(5)}
     counts[rng.integer(0, 4)] = -rng.integer(1, 5)
@@ -296,7 +296,7 @@ def expect_decoded(student: Any, other: Any, hint: str, symbols: list[int]) -> b
     return data
 
 
-def drawn_symbols(rng: Draws, n: int, distinct: int) -> list[int]:
+def drawn_symbols(rng: RandomInputs, n: int, distinct: int) -> list[int]:
     """n symbols, small ones far more often; all below `distinct`."""
     return [min(int(rng.random.expovariate(0.7)), distinct - 1) for _ in range(n)]
 
@@ -310,7 +310,7 @@ def largest_size(symbols: list[int]) -> float:
 
 @exercise("s3.huffman_encode")
 @weight(3)
-def test_symbols_come_back(student: Any, rng: Draws) -> None:
+def test_symbols_come_back(student: Any, rng: RandomInputs) -> None:
     """Decoding gives the list of symbols, in a process that has nothing but the bytes."""
     other = student.fresh()
     hint = "code table and number of symbols have to be in the bytes"
@@ -322,7 +322,7 @@ def test_symbols_come_back(student: Any, rng: Draws) -> None:
 
 @exercise("s3.huffman_encode")
 @weight(2)
-def test_padding_is_not_decoded(student: Any, rng: Draws) -> None:
+def test_padding_is_not_decoded(student: Any, rng: RandomInputs) -> None:
     """Whatever the number of bits, the bits that fill the last byte are no symbols."""
     other = student.fresh()
     for n in range(1, 18):
@@ -335,7 +335,7 @@ def test_padding_is_not_decoded(student: Any, rng: Draws) -> None:
 
 @exercise("s3.huffman_encode")
 @weight(2)
-def test_one_symbol_again_and_again(student: Any, rng: Draws) -> None:
+def test_one_symbol_again_and_again(student: Any, rng: RandomInputs) -> None:
     """A list of equal symbols keeps its length."""
     other = student.fresh()
     for n in (1, 2, 8, 9, rng.integer(100, 999)):
@@ -345,7 +345,7 @@ def test_one_symbol_again_and_again(student: Any, rng: Draws) -> None:
 
 @exercise("s3.huffman_encode")
 @weight(2)
-def test_any_integers(student: Any, rng: Draws) -> None:
+def test_any_integers(student: Any, rng: RandomInputs) -> None:
     """Negative and very large symbols come back."""
     other = student.fresh()
     hint = "symbols are any Python ints: negative, beyond 32 and 64 bits"
@@ -366,7 +366,7 @@ def test_no_symbols(student: Any) -> None:
 
 @exercise("s3.huffman_encode")
 @weight(3)
-def test_bytes_are_few(student: Any, rng: Draws) -> None:
+def test_bytes_are_few(student: Any, rng: RandomInputs) -> None:
     """At most n (H + 1) / 8 + 64 + 24 bytes for each distinct symbol."""
     other = student.fresh()
     for n, distinct in ((6000, 4), (6000, rng.integer(8, 12)), (300, 3)):
@@ -382,7 +382,7 @@ def test_bytes_are_few(student: Any, rng: Draws) -> None:
 @exercise("s3.huffman_encode")
 @guard
 @weight(0.5)
-def test_encoding_leaves_symbols_alone(student: Any, rng: Draws) -> None:
+def test_encoding_leaves_symbols_alone(student: Any, rng: RandomInputs) -> None:
     """The list that was passed in is not changed."""
     symbols = drawn_symbols(rng, 50, 6)
     ref = student.put(symbols)
@@ -401,7 +401,7 @@ def expect_entropy(student: Any, hint: str, frequencies: Frequencies) -> None:
 
 @exercise("s3.entropy")
 @weight(3)
-def test_entropy_of_counts(student: Any, rng: Draws) -> None:
+def test_entropy_of_counts(student: Any, rng: RandomInputs) -> None:
     """Counts give bits a symbol, whatever their total is."""
     for _ in range(4):
         counts = {i: rng.integer(1, 60) for i in range(rng.integer(2, 12))}
@@ -413,7 +413,7 @@ def test_entropy_of_counts(student: Any, rng: Draws) -> None:
 
 @exercise("s3.entropy")
 @weight(1)
-def test_entropy_with_zeros(student: Any, rng: Draws) -> None:
+def test_entropy_with_zeros(student: Any, rng: RandomInputs) -> None:
     """Symbols that never occur add nothing."""
     counts = {i: rng.integer(1, 60) for i in range(rng.integer(2, 12))}
     expect_entropy(student, "a count of 0 adds 0", {-1: 0, **counts, 99: 0})
@@ -422,7 +422,7 @@ def test_entropy_with_zeros(student: Any, rng: Draws) -> None:
 @exercise("s3.entropy")
 @guard
 @weight(1)
-def test_entropy_without_choice(student: Any, rng: Draws) -> None:
+def test_entropy_without_choice(student: Any, rng: RandomInputs) -> None:
     """One symbol, and no symbol, have entropy 0."""
     expect_entropy(student, "one symbol: nothing is left open", {"a": rng.integer(1, 99)})
     value = expect_float(student.entropy({}), "entropy")
@@ -432,7 +432,7 @@ def test_entropy_without_choice(student: Any, rng: Draws) -> None:
 @exercise("s3.entropy")
 @guard
 @weight(0.5)
-def test_entropy_refuses_negative_frequencies(student: Any, rng: Draws) -> None:
+def test_entropy_refuses_negative_frequencies(student: Any, rng: RandomInputs) -> None:
     """A negative frequency raises ValueError."""
     counts = {i: rng.integer(10, 19) for i in range(5)}
     counts[rng.integer(0, 4)] = -rng.integer(1, 5)

@@ -15,7 +15,7 @@ from autograder.graders.s3_weight_clustering.references import (
     trained_network,
 )
 from autograder.graders.toolkit import (
-    Draws,
+    RandomInputs,
     check,
     exercise,
     expect_dict,
@@ -86,7 +86,7 @@ def share_lost(back: Tensor, original: Tensor) -> float:
     return error / energy if energy else error
 
 
-def random_state(rng: Draws) -> State:
+def random_state(rng: RandomInputs) -> State:
     """A convolution, its batch norm and a Linear layer, as a `state_dict` names them."""
     channels, classes = rng.integer(6, 9), rng.integer(4, 7)
     return {
@@ -109,7 +109,7 @@ SHOWS_NETWORK = 0.3
 @reads_thresholds("zero_ratio < full_ratio", "max_drop", "free_source_bytes")
 def test_bytes_of_a_trained_network(
     student: Any,
-    rng: Draws,
+    rng: RandomInputs,
     credit: Callable[[float, str], None],
     thresholds: Mapping[str, float],
     source_bytes: int,
@@ -137,7 +137,7 @@ def test_bytes_of_a_trained_network(
 
 @exercise("s3.compress")
 @weight(3)
-def test_states_come_back(student: Any, rng: Draws) -> None:
+def test_states_come_back(student: Any, rng: RandomInputs) -> None:
     """A fresh process rebuilds names in order, shapes and dtypes; all but weights exactly."""
     for sparsity, bits in ((0.3, 4), (0.5, 3)):
         state = random_state(rng)
@@ -152,7 +152,7 @@ def test_states_come_back(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compress")
 @weight(3)
-def test_smallest_weights_are_pruned(student: Any, rng: Draws) -> None:
+def test_smallest_weights_are_pruned(student: Any, rng: RandomInputs) -> None:
     """In every weight at least round(sparsity * n) smallest magnitudes become 0, zeros stay."""
     other = student.fresh()
     for sparsity in (rng.number(0.1, 0.4), rng.number(0.6, 0.9)):
@@ -177,7 +177,7 @@ def test_smallest_weights_are_pruned(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compress")
 @weight(3)
-def test_few_levels_close_to_the_weights(student: Any, rng: Draws) -> None:
+def test_few_levels_close_to_the_weights(student: Any, rng: RandomInputs) -> None:
     """Each weight has at most 2^bits distinct nonzero values, close to those that went in."""
     other = student.fresh()
     for bits, most in ((1, 0.6), (2, 0.45), (5, 0.05)):
@@ -191,7 +191,7 @@ def test_few_levels_close_to_the_weights(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compress")
 @weight(2)
-def test_everything_else_is_exact(student: Any, rng: Draws) -> None:
+def test_everything_else_is_exact(student: Any, rng: RandomInputs) -> None:
     """Tensors with fewer than 2 dimensions or whole numbers come back bit by bit, in any dtype."""
     state = {
         "scale": torch.tensor(rng.number(0, 1), dtype=torch.float64),
@@ -209,7 +209,7 @@ def test_everything_else_is_exact(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compress")
 @weight(1)
-def test_weights_of_other_dtypes(student: Any, rng: Draws) -> None:
+def test_weights_of_other_dtypes(student: Any, rng: RandomInputs) -> None:
     """Weights in half and double precision are compressed too, and keep their dtype."""
     state = {
         "half": rng.normal(12, rng.integer(10, 15)).half(),
@@ -225,7 +225,7 @@ def test_weights_of_other_dtypes(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compress")
 @weight(2)
-def test_unusual_weights(student: Any, rng: Draws) -> None:
+def test_unusual_weights(student: Any, rng: RandomInputs) -> None:
     """Empty, constant and all-zero weights, single weights and few distinct values work."""
     value = rng.choice([-1.5, 0.25, 3.0])
     state = {
@@ -250,7 +250,7 @@ def test_unusual_weights(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compress")
 @weight(1)
-def test_nothing_and_everything_pruned(student: Any, rng: Draws) -> None:
+def test_nothing_and_everything_pruned(student: Any, rng: RandomInputs) -> None:
     """A sparsity of 0 with more centroids than weights, and a sparsity of 1, work."""
     other = student.fresh()
     state = random_state(rng)
@@ -266,7 +266,7 @@ def test_nothing_and_everything_pruned(student: Any, rng: Draws) -> None:
 
 @exercise("s3.compress")
 @weight(1)
-def test_bytes_are_deterministic(student: Any, rng: Draws) -> None:
+def test_bytes_are_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same arguments give the same bytes, also in another process."""
     state = random_state(rng)
     first = compressed(student, state, 0.5, 3)
@@ -278,7 +278,7 @@ def test_bytes_are_deterministic(student: Any, rng: Draws) -> None:
 @exercise("s3.compress")
 @guard
 @weight(0.5)
-def test_compression_leaves_the_state_alone(student: Any, rng: Draws) -> None:
+def test_compression_leaves_the_state_alone(student: Any, rng: RandomInputs) -> None:
     """The state that was passed in is not changed."""
     state = random_state(rng)
     ref = student.put(state)
@@ -291,7 +291,7 @@ def test_compression_leaves_the_state_alone(student: Any, rng: Draws) -> None:
 @exercise("s3.compress")
 @guard
 @weight(0.5)
-def test_compression_refuses_bad_arguments(student: Any, rng: Draws) -> None:
+def test_compression_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A sparsity outside 0..1, and bits outside 1..32 or not whole, raise ValueError."""
     state = random_state(rng)
     for sparsity in (-rng.number(0.01, 0.5), 1 + rng.number(0.01, 0.5)):
@@ -311,7 +311,7 @@ def expect_stages(student: Any, state: State, sparsity: float, bits: int) -> dic
     return {name: expect_int(report[name], f"bytes of {name}") for name in STAGES}
 
 
-def sparse_state(rng: Draws, density: float) -> State:
+def sparse_state(rng: RandomInputs, density: float) -> State:
     """Two sparse layers with a peaked distribution, and their biases."""
     rows = rng.integer(180, 220)
     state = {"first.weight": rng.normal(rows, 150), "first.bias": rng.normal(rows)}
@@ -325,7 +325,7 @@ def sparse_state(rng: Draws, density: float) -> State:
 
 @exercise("s3.stage_report")
 @weight(2)
-def test_dense_bytes(student: Any, rng: Draws) -> None:
+def test_dense_bytes(student: Any, rng: RandomInputs) -> None:
     """Dense is 4 bytes for every element of every tensor, biases included."""
     state = {name: t for name, t in random_state(rng).items() if t.is_floating_point()}
     report = expect_stages(student, state, 0.5, 4)
@@ -335,7 +335,7 @@ def test_dense_bytes(student: Any, rng: Draws) -> None:
 
 @exercise("s3.stage_report")
 @weight(2)
-def test_huffman_bytes_are_those_of_compress(student: Any, rng: Draws) -> None:
+def test_huffman_bytes_are_those_of_compress(student: Any, rng: RandomInputs) -> None:
     """The last stage is the length of what compress returns."""
     for sparsity, bits in ((0.6, 3), (0.9, 5)):
         state = random_state(rng)
@@ -346,7 +346,7 @@ def test_huffman_bytes_are_those_of_compress(student: Any, rng: Draws) -> None:
 
 @exercise("s3.stage_report")
 @weight(2)
-def test_pruning_and_sharing_save(student: Any, rng: Draws) -> None:
+def test_pruning_and_sharing_save(student: Any, rng: RandomInputs) -> None:
     """Pruning saves bytes, on a sparse network and on a dense one, and so does sharing."""
     report = expect_stages(student, sparse_state(rng, 0.1), 0.9, 5)
     hint = "pruned: only the weights that are kept, and their places"
@@ -361,7 +361,7 @@ def test_pruning_and_sharing_save(student: Any, rng: Draws) -> None:
 
 @exercise("s3.stage_report")
 @weight(2)
-def test_stages_leave_nothing_out(student: Any, rng: Draws) -> None:
+def test_stages_leave_nothing_out(student: Any, rng: RandomInputs) -> None:
     """Biases, positions, indices and codebooks are part of every stage that needs them."""
     state = {**sparse_state(rng, 0.15), "scale": rng.normal(3000)}
     report = expect_stages(student, state, 0.5, 5)

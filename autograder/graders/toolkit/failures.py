@@ -1,5 +1,6 @@
-"""How student code can go wrong, as the judge sees it. Each maps to one outcome.
+"""How a test can end otherwise than passed. Each exception maps to one outcome.
 
+Failure                    a property does not hold: what checks raise
 StudentFailure             never the grader's fault
 ├── StudentError           the code raised; `kind` is the class name, `is_value_error` a fact
 ├── TimedOut               a call, an exercise or the submission passed its deadline
@@ -11,6 +12,10 @@ StudentFailure             never the grader's fault
 from __future__ import annotations
 
 from autograder.records import Outcome
+
+
+class Failure(Exception):
+    """A property does not hold; the text is the hint that the student reads."""
 
 
 class StudentFailure(Exception):

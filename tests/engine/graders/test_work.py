@@ -5,9 +5,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from autograder.engine.judge.student import CallbackError, Handle, Optimizer
 from autograder.graders.toolkit import (
-    Draws,
+    CallbackError,
+    Handle,
+    Optimizer,
+    RandomInputs,
     check,
     close,
     exercise,
@@ -22,7 +24,7 @@ from autograder.graders.toolkit import (
 
 @exercise("s1.add")
 @weight(3)
-def test_add(student: Any, rng: Draws) -> None:
+def test_add(student: Any, rng: RandomInputs) -> None:
     """The sum of two tensors is returned."""
     a, b = rng.normal(3, 4), rng.normal(3, 4)
     check(torch.equal(student.add(a, b), a + b), "add elementwise")
@@ -62,7 +64,7 @@ def test_count_calls(student: Any) -> None:
 
 @exercise("s1.train")
 @limit(seconds=20)
-def test_train(student: Any, rng: Draws) -> None:
+def test_train(student: Any, rng: RandomInputs) -> None:
     """One step of plain gradient descent is made, in place, and the mode is restored."""
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
     images, targets = rng.normal(6, 4), rng.integers(0, 2, 6)
@@ -98,7 +100,7 @@ def test_counter(student: Any, thresholds: Any, source_bytes: Any) -> None:
 
 
 @exercise("s1.accumulate")
-def test_accumulate(student: Any, rng: Draws) -> None:
+def test_accumulate(student: Any, rng: RandomInputs) -> None:
     """Gradients that are already there are halved."""
     net = nn.Linear(3, 2)
     x, cotangent = rng.normal(4, 3), rng.normal(4, 2)

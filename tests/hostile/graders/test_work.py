@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from autograder.engine.judge.student import CallbackError
 from autograder.graders.toolkit import (
-    Draws,
+    CallbackError,
+    RandomInputs,
     allclose,
     check,
     close,
@@ -35,7 +35,7 @@ def keep(value: Any) -> Any:
 
 
 @exercise("s1.normalise")
-def test_normalise(student: Any, rng: Draws) -> None:
+def test_normalise(student: Any, rng: RandomInputs) -> None:
     """The mean becomes 0 and the standard deviation 1."""
     x = rng.normal(4, 5, mean=3.0, std=2.0)
     y = expect_tensor(keep(student.normalise(x)), "normalise", (4, 5), torch.float32)
@@ -43,7 +43,7 @@ def test_normalise(student: Any, rng: Draws) -> None:
 
 
 @exercise("s1.top_sum")
-def test_top_sum(student: Any, rng: Draws) -> None:
+def test_top_sum(student: Any, rng: RandomInputs) -> None:
     """The k largest elements are added."""
     x, k = rng.normal(6, 6), rng.integer(2, 9)
     value = expect_float(keep(student.top_sum(x, k)), "top_sum")
@@ -72,7 +72,7 @@ class Valley:
 
 
 @exercise("s1.search")
-def test_search(student: Any, rng: Draws) -> None:
+def test_search(student: Any, rng: RandomInputs) -> None:
     """The lowest place is found within the budget, twice."""
     first, second = Valley(rng.integer(3, 96)), Valley(rng.integer(3, 96))
     for valley in (first, second):
@@ -81,7 +81,7 @@ def test_search(student: Any, rng: Draws) -> None:
         check(found == valley.lowest, "return the lowest place")
 
 
-def small_net(rng: Draws) -> nn.Sequential:
+def small_net(rng: RandomInputs) -> nn.Sequential:
     """A network with drawn weights, in evaluation mode."""
     net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)).eval()
     with torch.no_grad():
@@ -92,7 +92,7 @@ def small_net(rng: Draws) -> nn.Sequential:
 
 @exercise("s1.clip_weights")
 @weight(3)
-def test_clip_weights(student: Any, rng: Draws) -> None:
+def test_clip_weights(student: Any, rng: RandomInputs) -> None:
     """Every weight of the model itself ends within the bound."""
     net = small_net(rng)
     model = student.put(net)
@@ -105,7 +105,7 @@ def test_clip_weights(student: Any, rng: Draws) -> None:
 
 @exercise("s1.clip_weights")
 @guard
-def test_clip_weights_leaves_no_trace(student: Any, rng: Draws) -> None:
+def test_clip_weights_leaves_no_trace(student: Any, rng: RandomInputs) -> None:
     """Modes and hooks are left alone."""
     model = student.put(small_net(rng))
     student.clip_weights(model, 0.25)
@@ -114,7 +114,7 @@ def test_clip_weights_leaves_no_trace(student: Any, rng: Draws) -> None:
 
 
 @exercise("s1.codec")
-def test_codec(student: Any, rng: Draws) -> None:
+def test_codec(student: Any, rng: RandomInputs) -> None:
     """A fresh process rebuilds the tensor from one byte an element."""
     x = rng.integers(-9, 9, 8, 8).float()
     data = keep(student.encode(x))
@@ -126,7 +126,7 @@ def test_codec(student: Any, rng: Draws) -> None:
 
 
 @exercise("s1.network")
-def test_network(student: Any, rng: Draws) -> None:
+def test_network(student: Any, rng: RandomInputs) -> None:
     """A network with few parameters and outputs of the asked shape is returned."""
     inputs, outputs = rng.integer(3, 9), rng.integer(2, 5)
     net = keep(student.network(inputs, outputs))

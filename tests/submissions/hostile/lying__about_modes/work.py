@@ -2,7 +2,7 @@ import sys
 
 import torch
 
-Worker = sys.modules["autograder.engine.worker.server"].Worker
+Worker = sys.modules["autograder.engine.worker.server"].WorkerServer
 Worker._modes = lambda self, decoder, header: {"": False}
 Worker._hooks = lambda self, decoder, header: 0
 

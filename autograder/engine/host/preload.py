@@ -1,0 +1,45 @@
+"""Which slow modules are worth importing once, before the first fork.
+
+torch imports `torch._dynamo` (1.5 s, 140 MB) at the first optimiser and at the first
+`TorchDispatchMode`; the digits come with `sklearn.datasets` (1.2 s, 80 MB). Imported before the
+fork this is paid once a batch; otherwise every worker that needs it pays, on the student's clock.
+A batch that needs neither starts without them. Need is read off the text of graders and
+submissions: a word too many costs a second at the start and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from autograder.submissions.submission import Submission
+
+_MENTIONS = {
+    "torch._dynamo": re.compile(
+        rb"\boptim\b|\bOptimizer\b|DispatchMode|flop_counter|"
+        rb"\bshared[. ](?:import )?(?:training|tracing|profiling|operators|evaluation)\b"
+    ),
+    "sklearn.datasets": re.compile(rb"\bload_digits\b|\bsklearn\b"),
+}
+
+
+def mentioned(texts: Iterable[bytes]) -> tuple[str, ...]:
+    """The slow modules that Python sources will import sooner or later."""
+    open_questions = dict(_MENTIONS)
+    for text in texts:
+        for name in [n for n, pattern in open_questions.items() if pattern.search(text)]:
+            del open_questions[name]
+        if not open_questions:
+            break
+    return tuple(name for name in _MENTIONS if name not in open_questions)
+
+
+def sources(tests: Iterable[str], submissions: Iterable[Submission]) -> Iterator[bytes]:
+    """The text of all graders, then that of all submissions."""
+    for place in map(Path, tests):
+        for path in sorted(place.glob("*.py")) if place.is_dir() else [place]:
+            if path.is_file():
+                yield path.read_bytes()
+    for submission in submissions:
+        yield from (data for _, data in submission.files)

@@ -1,0 +1,148 @@
+"""One exercise of one submission: its worker, replaced when it is lost, and its clock."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from autograder.course import Exercise
+from autograder.engine.job import GradingJob, isolation_shortfall
+from autograder.engine.judge.processes import WorkerProcess, Workers
+from autograder.engine.judge.serving import GraderError
+from autograder.engine.judge.student import Clock, student_error
+from autograder.graders.toolkit.failures import Died, StudentError, StudentFailure, TimedOut
+from autograder.records import Isolation
+from autograder.submissions.submission import Submission
+
+MAX_LOST_WORKERS = 2  # of one exercise; then the rest of its tests are not tried any more
+
+
+@dataclass
+class SubmissionRun:
+    """State while one submission is graded."""
+
+    submission: Submission
+    deadline: float
+    started: float
+    sources: dict[str, bytes]  # by module name
+    broken: dict[str, StudentFailure] = field(default_factory=dict)  # module -> why it won't import
+    isolation: Isolation | None = None
+    peak_bytes: int = 0
+    workers: int = 0
+
+
+class ExerciseRun:
+    """The workers of one exercise: one that its tests share, and those that a test adds."""
+
+    def __init__(
+        self,
+        exercise: Exercise,
+        run: SubmissionRun,
+        job: GradingJob,
+        workers: Workers,
+        extra_seconds: float,
+    ) -> None:
+        self.exercise = exercise
+        self.run = run
+        self.deadline = time.monotonic() + job.limits.exercise_seconds + extra_seconds
+        self._job = job
+        self._source = workers
+        self._lost = 0
+        self._last_failure: StudentFailure | None = None
+        self._main: WorkerProcess | None = None
+        self._workers: list[WorkerProcess] = []
+
+    def main_worker(self) -> WorkerProcess:
+        """The worker that the exercise's tests share."""
+        if self._main is None or self._main.ended is not None:
+            self._main = self.new_worker()
+        return self._main
+
+    def new_worker(self) -> WorkerProcess:
+        """A fresh worker with the student's modules loaded."""
+        module = self.exercise.module
+        if module in self.run.broken:
+            raise self.run.broken[module]
+        if module not in self.run.sources:
+            raise Died(f"{module}.py is missing or cannot be read")
+        if self._lost >= MAX_LOST_WORKERS and self._last_failure is not None:
+            raise self._last_failure
+        worker = self.clean_worker()
+        try:
+            self._load(worker, module)
+        except StudentFailure as failure:
+            self.run.broken[module] = failure
+            worker.close()
+            raise
+        return worker
+
+    def clean_worker(self) -> WorkerProcess:
+        """A fresh worker without the student's code."""
+        worker = self._source.take()
+        self._workers.append(worker)
+        if reason := isolation_shortfall(worker.isolation, self._job.require_isolation):
+            raise GraderError(reason)
+        self.run.workers += 1
+        self.run.isolation = self.run.isolation or worker.isolation
+        return worker
+
+    def _load(self, worker: WorkerProcess, module: str) -> None:
+        header = {
+            "op": "load",
+            "id": 0,
+            "module": module,
+            "sources": [[name, {"b": index}] for index, name in enumerate(self.run.sources)],
+            "withhold": [f"shared.{name}" for name in self._job.session.withhold],
+        }
+        texts = [memoryview(text) for text in self.run.sources.values()]
+        clock = Clock(self._job.limits.test_seconds, self.run.deadline)
+        try:
+            deadline = clock.deadline(worker)
+            worker.send(header, texts, deadline)
+            answer = worker.receive(deadline).header
+        except TimedOut:
+            raise TimedOut(f"importing {module}.py did not finish within the time limit") from None
+        except Died as failure:
+            raise Died(f"importing {module}.py failed: {failure}") from None
+        if answer.get("op") == "error":
+            raise _import_failure(module, answer)
+
+    def note(self, failure: StudentFailure) -> None:
+        """Remember that a test ended badly; a lost worker counts against the exercise."""
+        if self._main is not None and self._main.ended is not None:
+            self._lost += 1
+            self._last_failure = failure
+            self._main = None
+
+    def output(self) -> str:
+        """What the exercise's workers printed."""
+        return "".join(worker.text() for worker in self._workers)
+
+    def end_test(self) -> None:
+        """Kill the extra workers of a test."""
+        for worker in self._workers:
+            if worker is not self._main:
+                self._kill(worker)
+        self._workers = [self._main] if self._main is not None else []
+
+    def close(self) -> None:
+        """Kill every worker of the exercise."""
+        for worker in self._workers:
+            self._kill(worker)
+
+    def _kill(self, worker: WorkerProcess) -> None:
+        self.run.peak_bytes = max(self.run.peak_bytes, worker.close().peak_bytes)
+
+
+def _import_failure(module: str, answer: dict[str, Any]) -> StudentFailure:
+    failure = student_error(answer)
+    if isinstance(failure, StudentError):
+        place = f" ({failure.where})" if failure.where else ""
+        text = f": {failure.text}" if failure.text else ""
+        error = StudentFailure(
+            f"{module}.py cannot be imported: {failure.kind}{place}{text}", failure.detail
+        )
+        error.outcome = failure.outcome
+        return error
+    return failure
