@@ -47,7 +47,7 @@ def mistaken() -> dict[str, Report]:
     reports: dict[str, Report] = {}
     for session in SESSIONS.values():
         entries = WRONG[session.id]
-        own = {entry.submission.student: (entry.exercise,) for entry in entries}
+        own = {entry.submission.slug: (entry.exercise,) for entry in entries}
         course, graders = with_session(session), graders_of(session)
         reports |= grade(course, [w.submission for w in entries], graders, jobs=2, only_for=own)
     return reports

@@ -9,6 +9,7 @@ from typing import Literal
 from autograder.course import Exercise, Limits, Session
 from autograder.engine.control import WorkerLimits
 from autograder.records import Isolation, Report
+from autograder.submissions.submission import Submission
 
 Level = Literal["process", "partial", "strict"]
 LEVELS: tuple[Level, ...] = ("process", "partial", "strict")
@@ -53,7 +54,7 @@ class GradingJob:
         tests: folders or files with graders.
         secret: keys the random draws.
         only: ids of the exercises to grade; empty: all.
-        only_for: fewer of them by student.
+        only_for: fewer of them, by the slug of a submission.
         data_root: COURSE_DATA for graders that use real data.
         require_isolation: with less than this the batch ends with an EngineError.
         disabled_mechanisms: sandbox mechanisms to do without, for tests.
@@ -85,9 +86,9 @@ class GradingJob:
         """The exercises to be graded, in the course's order."""
         return tuple(e for e in self.session.exercises if not self.only or e.id in self.only)
 
-    def exercises_for(self, student: str) -> tuple[Exercise, ...]:
-        """Those of them that are graded for a student."""
-        chosen = self.only_for.get(student)
+    def exercises_for(self, submission: Submission) -> tuple[Exercise, ...]:
+        """Those of them that are graded of a submission."""
+        chosen = self.only_for.get(submission.slug)
         return tuple(e for e in self.exercises if chosen is None or e.id in chosen)
 
     @property

@@ -19,14 +19,11 @@ from autograder.records import ExerciseResult, Mark, Outcome, Report
 def merged(
     report: Report,
     former: Report | None,
-    session: Session,
     fingerprints: Mapping[str, str],
-    whole: bool,
 ) -> Report:
     """A judge's report with the results that stay, each under its fingerprint.
 
-    Exercises that were not graded now stay as `former` has them. With `whole`, those that a person
-    grades are there from the beginning.
+    Exercises that were not graded now stay as `former` has them.
     """
     new = {
         result.id: replace(
@@ -35,8 +32,7 @@ def merged(
         for result in report.exercises
     }
     stay = {result.id: result for result in (former.exercises if former else ())}
-    by_hand = {e.id: _unmarked(e) for e in session.exercises if e.graded == "by hand"}
-    results = {**(by_hand if whole else {}), **stay, **new}
+    results = {**stay, **new}
     same = former is not None and former.submission_sha256 == report.submission_sha256
     earlier = former.incidents if former is not None and same else ()
     return replace(
@@ -49,8 +45,14 @@ def merged(
 def finished(
     report: Report, course: Course, session: Session, submitted_at: str | None, marks: Marks
 ) -> Report:
-    """The report under the present course.yaml: its exercises and order, marks, late penalty."""
+    """The report under the present course.yaml: its exercises and order, marks, late penalty.
+
+    Exercises that a person grades are there as soon as all others have been graded.
+    """
     results = {result.id: result for result in report.exercises}
+    by_hand = {e.id: _unmarked(e) for e in session.exercises if e.graded == "by hand"}
+    if all(e.id in results for e in session.exercises if e.graded == "automatically"):
+        results = by_hand | results
     extension = course.extension(report.student, session.id)
     return replace(
         report,

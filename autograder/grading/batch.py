@@ -122,6 +122,7 @@ def grade(
     with results.locked():
         former = _former(results.load(), callbacks)
         plan = _planned(course, session, submissions, former, results, options)
+        results.start(present_run(course, session, plan.fingerprints))
         if plan.stale:
             verification.verify(plan.job, plan.fingerprints, root, options.spawn)
         students = [
@@ -129,7 +130,6 @@ def grade(
             *students_of(former.values()),
         ]
         marks = _marks(results, session, students, options.marks, callbacks)
-        results.start(present_run(course, session, plan.fingerprints))
         run = _Run(course, session, results, plan.fingerprints, marks, former)
         try:
             _grade_stale(run, plan, submissions, options, callbacks)
@@ -186,10 +186,10 @@ class _Run:
         self.reports = dict(former)
         self.changes: list[Change] = []
 
-    def deliver(self, report: Report, submission: Submission, whole: bool) -> Report:
-        """Keep a report that a judge made; `whole` if every exercise was asked for."""
+    def deliver(self, report: Report, submission: Submission) -> Report:
+        """Keep a report that a judge made."""
         former = self.reports.get(report.slug)
-        report = merged(report, former, self._session, self._fingerprints, whole)
+        report = merged(report, former, self._fingerprints)
         time = submission.submitted_at
         if time is None and former and former.submission_sha256 == report.submission_sha256:
             time = former.lateness.submitted_at
@@ -317,7 +317,7 @@ def _grade_stale(
     by_slug = {submission.slug: submission for submission in submissions}
 
     def deliver(report: Report) -> None:
-        callbacks.done(run.deliver(report, by_slug[report.slug], whole=not options.only))
+        callbacks.done(run.deliver(report, by_slug[report.slug]))
 
     if plan.stale:
         pending = [submission for submission in submissions if submission.slug in plan.stale]

@@ -124,9 +124,7 @@ def score(
     if report.score is None:
         raise AutograderError(report.exercises[0].tests[0].message)
     fingerprints = kind.fingerprints(course, session, settings)
-    return finished(
-        merged(report, None, session, fingerprints, whole=True), course, session, None, {}
-    )
+    return finished(merged(report, None, fingerprints), course, session, None, {})
 
 
 def _only_report(

@@ -44,7 +44,8 @@ from autograder.reports.text import student_text
 SECRET_VARIABLE = "AUTOGRADER_SECRET"
 SECRET_BYTES = 32
 PACKAGES = ("compression-course", "torch", "numpy", "onnx", "onnxruntime", "pytest")
-_LEFT_BEHIND = frozenset({"run.lock", ".DS_Store"})  # in a folder that counts as empty
+# A run that could not begin leaves these; a folder without other files counts as empty.
+_LEFT_BEHIND = frozenset({"run.lock", "secret.key", ".DS_Store"})
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,13 @@ class ResultsFolder:
 
     def _check_empty(self) -> None:
         try:
-            entries = [entry.name for entry in self.path.iterdir()]
+            next(self.path.iterdir(), None)
         except FileNotFoundError:
             return
         except OSError as error:
             raise AutograderError(f"cannot write to {self.path}: {error.strerror}") from None
-        if set(entries) - _LEFT_BEHIND:
+        files = (path.name for path in self.path.rglob("*") if not path.is_dir())
+        if any(name not in _LEFT_BEHIND for name in files):
             raise AutograderError(
                 f"{self.path} is not a results folder (it has no run.json) and is not empty; "
                 "choose another"

@@ -50,7 +50,7 @@ def graded(job: GradingJob, submission: Submission, workers: Workers, progress: 
     """The report of one submission, whatever it holds; GraderError if the machine is too weak."""
     assert isinstance(job.context, ProjectContext)
     started = time.monotonic()
-    exercises = job.exercises_for(submission.student)
+    exercises = job.exercises_for(submission)
     files = dict(submission.files)
     score, isolation, problems = None, Isolation(), submission.problems
     if missing := [name for name in (MODEL, CARD) if name not in files]:

@@ -213,7 +213,7 @@ def tool_error_report(job: GradingJob, submission: Submission, reason: str) -> R
         slug=submission.slug,
         submission_sha256=submission.sha256,
         exercises=tuple(
-            exercise_result(exercise, [test]) for exercise in job.exercises_for(submission.student)
+            exercise_result(exercise, [test]) for exercise in job.exercises_for(submission)
         ),
         problems=submission.problems,
         incidents=submission.incidents,

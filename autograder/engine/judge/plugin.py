@@ -169,7 +169,7 @@ class JudgePlugin:
         for item in items:
             by_exercise[_exercise_id(item)].append(item)
         results = []
-        for exercise in self.job.exercises_for(submission.student):
+        for exercise in self.job.exercises_for(submission):
             self._progress(submission.student, exercise.id)
             tests = self._grade_exercise(exercise, run, by_exercise[exercise.id])
             results.append(exercise_result(exercise, tests))
