@@ -216,8 +216,9 @@ def _translate(root: yaml.Node, details: ErrorDetails) -> _Problem:
     elif kind.startswith("union_tag"):
         known, value = list(LATE_POLICIES), context.get("tag")
         path = (*path, "kind")
-    default = details["msg"].removeprefix("Input should be ")
-    expected = _EXPECTED.get(kind, default).format(**{**context, "names": ", ".join(known)})
+    expected = details["msg"].removeprefix("Input should be ")
+    if kind in _EXPECTED:
+        expected = _EXPECTED[kind].format(**{**context, "names": ", ".join(known)})
     got = f"one of {context['actual_length']}" if kind == "too_long" else _show(value)
     if known and isinstance(value, str):
         got += did_you_mean(value, known)

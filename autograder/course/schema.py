@@ -26,12 +26,6 @@ from shared.datasets import DATASETS
 POINTS_PER_SESSION = 100
 PROJECT_FILES = ("model.onnx", "card.yaml")
 
-_PRELOAD = {
-    # Every torch.utils._python_dispatch mode needs the one (1.5 s), the digits need the other.
-    "functions": ("torch._dynamo", "sklearn.datasets"),
-    "project": ("autograder.project.worker_side",),
-}
-
 T = TypeVar("T")
 
 
@@ -189,11 +183,6 @@ class Session(_Model):
         if self.kind == "project":
             return PROJECT_FILES
         return tuple(module.file for module in self.modules)
-
-    @property
-    def preload(self) -> tuple[str, ...]:
-        """Modules that most work imports sooner or later: imported before any student code runs."""
-        return _PRELOAD[self.kind]
 
     def exercise(self, exercise_id: str) -> Exercise:
         """Return one exercise; an unknown id raises `CourseError`."""

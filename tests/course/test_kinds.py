@@ -88,12 +88,6 @@ def test_written_answers_follow_the_exercises_of_modules(course: Course) -> None
     assert session.required_files == ("metrics.py",)
 
 
-def test_each_kind_imports_something_early(course: Course) -> None:
-    early = {session.kind: session.preload for session in course.sessions}
-    assert "torch._dynamo" in early["functions"]
-    assert early["project"] == ("autograder.project.worker_side",)
-
-
 def test_all_data_sets_are_graded_unless_some_are_named(course: Course) -> None:
     assert course.final_project is not None
     assert course.final_project.graded == ()
