@@ -120,7 +120,7 @@ def grade(
     results.check(course, session, continues=options.resume or bool(options.only))
     submissions = _with_times(submissions, options.times, callbacks)
     with results.locked():
-        former = _former(results.load(), callbacks)
+        former = _former(results.load(), session, callbacks)
         plan = _planned(course, session, submissions, former, results, options)
         results.start(present_run(course, session, plan.fingerprints))
         if plan.stale:
@@ -133,7 +133,7 @@ def grade(
         run = _Run(course, session, results, plan.fingerprints, marks, former)
         try:
             _grade_stale(run, plan, submissions, options, callbacks)
-            run.refresh({s.slug: s.submitted_at for s in submissions}, callbacks.note)
+            run.refresh({s.slug: s.submitted_at for s in submissions})
         finally:
             results.summarize(run.reports.values(), course, session)
     kept = sum(submission.slug not in plan.stale for submission in submissions)
@@ -154,7 +154,7 @@ def refresh(
     """
     with results.locked():
         loaded = results.load()
-        former = _former(loaded, callbacks)
+        former = _former(loaded, session, callbacks)
         if not former:
             raise AutograderError(f"{results.reports} holds no records that can be read")
         students = students_of(former.values())
@@ -163,7 +163,7 @@ def refresh(
             callbacks.note(line)
         given = _marks(results, session, students, marks, callbacks)
         run = _Run(course, session, results, {}, given, former)
-        run.refresh(known, callbacks.note)
+        run.refresh(known)
         results.summarize(run.reports.values(), course, session)
     reports = tuple(run.reports.values())
     return Batch(reports, 0, len(reports), tuple(run.changes), len(loaded.errors))
@@ -195,17 +195,13 @@ class _Run:
             time = former.lateness.submitted_at
         return self._keep(finished(report, self._course, self._session, time, self._marks))
 
-    def refresh(self, times: Mapping[str, str | None], note: Callable[[str], None]) -> None:
+    def refresh(self, times: Mapping[str, str | None]) -> None:
         """Put lateness and marks of every report in anew; what the course lost goes."""
-        lost: set[str] = set()
         for slug, report in list(self.reports.items()):
             time = times.get(slug) or report.lateness.submitted_at
             fresh = finished(report, self._course, self._session, time, self._marks)
-            lost |= {e.id for e in report.exercises} - {e.id for e in fresh.exercises}
             if fresh != report:
                 self._keep(fresh)
-        for exercise in sorted(lost):
-            note(f"{exercise} is not in course.yaml any more; its results are in reports/former")
 
     def _keep(self, report: Report) -> Report:
         former = self.reports.get(report.slug)
@@ -226,9 +222,13 @@ def _verdicts(report: Report) -> object:
     ]
 
 
-def _former(loaded: Loaded, callbacks: Callbacks) -> dict[str, Report]:
+def _former(loaded: Loaded, session: Session, callbacks: Callbacks) -> dict[str, Report]:
     for line in loaded.errors:
         callbacks.note(line)
+    present = {exercise.id for exercise in session.exercises}
+    recorded = {exercise.id for report in loaded.reports for exercise in report.exercises}
+    for lost in sorted(recorded - present):
+        callbacks.note(f"{lost} is not in course.yaml any more; its results go to reports/former")
     return {report.slug: report for report in loaded.reports}
 
 

@@ -85,7 +85,7 @@ def rebuild(kind: type[R], tree: Any) -> R:
 def _rebuild(kind: type[R], tree: Any) -> R:
     try:
         # JSON knows no tuples and no integer keys: strictness is that of the written form.
-        return _adapter(kind).validate_json(json.dumps(tree, allow_nan=False))
+        record: R = _adapter(kind).validate_json(json.dumps(tree, allow_nan=False))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         path = ".".join(["report", *map(str, first["loc"])])
@@ -93,11 +93,12 @@ def _rebuild(kind: type[R], tree: Any) -> R:
         raise AutograderError(clean_line(f"{path[-_MAX_SHOWN:]}: {reason}", 300)) from None
     except (ValueError, RecursionError):
         raise AutograderError("report: a number is not finite or has too many digits") from None
+    return record
 
 
 @cache
-def _adapter(kind: type[R]) -> TypeAdapter[R]:
-    kind.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    kind.__pydantic_config__ = _STRICT
     return TypeAdapter(kind)
 
 
