@@ -64,7 +64,7 @@ def test_what_shows_only_when_it_runs_can_be_read(name: str) -> None:
 def test_what_is_charged_has_the_shapes_that_it_was_charged_for(name: str) -> None:
     """ONNX's inference and the runtime agree, or the file is refused when it runs."""
     assert (
-        worker_side.otherwise_shaped(CHEATS[name].content(), list(build.SHAPE), build.CLASSES) == ""
+        worker_side.shape_mismatch(CHEATS[name].content(), list(build.SHAPE), build.CLASSES) == ""
     )
 
 
