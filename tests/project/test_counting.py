@@ -9,6 +9,7 @@ import pytest
 from onnx import NodeProto, TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from autograder.project import constants as decoding
 from autograder.project import counting, graph
 from autograder.project.graph import Array, Refusal
 from autograder.records.measurement import Layer
@@ -100,7 +101,7 @@ def test_zeros_are_those_of_the_reference_evaluator(name: str) -> None:
     nodes, constants = DECODERS[name]
     wanted = evaluate(nodes, constants, "d")
     network = read(using(nodes), {**constants, **USE})
-    decoded = constants.decoder(network)("d")
+    decoded = decoding.decoder(network)("d")
     assert decoded.values is not None
     np.testing.assert_array_equal(decoded.values, wanted)
     stored = {each.name: each for layer in counting.count(network) for each in layer.stored}
