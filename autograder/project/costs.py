@@ -77,12 +77,12 @@ def _multiplications(products: Products) -> float:
     bits = max(products.weight_bits, products.activation_bits)
     if products.weight_bits == 1:
         bits = 1
-    return products.nonzero * bits / FULL_BITS
+    return products.nonzero_macs * bits / FULL_BITS
 
 
 def _additions(products: Products) -> int:
     """Each sum of k products takes max(0, k - 1) additions."""
-    return products.nonzero - (products.sums - products.empty)
+    return products.nonzero_macs - (products.outputs - products.empty_outputs)
 
 
 Cost = Callable[[Measurement, float, float], float]
@@ -139,7 +139,8 @@ def _check_measurement(measured: Measurement, score: Score) -> None:
         if any(each.nonzeros > each.elements for each in layer.stored):
             raise ValueError("it has more nonzeros than elements")
         for each in layer.products:
-            if each.nonzero > each.macs or not 0 <= each.sums - each.empty <= each.nonzero:
+            used = each.outputs - each.empty_outputs
+            if each.nonzero_macs > each.macs or not 0 <= used <= each.nonzero_macs:
                 raise ValueError("its products do not add up")
 
 

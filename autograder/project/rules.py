@@ -71,7 +71,7 @@ PRODUCTS = frozenset(
 )
 """Operators that multiply and accumulate."""
 
-MOVES = frozenset(
+DATA_MOVEMENT = frozenset(
     {
         "Reshape",
         "Flatten",
@@ -133,7 +133,7 @@ OPS_PER_OUTPUT: dict[str, int] = {
 OPS_PER_SCORE = 8
 """Of attention, for each query and key: scale, mask and softmax, or its cap."""
 
-FACTORS: dict[str, tuple[int, ...]] = {
+TABLE_OPERANDS: dict[str, tuple[int, ...]] = {
     "Mul": (0, 1),
     "Div": (0, 1),
     "Pow": (0, 1),
@@ -144,7 +144,7 @@ FACTORS: dict[str, tuple[int, ...]] = {
 }
 """Inputs of elementwise products that may be constants: tables if larger than per channel."""
 
-NUMBERS: dict[str, dict[str, float | None]] = {
+SCALAR_ATTRIBUTES: dict[str, dict[str, float | None]] = {
     "Attention": {"scale": None, "softcap": 0.0},
     "Elu": {"alpha": 1.0},
     "Gemm": {"alpha": 1.0, "beta": 1.0},
@@ -162,7 +162,7 @@ REDUCTIONS = frozenset(
 )
 """One operation for each element of the input."""
 
-ALLOWED = frozenset({*PRODUCTS, *MOVES, *OPS_PER_OUTPUT, *WINDOWS, *REDUCTIONS, "Constant"})
+ALLOWED = frozenset({*PRODUCTS, *DATA_MOVEMENT, *OPS_PER_OUTPUT, *WINDOWS, *REDUCTIONS, "Constant"})
 
 STRUCTURE: dict[str, tuple[int, ...]] = {
     "Reshape": (1,),
@@ -182,7 +182,7 @@ STRUCTURE: dict[str, tuple[int, ...]] = {
 RESHAPES = frozenset(["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"])
 """What a constant may pass without change of its elements."""
 
-CARRIES_BITS = frozenset(
+KEEPS_BIT_WIDTH = frozenset(
     {
         "Reshape",
         "Transpose",
@@ -202,3 +202,33 @@ ATTRIBUTES: dict[str, dict[str, object]] = {
     "BatchNormalization": {"training_mode": 0},
 }
 """Attributes that may only have this value."""
+
+FACTOR_ZERO_POINTS: dict[str, tuple[int, int]] = {
+    "QLinearConv": (2, 5),
+    "ConvInteger": (2, 3),
+    "QLinearMatMul": (2, 5),
+    "MatMulInteger": (2, 3),
+}
+"""Inputs that are the zero points of the first and of the second factor."""
+
+ZERO_POINTS: dict[str, tuple[int, ...]] = {
+    **FACTOR_ZERO_POINTS,
+    "QLinearConv": (2, 5, 7),
+    "QLinearMatMul": (2, 5, 7),
+    "QuantizeLinear": (2,),
+    "DequantizeLinear": (2,),
+}
+"""Inputs that are zero points of any kind."""
+
+_COMPUTED_SHAPE = "write sizes as numbers, -1 for the batch (x.flatten(1) for x.view(len(x), -1))"
+REMEDIES: dict[str, str] = {
+    "Shape": _COMPUTED_SHAPE,
+    "Size": _COMPUTED_SHAPE,
+    "ConstantOfShape": _COMPUTED_SHAPE,
+    "Dropout": "call model.eval() before the export",
+    "DynamicQuantizeLinear": "fix the scale: quantize statically",
+    "If": "choose the branch before the export",
+    "Loop": "write out what it repeats",
+    "Scan": "write out what it repeats",
+}
+"""What helps against operators that exporters often leave in a file."""

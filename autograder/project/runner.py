@@ -32,7 +32,7 @@ from autograder.records.measurement import Layer, Measurement
 from autograder.text_safety import clean_line
 
 MODULE = "entry"
-SOURCE = "from autograder.project.worker_side import measure, otherwise_shaped, predict\n"
+SOURCE = "from autograder.project.worker_side import measure, shape_mismatch, predict\n"
 PRELOAD = ("autograder.project.worker_side",)
 MAX_REASON = 300
 
@@ -140,7 +140,7 @@ def predictions(
     try:
         with box.process() as inside:
             shape = list(runs[0][0].shape[1:])
-            if reason := inside.otherwise_shaped(content, shape, classes):
+            if reason := inside.shape_mismatch(content, shape, classes):
                 raise Refused(clean_line(str(reason), MAX_REASON))
             for images, batch in runs:
                 logits = np.asarray(inside.predict(content, images, batch))

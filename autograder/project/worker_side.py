@@ -32,10 +32,10 @@ def measure(content: bytes, input_shape: list[int], classes: int) -> str:
     return json.dumps({"opset": network.opset, "layers": [asdict(layer) for layer in layers]})
 
 
-def otherwise_shaped(content: bytes, input_shape: list[int], classes: int) -> str:
+def shape_mismatch(content: bytes, input_shape: list[int], classes: int) -> str:
     """What tells a tensor that is not as large as it was counted to be; "" if all are."""
     network = graph.read(content, tuple(input_shape), classes)
-    names = [name for node in network.nodes for name in node.outputs if name in network.data]
+    names = [name for node in network.nodes for name in node.outputs if name in network.activations]
     types = {name: network.types[name] for name in names}
     for name, shape in inference.shapes(content, types, tuple(input_shape)).items():
         if shape != network.shapes[name]:

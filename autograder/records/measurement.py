@@ -26,34 +26,35 @@ class Stored:
 class Products:
     """The multiply-accumulates of one operator, for one image.
 
-    `sums` results of `length` products each; `nonzero` is the number of products whose weight is
-    not zero (of `sums * length`), `empty` the number of sums without any. `weight_bits` and
-    `activation_bits` are the widths of the two factors; of two activations, the smaller first.
+    `outputs` sums of `reduction` products each; `nonzero_macs` is the number of products whose
+    weight is not zero (of `outputs * reduction`), `empty_outputs` the number of sums without any.
+    `weight_bits` and `activation_bits` are the widths of the two factors; of two activations, the
+    smaller first.
     """
 
-    sums: int
-    length: int
-    nonzero: int
-    empty: int
+    outputs: int
+    reduction: int
+    nonzero_macs: int
+    empty_outputs: int
     weight_bits: int
     activation_bits: int
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates, zeros included."""
-        return self.sums * self.length
+        return self.outputs * self.reduction
 
 
 @dataclass(frozen=True)
 class Layer:
     """One operator of the graph: what it stores and what it computes for one image.
 
-    `place` is its position in the file, `shape` that of its first output without the batch,
+    `position` is that in the file, `shape` that of its first output without the batch,
     `ops` the other operations. An elementwise product with a constant larger than per channel is
     among `products`.
     """
 
-    place: int
+    position: int
     kind: str
     shape: tuple[int, ...]
     stored: tuple[Stored, ...] = ()

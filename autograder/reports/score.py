@@ -94,7 +94,7 @@ def claims(score: Score) -> list[Row]:
 
 
 def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
-    """(place, operator, output, params, nonzeros, bits, MACs, other operations) of each layer."""
+    """(position, operator, output, params, nonzeros, bits, MACs, other operations) per layer."""
     rows: list[tuple[str, ...]] = []
     for layer in layers:
         if not (layer.params or layer.macs or layer.ops):
@@ -102,7 +102,7 @@ def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
         bits = "" if layer.bits is None else f"{layer.bits[0]} x {layer.bits[1]}"
         rows.append(
             (
-                str(layer.place),
+                str(layer.position),
                 layer.kind,
                 " x ".join(map(str, layer.shape)),
                 f"{layer.params:,}" if layer.params else "",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.engine.sandbox import kernel, seccomp
+from autograder.engine.sandbox import confinement, kernel, landlock, seccomp
 from autograder.engine.sandbox.syscalls import AARCH64, LAST_KNOWN, X86_64
 
 MACHINES = {"x86_64": X86_64, "aarch64": AARCH64}
@@ -137,9 +137,30 @@ def test_clone_makes_nothing_else(machine: str, flags: int) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("flags", [17, 0x4111, 0x3D0F00 | 0x10000000, 0x3D0F00 | 0x20000])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        17,
+        0x4111,
+        0x3D0F00 | 0x10000000,
+        0x3D0F00 | 0x20000,
+        0x3D0F00 & ~0x10000,  # a process that shares everything, without CLONE_THREAD
+        0x7D0F00 & ~0x10000,
+        0x00F00,
+    ],
+)
 def test_clone_of_processes_and_namespaces_is_denied(machine: str, flags: int) -> None:
     assert verdict(machine, "clone", flags) == seccomp.DENY
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    "name",
+    ["ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "bpf", "setns", "unshare"],
+)
+def test_reaching_into_other_processes_is_no_mistake(machine: str, name: str) -> None:
+    """Killed, where EPERM would let a submission go on and try something else."""
+    assert verdict(machine, name) == seccomp.KILL
 
 
 @given(machines, st.sampled_from(["kill", "tgkill"]), st.one_of(st.just(PID), words), words)
@@ -208,6 +229,19 @@ def test_pipes_carry_no_notifications(machine: str, flags: int) -> None:
 def test_truncate_needs_landlock_to_judge() -> None:
     assert verdict("x86_64", "truncate") == seccomp.ALLOW
     assert verdict("x86_64", "truncate", may_truncate=False) == seccomp.DENY
+
+
+@pytest.mark.parametrize(("abi", "decides"), [(1, False), (2, False), (3, True), (4, True)])
+def test_truncate_is_a_right_of_landlock_from_abi_3(
+    monkeypatch: pytest.MonkeyPatch, abi: int, decides: bool
+) -> None:
+    """The filter lets `truncate` pass exactly where Landlock decides on it."""
+    monkeypatch.setattr(kernel, "machine", lambda: "x86_64")
+    assert bool(landlock.handled(abi).files & landlock.TRUNCATE) == decides
+    code = confinement._assemble(abi).for_process(PID)
+    expected = seccomp.ALLOW if decides else seccomp.DENY
+    number = X86_64["truncate"]
+    assert simulate(code, number, seccomp.AUDIT_ARCH["x86_64"]) == expected
 
 
 def test_the_process_id_is_the_only_difference() -> None:

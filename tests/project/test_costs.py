@@ -114,7 +114,7 @@ def test_micronet_has_no_negative_additions() -> None:
     ]
     layer = build.layer(build.count(build.between(nodes, {"w": weight})), "Conv")
     (products,) = layer.products
-    assert (products.sums, products.nonzero, products.empty) == (64, 32, 32)
+    assert (products.outputs, products.nonzero_macs, products.empty_outputs) == (64, 32, 32)
     storage = (2 * 32 + 36) / 32
     assert micronet_2019(measurement(layer), 1, 1) == pytest.approx(storage + 32)
 

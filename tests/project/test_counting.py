@@ -9,6 +9,7 @@ import pytest
 from onnx import NodeProto, TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from autograder.project import constants as decoding
 from autograder.project import counting, graph
 from autograder.project.graph import Array, Refusal
 from autograder.records.measurement import Layer
@@ -100,7 +101,7 @@ def test_zeros_are_those_of_the_reference_evaluator(name: str) -> None:
     nodes, constants = DECODERS[name]
     wanted = evaluate(nodes, constants, "d")
     network = read(using(nodes), {**constants, **USE})
-    decoded = counting._Counter(network)._decode("d")
+    decoded = decoding.decoder(network)("d")
     assert decoded.values is not None
     np.testing.assert_array_equal(decoded.values, wanted)
     stored = {each.name: each for layer in counting.count(network) for each in layer.stored}
@@ -312,7 +313,7 @@ def test_integer_operators_subtract_the_zero_point_before_zeros_are_counted(kind
     assert (1, 1, 8) in parts(layer)  # the zero point; the other one is zero and no parameter
     sums = 49 if "Conv" in kind else 16
     nonzero = 3 * 49 if "Conv" in kind else 15 * 8
-    assert [(p.sums, p.nonzero) for p in layer.products] == [(sums, nonzero)]
+    assert [(p.outputs, p.nonzero_macs) for p in layer.products] == [(sums, nonzero)]
 
 
 def test_a_tensor_that_is_decoded_in_two_ways_keeps_what_either_needs() -> None:

@@ -357,7 +357,9 @@ def test_products_with_zeros_are_left_out_on_either_side(kind: str, side: str) -
         nodes = [node("MatMul", ["x", "w"] if side == "right" else ["w", "x"], ["y"])]
         model = build.between(nodes, {"w": weight})
         found = build.layer(build.count(model), "MatMul").products
-        assert [(p.nonzero, p.empty, p.macs) for p in found] == [(products, empty, 8 * 8 * 3)]
+        assert [(p.nonzero_macs, p.empty_outputs, p.macs) for p in found] == [
+            (products, empty, 8 * 8 * 3)
+        ]
         return
     if side == "left":
         pytest.skip("a left factor of Gemm has no batch axis to grow with")
@@ -374,7 +376,7 @@ def test_products_with_zeros_are_left_out_on_either_side(kind: str, side: str) -
         },
     )
     found = build.layer(build.count(model), "Gemm").products
-    assert [(p.nonzero, p.empty) for p in found] == [(products, empty)]
+    assert [(p.nonzero_macs, p.empty_outputs) for p in found] == [(products, empty)]
 
 
 def test_grouped_attention_counts_its_own_heads() -> None:

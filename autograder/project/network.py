@@ -1,0 +1,98 @@
+"""A graph as the scorer sees it: nodes, tensors, what depends on the image, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import TensorProto
+
+from autograder.project import rules
+
+Array = np.ndarray
+Shape = tuple[int, ...]
+MAX_NAME = 60
+
+
+class Refusal(Exception):
+    """The file cannot be an entry; the text is one sentence for its author."""
+
+
+def quoted(name: str) -> str:
+    """A name of the file as messages show it."""
+    return repr(name[:MAX_NAME])
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator: its position in the file, inputs and outputs by name ("" for a missing one)."""
+
+    position: int
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, object]
+
+    @property
+    def label(self) -> str:
+        """How messages name it: names of nodes may be empty or repeat, those of tensors not."""
+        return node_label(self.position, self.kind, self.outputs)
+
+    def has_input(self, index: int) -> bool:
+        """Whether the optional input at `index` is there."""
+        return len(self.inputs) > index and bool(self.inputs[index])
+
+    def number(self, name: str, default: float) -> float:
+        """An attribute that is one number."""
+        value = self.attributes.get(name, default)
+        return value if isinstance(value, int | float) else default
+
+    def integers(self, name: str) -> tuple[int, ...] | None:
+        """An attribute that is a list of integers; None if it is missing."""
+        value = self.attributes.get(name)
+        return tuple(int(entry) for entry in value) if isinstance(value, Sequence) else None
+
+
+def node_label(position: int, kind: str, outputs: Sequence[str]) -> str:
+    """Position, first output and operator, as in "node 3 'y' (Conv)"."""
+    output = f" {quoted(outputs[0])}" if outputs and outputs[0] else ""
+    return f"node {position}{output} ({kind[:MAX_NAME]})"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A checked graph, for a batch of one image.
+
+    `activations` are the names of tensors that depend on the image; every other one is constant.
+    `shapes` and `types` (of `onnx.TensorProto`) are known for all of them, `constants` are the
+    initialisers and Constant nodes.
+    """
+
+    opset: int
+    nodes: tuple[Node, ...]
+    source: str
+    result: str
+    activations: frozenset[str]
+    shapes: Mapping[str, Shape]
+    types: Mapping[str, int]
+    constants: Mapping[str, TensorProto]
+
+    def elements(self, name: str) -> int:
+        """Number of elements of a tensor."""
+        return math.prod(self.shapes[name])
+
+    def bits(self, name: str) -> int:
+        """Width of a tensor's type."""
+        return rules.BITS[self.types[name]]
+
+    def is_constant(self, name: str) -> bool:
+        """Whether an input is there and does not depend on the image."""
+        return bool(name) and name not in self.activations
+
+    def structural_inputs(self, node: Node) -> tuple[int, ...]:
+        """Indices of the inputs that only carry shape, axes, pads or starts."""
+        if node.kind == "Gather" and node.inputs[0] in self.activations:
+            return (1,)  # a part of the image: the indices only say which
+        return rules.STRUCTURE.get(node.kind, ())
