@@ -14,7 +14,8 @@ from rich.text import Text
 from autograder.engine import sandbox
 from autograder.engine.host import pool
 
-PACKAGES = ("torch", "torchvision", "numpy", "pytest", "onnx", "onnxruntime", "nbgrader")
+PACKAGES = ("torch", "numpy", "pytest", "onnx", "onnxruntime", "torchvision", "nbgrader")
+OPTIONAL = frozenset({"onnx", "onnxruntime", "torchvision", "nbgrader"})
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def tables(examination: Examination) -> list[Table]:
 
 
 def _package(name: str) -> Fact:
-    optional = name in ("onnx", "onnxruntime", "nbgrader")
+    optional = name in OPTIONAL
     try:
         return Fact(name, True, metadata.version(name))
     except metadata.PackageNotFoundError:

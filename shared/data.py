@@ -219,7 +219,7 @@ def _how_to_get(title: str, name: str, folder: Path) -> str:
     argument = shlex.quote(code) if set(code) & set('"$`\\!') else f'"{code}"'
     variable = shlex.quote(str(folder))
     return (
-        f"{title} is not in {folder}; to get it: python -c {argument} "
+        f"{title} is not in {folder}; install torchvision to get it: python -c {argument} "
         f"&& export COURSE_DATA={variable}"
     )
 

@@ -1,10 +1,10 @@
 """From a folder of submissions to frozen `Submission` records, without trusting a byte of them.
 
 identity      display names, file-name slugs, who is the same student
-members       rules for names and sizes that every container must keep
-zip_format    a strict zip reader          tar_format   a strict tar reader (plain, gz, xz)
+members       rules for names and sizes that every archive must keep
+zip_format    a strict zip reader
 folder        a folder reader that follows no link
-archive       which reader a file gets
+archive       which files are archives, and which of them are read
 source        size, encoding and line ends of one Python file
 manifest      the hash manifest that `submit` packs
 submission    all of it together: `collect`, `read_submission`

@@ -1,6 +1,6 @@
-"""What every container of a submission must keep to, whatever its format: names and sizes.
+"""What every archive of a submission must keep to, whatever its format: names and sizes.
 
-Nothing is repaired: a container with one bad member is refused as a whole, because another tool
+Nothing is repaired: an archive with one bad member is refused as a whole, because another tool
 may read the same bytes differently.
 """
 
@@ -152,7 +152,7 @@ def _parts(raw: str) -> list[str]:
     path = raw.removesuffix("/")
     parts = path.split("/") if path else []
     if parts[:1] == ["."]:
-        parts = parts[1:]  # `tar cf x.tar .` writes ./name
+        parts = parts[1:]  # some tools write ./name
     if ".." in parts:
         raise UnsafeArchive(f"the name {name} leaves the archive's folder")
     if any(_DRIVE.match(part) for part in parts[:1]):

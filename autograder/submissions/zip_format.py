@@ -209,7 +209,7 @@ def _read_member(
     """Decompress one member, counting its bytes; content is kept for listed files only."""
     name = quoted(entry.name)
     stored = entry.method == _STORED
-    chunks = plain(packed) if stored else inflated(packed, -zlib.MAX_WBITS, name)
+    chunks = plain(packed) if stored else inflated(packed, name)
     crc = 0
 
     def counted() -> Iterator[bytes]:

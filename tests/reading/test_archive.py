@@ -1,17 +1,13 @@
-"""The archive readers agree with the standard library on honest archives and refuse the rest."""
+"""The zip reader agrees with the standard library on honest archives and refuses the rest."""
 
 from __future__ import annotations
 
-import gzip
 import io
-import lzma
 import os
 import re
 import shutil
 import struct
 import subprocess
-import tarfile
-import tempfile
 import tracemalloc
 import zipfile
 import zlib
@@ -28,7 +24,6 @@ from autograder.course import ArchiveLimits
 from autograder.errors import SubmissionError
 from autograder.submissions.archive import archive_suffix, read_archive
 from autograder.submissions.members import MAX_DEPTH, MAX_PATH, MAX_SOURCE_BYTES, UnsafeArchive
-from autograder.submissions.tar_format import read_tar
 from autograder.submissions.zip_format import read_zip
 
 LIMITS = ArchiveLimits(max_files=50, max_bytes=4_000_000, max_ratio=100.0)
@@ -47,10 +42,6 @@ def read(
 
 def zip_members(data: bytes, limits: ArchiveLimits = LIMITS) -> dict[str, bytes | None]:
     return {m.path: m.data for m in read_zip(memoryview(data), limits, MAX_SIZES)}
-
-
-def tar_members(data: bytes, limits: ArchiveLimits = LIMITS) -> dict[str, bytes | None]:
-    return {m.path: m.data for m in read_tar(iter([data]), len(data), limits, MAX_SIZES)}
 
 
 def refusal(action: Callable[[], object]) -> SubmissionError:
@@ -350,156 +341,7 @@ def test_large_and_deep_listed_files_are_not_kept() -> None:
     assert found == {"metrics.py": None, "a/b/metrics.py": None, "a/metrics.py": SOURCE}
 
 
-# ---- tar archives by hand --------------------------------------------------------------------
-
-
-def header(
-    name: bytes = b"metrics.py",
-    size: int = len(SOURCE),
-    kind: bytes = b"0",
-    *,
-    prefix: bytes = b"",
-    magic: bytes = b"ustar\x0000",
-    size_field: bytes | None = None,
-) -> bytes:
-    block = bytearray(512)
-    block[: len(name)] = name
-    block[100:108] = b"0000644\0"
-    block[124:136] = b"%011o\0" % size if size_field is None else size_field
-    block[136:148] = b"00000000000\0"
-    block[156:157] = kind
-    block[257:265] = magic
-    block[345 : 345 + len(prefix)] = prefix
-    block[148:156] = b"        "
-    block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(block)
-
-
-def padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 512)
-
-
-END = bytes(1024)
-PLAIN = header() + padded(SOURCE)
-
-
-def pax(*records: tuple[str, bytes], kind: bytes = b"x") -> bytes:
-    lines = b""
-    for key, value in records:
-        rest = b" " + key.encode() + b"=" + value + b"\n"
-        length = len(rest) + 1
-        while len(b"%d" % length) + len(rest) != length:
-            length += 1
-        lines += b"%d" % length + rest
-    return raw_pax(lines, kind)
-
-
-def raw_pax(content: bytes, kind: bytes = b"x") -> bytes:
-    return header(b"pax", len(content), kind) + padded(content)
-
-
-def named(name: bytes) -> bytes:
-    return header(name) + padded(SOURCE)
-
-
-HOSTILE_TARS: dict[str, tuple[bytes, str, bool]] = {
-    "not a tar": (b"hello world!" * 100, "not a tar archive", False),
-    "checksum": (PLAIN.replace(b"0000644", b"0000777") + END, "not a tar archive", False),
-    "short": (b"hello", "cut off", False),
-    "no end": (PLAIN, "cut off", False),
-    "half an end": (PLAIN + bytes(512), "cut off", False),
-    "member cut off": (header(size=5000) + SOURCE, "cut off", False),
-    "nothing": (END, "empty", False),
-    "behind the end": (PLAIN + END + PLAIN + END, "behind its end", True),
-    "parent": (named(b"../metrics.py") + END, "leaves the archive", True),
-    "absolute": (named(b"/metrics.py") + END, "absolute", True),
-    "prefix": (header(prefix=b"../up") + padded(SOURCE) + END, "leaves the archive", True),
-    "hard link": (header(kind=b"1", size=0) + END, "hard link", True),
-    "symbolic link": (header(kind=b"2", size=0) + END, "symbolic link", True),
-    "character device": (header(kind=b"3", size=0) + END, "special file", True),
-    "block device": (header(kind=b"4", size=0) + END, "special file", True),
-    "FIFO": (header(kind=b"6", size=0) + END, "special file", True),
-    "sparse": (header(kind=b"S") + padded(SOURCE) + END, "sparse", True),
-    "long link": (header(kind=b"K") + padded(SOURCE) + END, "a link", True),
-    "unknown kind": (header(kind=b"Z") + padded(SOURCE) + END, "unsupported kind", False),
-    "folder with content": (header(b"a", kind=b"5") + padded(SOURCE) + END, "content", True),
-    "file like a folder": (named(b"a/") + END, "folder with content", True),
-    "duplicate": (PLAIN + PLAIN + END, "occurs twice", False),
-    "case": (PLAIN + named(b"METRICS.PY") + END, "differ in case", False),
-    "bad UTF-8": (named(b"\xff.py") + END, "not UTF-8", False),
-    "base 256": (
-        header(size_field=b"\x80" + bytes(10) + b"\x05") + padded(SOURCE) + END, "damaged", False,
-    ),
-    "negative size": (header(size_field=b"\xff" * 12) + END, "damaged", False),
-    "signed size": (header(size_field=b"-0000000010\0") + END, "damaged", False),
-    "blank size": (header(size_field=b" " * 12) + END, "damaged", False),
-    "huge size": (header(size_field=b"7" * 11 + b"\0") + END, "cut off", False),
-    "pax parent": (pax(("path", b"../up.py")) + PLAIN + END, "leaves the archive", True),
-    "pax NUL": (pax(("path", b"metrics.py\0x")) + PLAIN + END, "control character", True),
-    "pax bad UTF-8": (pax(("path", b"\xff")) + PLAIN + END, "not UTF-8", False),
-    "pax size": (pax(("size", b"1")) + PLAIN + END, "changes its size", True),
-    "pax sparse": (pax(("GNU.sparse.major", b"1")) + PLAIN + END, "changes its size", True),
-    "pax global name": (pax(("path", b"a"), kind=b"g") + PLAIN + END, "all members", True),
-    "pax two names": (
-        pax(("path", b"a")) + pax(("path", b"b")) + PLAIN + END, "two names", True,
-    ),
-    "pax and GNU name": (
-        header(kind=b"L", size=2) + padded(b"b\0") + pax(("path", b"a")) + PLAIN + END,
-        "two names", True,
-    ),
-    "pax dangling": (pax(("path", b"a")) + END, "cut off", False),
-    "pax oversized": (header(kind=b"x", size=(1 << 20) + 1) + END, "oversized", True),
-    "pax zero length": (raw_pax(b"0 a=b\n") + PLAIN + END, "header is damaged", False),
-    "pax long length": (raw_pax(b"99 a=b\n") + PLAIN + END, "header is damaged", False),
-    "pax no length": (raw_pax(b"path=b\n") + PLAIN + END, "header is damaged", False),
-    "pax negative": (raw_pax(b"-6 a=b\n") + PLAIN + END, "header is damaged", False),
-    "pax no equals": (raw_pax(b"5 ab\n") + PLAIN + END, "header is damaged", False),
-    "5,000 files": (
-        b"".join(header(b"%d" % i, 0) for i in range(5_000)) + END, "more than 50 files", False,
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", HOSTILE_TARS)
-def test_tar_is_refused(case: str) -> None:
-    data, message, is_unsafe = HOSTILE_TARS[case]
-    error = refusal(lambda: tar_members(data))
-    assert message in str(error)
-    assert isinstance(error, UnsafeArchive) == is_unsafe
-
-
-def test_chained_extended_headers_do_not_recurse() -> None:
-    data = pax(("comment", b"x")) * 3000 + PLAIN + END
-    assert tar_members(data) == {"metrics.py": SOURCE}
-
-
-def test_tar_oddities_are_accepted() -> None:
-    data = (
-        pax(("comment", b"0123"), kind=b"g")
-        + header(b"./", 0, b"5")
-        + header(b"old/", 0, b"\0", magic=bytes(8))
-        + header(b"./metrics.py", kind=b"\0")
-        + padded(SOURCE)
-        + pax(("mtime", b"1.5"), ("path", "gr\u00fcn.txt".encode()))
-        + PLAIN
-        + header(b"a.txt", 0, magic=b"ustar  \0", prefix=b"../15000000000")
-        + END
-        + bytes(8192)
-    )
-    assert tar_members(data) == {"metrics.py": SOURCE, "gr\u00fcn.txt": None, "a.txt": None}
-
-
 # ---- files on disk ---------------------------------------------------------------------------
-
-
-def tar_of(files: dict[str, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def zip_of(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -510,61 +352,29 @@ def zip_of(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
     return buffer.getvalue()
 
 
-PACKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
-    "a.zip": zip_of,
-    "a.ZIP": zip_of,
-    "a.tar": tar_of,
-    "a.tar.gz": lambda files: gzip.compress(tar_of(files)),
-    "a.tgz": lambda files: gzip.compress(tar_of(files)),
-    "a.tar.xz": lambda files: lzma.compress(tar_of(files), preset=9),
-}
-
-
-@pytest.mark.parametrize("name", PACKERS)
-def test_every_format_is_read(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["a.zip", "a.ZIP"])
+def test_a_zip_is_read(tmp_path: Path, name: str) -> None:
     files = {"work/metrics.py": SOURCE, "work/notes.txt": os.urandom(100_000)}
-    found = read(tmp_path, name, PACKERS[name](files))
+    found = read(tmp_path, name, zip_of(files))
     assert found == {"work/metrics.py": SOURCE, "work/notes.txt": None}
 
 
-@pytest.mark.parametrize("name", PACKERS)
-def test_every_truncation_is_refused(tmp_path: Path, name: str) -> None:
-    data = PACKERS[name]({"metrics.py": SOURCE, "b.txt": os.urandom(300)})
-    if name == "a.tar":
-        data = PLAIN + END  # tarfile appends more zeros than an archive needs
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
+    data = zip_of({"metrics.py": SOURCE, "b.txt": os.urandom(300)})
     for length in range(0, len(data), 7):
-        refusal(partial(read, tmp_path, name, data[:length]))
+        refusal(partial(read, tmp_path, "a.zip", data[:length]))
 
 
-@pytest.mark.parametrize("name", ["a.tar.gz", "a.tar.xz"])
-def test_data_behind_a_compressed_stream_is_refused(tmp_path: Path, name: str) -> None:
-    data = PACKERS[name]({"metrics.py": SOURCE})
-    assert "no member" in str(refusal(lambda: read(tmp_path, name, data + data)))
+OTHER_FORMATS = ["a.tar", "a.tar.gz", "a.tgz", "a.tar.xz", "a.rar", "a.7z", "a.gz", "a.tar.bz2"]
 
 
-@pytest.mark.parametrize("name", ["a.tar.gz", "a.tar.xz"])
-def test_broken_compression_is_refused(tmp_path: Path, name: str) -> None:
-    data = bytearray(PACKERS[name]({"metrics.py": SOURCE}))
-    data[len(data) // 2] ^= 0xFF
-    assert "damaged" in str(refusal(lambda: read(tmp_path, name, bytes(data))))
-
-
-def test_xz_that_wants_a_gigabyte_is_refused(tmp_path: Path) -> None:
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 20}]
-    small = lzma.compress(tar_of({"a": b"x"}), filters=filters)
-    dictionary = small.index(b"\x21\x01") + 2
-    block = bytearray(small)
-    block[dictionary] = 36  # 1 GiB
-    start, size = 12, (small[12] + 1) * 4
-    block[start + size - 4 : start + size] = struct.pack(
-        "<L", zlib.crc32(block[start : start + size - 4])
-    )
-    assert "too much memory" in str(refusal(lambda: read(tmp_path, "a.tar.xz", bytes(block))))
-
-
-@pytest.mark.parametrize("name", ["a.rar", "a.7z", "a.gz", "a.tar.bz2", "a.txt"])
-def test_other_formats_are_refused(tmp_path: Path, name: str) -> None:
-    assert "use one of" in str(refusal(lambda: read(tmp_path, name, b"x")))
+@pytest.mark.parametrize("name", [*OTHER_FORMATS, "a.txt"])
+def test_other_formats_are_refused_unread(tmp_path: Path, name: str) -> None:
+    """Whatever is in it: the name decides, and not even an honest zip is looked for."""
+    for data in (b"", zip_of({"metrics.py": SOURCE})):
+        error = refusal(partial(read, tmp_path, name, data))
+        assert str(error) == "is not a zip; pack it as .zip"
+        assert not isinstance(error, UnsafeArchive)
 
 
 def test_empty_file(tmp_path: Path) -> None:
@@ -581,7 +391,14 @@ def test_large_file_is_refused_unread(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "suffix"),
-    [("a.tar.gz", ".tar.gz"), ("B.Zip", ".Zip"), ("a.b.tar", ".tar"), (".zip", ""), ("zip", "")],
+    [
+        *((name, name[1:]) for name in OTHER_FORMATS),
+        ("B.Zip", ".Zip"),
+        ("a.b.tar", ".tar"),
+        (".zip", ""),
+        ("zip", ""),
+        ("a.zip.txt", ""),
+    ],
 )
 def test_archive_suffix(name: str, suffix: str) -> None:
     assert archive_suffix(name) == suffix
@@ -593,39 +410,27 @@ def test_archive_suffix(name: str, suffix: str) -> None:
 ZEROS = bytes(3_000_000)
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar.xz"])
-def test_ratio_bomb(tmp_path: Path, name: str) -> None:
-    error = refusal(lambda: read(tmp_path, name, PACKERS[name]({"metrics.py": ZEROS})))
-    assert "100 times its size" in str(error)
+def test_ratio_bomb() -> None:
+    assert "100 times its size" in str(refusal(lambda: zip_members(zip_of({"metrics.py": ZEROS}))))
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar.xz"])
-def test_small_files_may_compress_well(tmp_path: Path, name: str) -> None:
-    assert read(tmp_path, name, PACKERS[name]({"zeros.npy": bytes(900_000)}))
+def test_small_files_may_compress_well() -> None:
+    assert zip_members(zip_of({"zeros.npy": bytes(900_000)}))
 
 
-@pytest.mark.parametrize("name", PACKERS)
-def test_total_size(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_total_size(method: int) -> None:
     limits = ArchiveLimits(max_files=50, max_bytes=100_000, max_ratio=1e9)
-    data = PACKERS[name]({"a": bytes(60_000), "b": bytes(60_000)})
-    error = refusal(lambda: read(tmp_path, name, data, limits))
-    assert "100,000 bytes" in str(error)
+    data = zip_of({"a": bytes(60_000), "b": bytes(60_000)}, method)
+    assert "100,000 bytes" in str(refusal(lambda: zip_members(data, limits)))
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar.xz"])
 @pytest.mark.parametrize("ratio", [100.0, 1e9])
-def test_bombs_take_no_memory(tmp_path: Path, name: str, ratio: float) -> None:
+def test_bombs_take_no_memory(tmp_path: Path, ratio: float) -> None:
     """50 MB of zeros, whose size the zip denies, within the cap of 4 MB and some buffers."""
-    zeros = bytes(50_000_000)
-    if name == "a.zip":
-        data = build_zip([Entry(data=zeros, size=1000, local_size=1000)])
-    elif name == "a.tar.gz":
-        data = gzip.compress(header(size=len(zeros)) + zeros)
-    else:
-        data = lzma.compress(header(size=len(zeros)) + zeros, preset=0)
-    del zeros
+    data = build_zip([Entry(data=bytes(50_000_000), size=1000, local_size=1000)])
     limits = ArchiveLimits(max_files=50, max_bytes=4_000_000, max_ratio=ratio)
-    path = tmp_path / name
+    path = tmp_path / "a.zip"
     path.write_bytes(data)
     tracemalloc.start()
     try:
@@ -663,14 +468,6 @@ def test_reads_what_zipfile_writes(files: dict[str, bytes], method: int) -> None
     assert zip_members(zip_of(files, method), generous) == expected(files)
 
 
-@given(file_sets, st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]), st.integers(2, 9))
-@settings(max_examples=60)
-def test_reads_what_tarfile_writes(files: dict[str, bytes], form: int, folders: int) -> None:
-    lengthened = {f"{'folder of some length/' * folders}{n}": d for n, d in files.items()}
-    assert tar_members(tar_of(files, form), generous) == expected(files)
-    assert tar_members(tar_of(lengthened, form), generous) == dict.fromkeys(lengthened)
-
-
 def test_reads_an_unseekable_zip() -> None:
     class Pipe(io.RawIOBase):
         def __init__(self) -> None:
@@ -694,24 +491,18 @@ def test_reads_an_unseekable_zip() -> None:
 TOOLS = {
     "a.zip": ["zip", "-qr", "a.zip", "work"],
     "b.zip": ["sh", "-c", "zip -qr - work > b.zip"],
-    "a.tar": ["tar", "cf", "a.tar", "work"],
-    "dot.tgz": ["tar", "czf", "dot.tgz", "-C", "work", "."],
-    "old.tar": ["tar", "cf", "old.tar", "--format=v7", "work"],
-    "pax.tar.xz": ["tar", "cJf", "pax.tar.xz", "--format=pax", "work"],
 }
 
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_reads_what_ordinary_tools_write(tmp_path: Path, name: str) -> None:
-    command = TOOLS[name]
-    if not all(shutil.which(tool) for tool in (command[0], "zip", "tar", "xz")):
-        pytest.skip(f"{command[0]} is not installed")
+    if not shutil.which("zip"):
+        pytest.skip("zip is not installed")
     (tmp_path / "work" / "empty").mkdir(parents=True)
     (tmp_path / "work" / "metrics.py").write_bytes(SOURCE)
-    subprocess.run(command, cwd=tmp_path, check=True)
+    subprocess.run(TOOLS[name], cwd=tmp_path, check=True)
     found = read_archive(str(tmp_path / name), LIMITS, MAX_SIZES)
-    kept = "metrics.py" if name == "dot.tgz" else "work/metrics.py"
-    assert [(m.path, m.data) for m in found] == [(kept, SOURCE)]
+    assert [(m.path, m.data) for m in found] == [("work/metrics.py", SOURCE)]
 
 
 # ---- fuzzing ---------------------------------------------------------------------------------
@@ -727,26 +518,20 @@ SAMPLES = [
     zip_of(SAMPLE_FILES),
     zip_of(SAMPLE_FILES, zipfile.ZIP_STORED),
     build_zip([Entry(flags=8, descriptor=descriptor(Entry(), "<LLL", True)), Entry(name=b"b/c")]),
-    tar_of(SAMPLE_FILES).rstrip(b"\0") + bytes(2048),
-    tar_of(SAMPLE_FILES, tarfile.GNU_FORMAT).rstrip(b"\0") + bytes(2048),
-    gzip.compress(tar_of(SAMPLE_FILES), mtime=0),
-    lzma.compress(tar_of(SAMPLE_FILES)),
 ]
-KINDS = ["a.zip", "a.zip", "a.zip", "a.tar", "a.tar", "a.tar.gz", "a.tar.xz"]
 INTERESTING = st.sampled_from(
     [b"\0", b"\xff", b"\xff" * 4, b"PK\1\2", b"PK\3\4", b"PK\5\6", b"../"]
 )
 
 
-def test_samples_are_accepted(tmp_path: Path) -> None:
-    for name, data in zip(KINDS, SAMPLES, strict=True):
-        assert read(tmp_path, name, data)["metrics.py"] == SOURCE
+def test_samples_are_accepted() -> None:
+    for data in SAMPLES:
+        assert zip_members(data)["metrics.py"] == SOURCE
 
 
 @st.composite
-def mutated(draw: st.DrawFn, samples: list[bytes]) -> tuple[int, bytes]:
-    index = draw(st.integers(0, len(samples) - 1))
-    data = bytearray(samples[index])
+def mutated(draw: st.DrawFn) -> bytes:
+    data = bytearray(draw(st.sampled_from(SAMPLES)))
     for _ in range(draw(st.integers(1, 6))):
         at = draw(st.integers(0, len(data)))
         count = draw(st.integers(0, 40))
@@ -763,61 +548,29 @@ def mutated(draw: st.DrawFn, samples: list[bytes]) -> tuple[int, bytes]:
             case 4:
                 other = draw(st.integers(0, len(data)))
                 data[at : at + count] = data[other : other + count]
-    return index, bytes(data)
+    return bytes(data)
 
 
-def repaired(data: bytes) -> bytes:
-    """`data` with the tar checksums of all blocks that look like headers set right."""
-    blocks = bytearray(data)
-    for start in range(0, len(blocks) - 511, 512):
-        if blocks[start + 257 : start + 262] == b"ustar":
-            blocks[start + 148 : start + 156] = b" " * 8
-            total = sum(blocks[start : start + 512])
-            blocks[start + 148 : start + 156] = b"%06o\0 " % total
-    return bytes(blocks)
-
-
-def found_or_refused(
-    action: Callable[[], dict[str, bytes | None]],
-) -> dict[str, bytes | None]:
-    """What is read; nothing, after a look at the message, if it is refused."""
+@given(mutated())
+@settings(max_examples=400)
+def test_fuzzed_archives_are_read_or_refused(data: bytes) -> None:
+    message, paths = "read", []
     try:
-        return action()
+        paths = list(zip_members(data))
     except SubmissionError as error:
         message = str(error)
     assert message.isprintable()
-    return {}
-
-
-@given(mutated(SAMPLES[:5]))
-@settings(max_examples=400)
-def test_fuzzed_archives_are_read_or_refused(case: tuple[int, bytes]) -> None:
-    index, data = case
-    is_zip = KINDS[index] == "a.zip"
-    paths = list(
-        found_or_refused(
-            lambda: (zip_members if is_zip else tar_members)(data if is_zip else repaired(data))
-        )
-    )
     assert len(paths) <= LIMITS.max_files
     assert not any(re.search(r"(^|/)\.\.(/|$)|^/|\\|[\x00-\x1f]", path) for path in paths)
 
 
-@given(mutated(SAMPLES[5:]))
-@settings(max_examples=100)
-def test_fuzzed_compressed_files_are_read_or_refused(case: tuple[int, bytes]) -> None:
-    index, data = case
-    with tempfile.TemporaryDirectory() as folder:
-        found_or_refused(lambda: read(Path(folder), KINDS[5 + index], data))
-
-
-@given(mutated(SAMPLES[:3]))
+@given(mutated())
 @settings(max_examples=300)
-def test_what_is_accepted_reads_alike_elsewhere(case: tuple[int, bytes]) -> None:
+def test_what_is_accepted_reads_alike_elsewhere(data: bytes) -> None:
     """A zip that both readers accept means the same to both."""
     try:
-        ours = zip_members(case[1], generous)
-        with zipfile.ZipFile(io.BytesIO(case[1])) as archive:
+        ours = zip_members(data, generous)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             theirs = {i.filename: archive.read(i) for i in archive.infolist() if not i.is_dir()}
     except (SubmissionError, zipfile.BadZipFile, NotImplementedError, ValueError):
         return

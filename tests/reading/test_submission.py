@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
-import tarfile
 import unicodedata
 import zipfile
 from collections.abc import Callable, Mapping
@@ -54,15 +52,6 @@ def put_zip(path: Path, contents: Mapping[str, bytes]) -> Path:
     return path
 
 
-def put_tar(path: Path, contents: Mapping[str, bytes]) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
-        for name, data in contents.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return path
-
-
 def read(path: Path, session: Session) -> Submission:
     return read_submission(path, session, LIMITS)
 
@@ -71,17 +60,15 @@ def read(path: Path, session: Session) -> Submission:
 
 
 @pytest.mark.parametrize("prefix", ["", "s1_intro/", "My work/"])
-@pytest.mark.parametrize("shape", ["folder", "zip", "tar"])
+@pytest.mark.parametrize("shape", ["folder", "zip"])
 def test_every_shape_gives_the_same_record(
     tmp_path: Path, session: Session, prefix: str, shape: str
 ) -> None:
     contents = {prefix + name: data for name, data in BOTH.items()}
     if shape == "folder":
         path = put(tmp_path / "Ada L", contents)
-    elif shape == "zip":
-        path = put_zip(tmp_path / "Ada L.zip", contents)
     else:
-        path = put_tar(tmp_path / "Ada L.tar.gz", contents)
+        path = put_zip(tmp_path / "Ada L.zip", contents)
     found = read(path, session)
     assert found == Submission(
         student="Ada L",
@@ -390,12 +377,9 @@ def test_an_unsafe_archive_is_a_problem_and_an_incident(tmp_path: Path, session:
         ("a.zip", b"", "'a.zip': the file is empty"),
         ("a.zip", b"PK\5\6" + bytes(18), "'a.zip': the archive is empty"),
         ("a.zip", b"junk", "'a.zip': not a zip archive, or cut off"),
-        ("a.tar", bytes(10240), "'a.tar': the archive is empty"),
-        (
-            "a.rar",
-            b"Rar!",
-            "'a.rar': not an accepted archive; use one of .tar, .tar.gz, .tar.xz, .tgz, .zip",
-        ),
+        ("a.rar", b"Rar!", "'a.rar': is not a zip; pack it as .zip"),
+        ("a.7z", b"7z", "'a.7z': is not a zip; pack it as .zip"),
+        ("a.tar.gz", b"\x1f\x8b", "'a.tar.gz': is not a zip; pack it as .zip"),
     ],
 )
 def test_an_unreadable_archive_is_a_problem_only(
@@ -560,14 +544,15 @@ def snapshot(root: Path) -> dict[str, tuple[int, bytes]]:
 def test_collect_reads_everyone_and_writes_nothing(tmp_path: Path, session: Session) -> None:
     put(tmp_path / "carol", BOTH)
     put_zip(tmp_path / "alice.zip", BOTH)
-    put_tar(tmp_path / "bob.tgz", {f"s1_intro/{n}": d for n, d in BOTH.items()})
+    put_zip(tmp_path / "bob.zip", {f"s1_intro/{n}": d for n, d in BOTH.items()})
+    (tmp_path / "eve.tar.gz").write_bytes(b"\x1f\x8b")
     put_zip(tmp_path / "dan_s1.zip", {"metrics.py": METRICS})
     put(tmp_path, {"grades.csv": b"x", ".DS_Store": b"x"})
     before = snapshot(tmp_path)
     found = collect(tmp_path, session, LIMITS)
     assert snapshot(tmp_path) == before
-    assert [s.student for s in found.submissions] == ["alice", "bob", "carol", "dan"]
-    assert [len(s.problems) for s in found.submissions] == [0, 0, 0, 1]
+    assert [s.student for s in found.submissions] == ["alice", "bob", "carol", "dan", "eve"]
+    assert [len(s.problems) for s in found.submissions] == [0, 0, 0, 1, 1]
     assert found.errors == ("'grades.csv' is neither a folder nor an archive and was skipped",)
 
 
