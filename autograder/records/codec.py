@@ -37,11 +37,16 @@ def to_json(record: Report) -> str:
     """`record` as ASCII JSON text that ends in a line break.
 
     Keys come in the order of the record's fields, `schema_version` first and the derived `totals`
-    second. Strings are kept exactly (escaped), so reading gives the same record back. A number
-    that is not finite raises AutograderError.
+    second. Strings are kept exactly (escaped), so reading gives the same record back; only a lone
+    surrogate, which is no character, becomes a question mark. A number that is not finite raises
+    AutograderError.
     """
     try:
-        return json.dumps(_tree(record), indent=1, allow_nan=False) + "\n"
+        text = json.dumps(_tree(record), indent=1, allow_nan=False)
+        if "\\ud" in text:  # a pair, or one that no strict reader of JSON takes
+            plain = json.dumps(_tree(record), ensure_ascii=False).encode("utf-8", "replace")
+            text = json.dumps(json.loads(plain), indent=1)
+        return text + "\n"
     except ValueError:
         name = clean_line(record.student, _MAX_SHOWN)
         raise AutograderError(f"report of {name}: a number is not finite") from None

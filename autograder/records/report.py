@@ -133,11 +133,11 @@ class Lateness:
     was granted.
     """
 
-    policy: str = "none"
     submitted_at: str | None = None
     due: str | None = None
     days_late: float = 0.0
     penalty: float = 0.0
+    policy: str = "none"
 
     @property
     def unknown(self) -> bool:

@@ -47,8 +47,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         captured = capsys.readouterr()
         return int(end.value.code or 0), captured.out, captured.err
 
-    monkeypatch.setattr(cli, "out", cli.Console(width=200, force_terminal=False))
-    monkeypatch.setattr(cli, "err", cli.Console(width=200, force_terminal=False, stderr=True))
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("AUTOGRADER_SECRET", TEST_SECRET.decode())
     return invoke
 
@@ -76,7 +75,7 @@ def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     graders = root / "graders"
     graders.mkdir()
     (graders / "test_add.py").write_text(GRADER)
-    monkeypatch.setattr("autograder.grading.batch.graders_of", lambda _: graders)
+    monkeypatch.setattr("autograder.grading.kinds.graders_of", lambda _: graders)
     monkeypatch.chdir(root)
     return root
 

@@ -110,8 +110,8 @@ def test_days_late_count_from_the_extension() -> None:
 
 
 def test_nothing_is_late_without_a_date() -> None:
-    assert lateness(CutOff(), None, DUE) == Lateness("cut_off", DUE.isoformat())
-    assert lateness(CutOff(), DUE, None) == Lateness("cut_off", due=DUE.isoformat())
+    assert lateness(CutOff(), None, DUE) == Lateness(DUE.isoformat(), policy="cut_off")
+    assert lateness(CutOff(), DUE, None) == Lateness(due=DUE.isoformat(), policy="cut_off")
 
 
 def test_zones_are_compared_as_moments() -> None:
