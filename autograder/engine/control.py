@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import dataclass
 from typing import Any
 
 MAX_REQUEST = 1 << 16
@@ -22,19 +21,6 @@ PRELOADED = (
     "encodings.ascii",  # confine() reads /proc
 )
 """Modules that every worker has before it is confined: what the work of any session may use."""
-
-
-@dataclass(frozen=True)
-class WorkerLimits:
-    """What one worker may use; the judge holds the clock, the kernel the rest."""
-
-    memory_bytes: int
-    cpu_seconds: int
-    file_bytes: int = 32 << 20
-    scratch_bytes: int = 256 << 20
-    reply_bytes: int = 256 << 20
-    open_files: int = 128
-    output_bytes: int = 64 << 10
 
 
 class Control:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from autograder.course import Exercise, Limits, Session
-from autograder.engine.control import WorkerLimits
+from autograder.engine.sandbox import WorkerLimits
 from autograder.records import Isolation, Report
 from autograder.submissions.submission import Submission
 

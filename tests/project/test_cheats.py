@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
 import pytest
-from autograder.project.strict import record
 from onnx import TensorProto
 
 from autograder.project import inference, worker_side
+from autograder.records.codec import rebuild
 from autograder.records.measurement import Layer, Measurement
 from tests.project import build
 from tests.project.cheats import CHEATS, RUNNING, honest
@@ -18,10 +17,10 @@ from tests.project.cheats import CHEATS, RUNNING, honest
 
 def measure(content: bytes) -> str | Measurement:
     """What the process in the sandbox answers: a refusal or a measurement."""
-    answer = json.loads(worker_side.measure(content, list(build.SHAPE), build.CLASSES))
+    answer = worker_side.measure(content, list(build.SHAPE), build.CLASSES)
     if "refusal" in answer:
         return str(answer["refusal"])
-    layers = tuple(record(Layer, each) for each in answer["layers"])
+    layers = tuple(rebuild(Layer, each) for each in answer["layers"])
     return Measurement(len(content), "", answer["opset"], layers)
 
 

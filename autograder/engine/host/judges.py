@@ -96,7 +96,7 @@ class ZygoteProcess:
         )
         theirs.close()
         ours.settimeout(START_SECONDS)
-        self._control = Control(ours)
+        self.control = Control(ours)
 
     def fork_judge(self) -> ForkedJudge:
         """Fork a judge and return it with the connection to it."""
@@ -105,18 +105,18 @@ class ZygoteProcess:
         with theirs, zygote_end, judge_end:
             fds = (theirs.fileno(), zygote_end.fileno(), judge_end.fileno())
             try:
-                self._control.send({"op": "judge", "module": self._entry}, fds)
-                while "pid" not in self._control.receive():
+                self.control.send({"op": "judge", "module": self._entry}, fds)
+                while "pid" not in self.control.receive():
                     pass
             except (OSError, EOFError) as error:
                 ours.close()
                 raise EngineError(f"the zygote did not start ({error!r})") from None
-        (pidfd,) = self._control.fds(1)
+        (pidfd,) = self.control.fds(1)
         return ForkedJudge(Messages(ours), pidfd)
 
     def close(self) -> None:
         """End the zygote; its workers die with it."""
-        self._control.sock.close()
+        self.control.sock.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
         self._process.kill()

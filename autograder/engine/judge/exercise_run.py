@@ -8,9 +8,10 @@ from typing import Any
 
 from autograder.course import Exercise
 from autograder.engine.job import GradingJob, isolation_shortfall
+from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.processes import WorkerProcess, Workers
 from autograder.engine.judge.serving import GraderError
-from autograder.engine.judge.student import Clock, student_error
+from autograder.engine.judge.student import as_student_failures, student_error
 from autograder.graders.toolkit.failures import Died, StudentError, StudentFailure, TimedOut
 from autograder.records import Isolation
 from autograder.submissions.submission import Submission
@@ -98,9 +99,10 @@ class ExerciseRun:
         texts = [memoryview(text) for text in self.run.sources.values()]
         clock = Clock(self._job.limits.test_seconds, self.run.deadline)
         try:
-            deadline = clock.deadline(worker)
-            worker.send(header, texts, deadline)
-            answer = worker.receive(deadline).header
+            with as_student_failures():
+                deadline = clock.deadline(worker)
+                worker.send(header, texts, deadline)
+                answer = worker.receive(deadline).header
         except TimedOut:
             raise TimedOut(f"importing {module}.py did not finish within the time limit") from None
         except Died as failure:

@@ -1,4 +1,4 @@
-"""The judge's side of a worker: its process, its channel, its clock and its memory.
+"""The trusted side of a worker: its process, its channel, its clock and its memory.
 
 `ZygoteWorkers` asks the zygote for a fork, one ahead of need; `SpawnedWorkers` starts a new
 interpreter, for platforms without fork. Limits are held here, never by an alarm in the worker.
@@ -16,17 +16,17 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 from autograder.engine import spawning
 from autograder.engine.channel import frames
 from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
-from autograder.engine.control import Control, WorkerLimits
+from autograder.engine.control import Control
 from autograder.engine.job import GradingJob
-from autograder.engine.sandbox import scratch
+from autograder.engine.sandbox import WorkerLimits, scratch
 from autograder.errors import EngineError
-from autograder.graders.toolkit.failures import Died, OutOfMemory, Refused, StudentFailure, TimedOut
 from autograder.records import Isolation
 
 START_SECONDS = 60.0  # for a worker to say hello; an interpreter that imports torch anew is slow
@@ -35,6 +35,28 @@ WATCH_SECONDS = 0.05  # between two looks at memory and output
 COUNT_SECONDS = 0.5  # between two counts of what lies in the scratch folder
 MAX_SCRATCH_ENTRIES = 2_000
 MIN_FREE_BYTES = 256 << 20  # on the scratch folder's file system, whoever filled it
+
+
+class Cause(Enum):
+    """Why a worker did not answer; the value says it of the worker, with a place for a detail."""
+
+    TIMED_OUT = "did not finish within the time limit"
+    CPU_TIME = "used up its processor time"
+    MEMORY = "needed more than {} MB of memory"
+    SCRATCH = "filled its scratch folder"
+    SYSTEM_CALL = "used a system call that is not allowed"
+    PROTOCOL = "gave a malformed answer ({})"
+    EXITED = "ended its process"
+    CRASHED = "crashed ({})"
+
+
+class WorkerFailure(Exception):
+    """A worker did not answer. `detail` is a number, a signal's name or what was malformed."""
+
+    def __init__(self, cause: Cause, detail: str = "") -> None:
+        super().__init__(cause.value.format(detail))
+        self.cause = cause
+        self.detail = detail
 
 
 @dataclass(frozen=True)
@@ -119,7 +141,7 @@ class WorkerProcess:
                 self._pause(selectors.EVENT_WRITE)
 
     def receive(self, deadline: Deadline) -> Frame:
-        """Wait for one frame; raise the StudentFailure that fits what happens instead."""
+        """Wait for one frame; raise WorkerFailure for what happens instead."""
         self._deadline = deadline
         self._watch()  # a worker that always has something to say is never waited for
         try:
@@ -129,7 +151,7 @@ class WorkerProcess:
         except frames.Closed:
             raise self._explain_exit() from None
         except FrameError as error:
-            raise Refused(f"your code broke the grader's channel: {error}") from None
+            raise WorkerFailure(Cause.PROTOCOL, str(error)) from None
 
     def handshake(self) -> None:
         """Wait until the worker is up; a failure here is the engine's, not the student's."""
@@ -138,10 +160,10 @@ class WorkerProcess:
         try:
             hello = self.receive(Deadline.after(START_SECONDS)).header
             fields = hello["isolation"]
-        except (StudentFailure, KeyError) as error:
+        except (WorkerFailure, KeyError) as error:
             self.close()
             text = self.text()[-2000:]
-            raise EngineError(f"a worker did not start: {error} {text}".strip()) from None
+            raise EngineError(f"a worker did not start: it {error} {text}".strip()) from None
         tuples = {name: tuple(fields[name]) for name in ("mechanisms", "missing")}
         self.isolation = Isolation(fields["level"], **tuples)
         self.greeted = True
@@ -178,9 +200,9 @@ class WorkerProcess:
             self._deadline = self._extended(now)
         if now >= self._next_look:
             self._next_look = now + WATCH_SECONDS
-            if resident_bytes(self.process.pid) > self.limits.memory_bytes:
-                megabytes = self.limits.memory_bytes >> 20
-                raise OutOfMemory(f"your code needed more than {megabytes} MB of memory")
+            limit = self.limits.memory_bytes
+            if limit is not None and resident_bytes(self.process.pid) > limit:
+                raise WorkerFailure(Cause.MEMORY, str(limit >> 20))
             if now >= self._next_count:
                 self._next_count = now + COUNT_SECONDS
                 self._check_disk()
@@ -191,7 +213,7 @@ class WorkerProcess:
         left = self._deadline.cpu_seconds - cpu_seconds(self.process.pid)
         soft = min(now + left, self._deadline.hard)
         if left <= 0 or soft <= now:
-            raise TimedOut("your code did not finish within the time limit")
+            raise WorkerFailure(Cause.TIMED_OUT)
         return replace(self._deadline, soft=soft)
 
     def _check_disk(self) -> None:
@@ -199,7 +221,7 @@ class WorkerProcess:
         usage = scratch.measure(self.scratch, limit, MAX_SCRATCH_ENTRIES)
         full = usage.free_bytes < MIN_FREE_BYTES and written_bytes(self.process.pid) > limit
         if usage.exceeded or full:
-            raise Refused("your code filled its scratch folder")
+            raise WorkerFailure(Cause.SCRATCH)
 
     def _drain(self) -> None:
         while True:
@@ -217,18 +239,18 @@ class WorkerProcess:
             if self.truncated_bytes:
                 return  # one read a turn: a flood must not keep the judge from its clock
 
-    def _explain_exit(self) -> StudentFailure:
+    def _explain_exit(self) -> WorkerFailure:
         """Explain a closed channel."""
         status = self.close().status
         code = os.waitstatus_to_exitcode(status) if status >= 0 else status
         if code == 0:
-            return Died("your code ended the process that ran it")
+            return WorkerFailure(Cause.EXITED)
         name = _signal_name(-code) if code < 0 else f"exit code {code}"
         if name == "SIGSYS":
-            return Refused("your code used a system call that is not allowed")
+            return WorkerFailure(Cause.SYSTEM_CALL)
         if name == "SIGXCPU":
-            return TimedOut("your code used up its processor time")
-        return Died(f"the process that ran your code crashed ({name})")
+            return WorkerFailure(Cause.CPU_TIME)
+        return WorkerFailure(Cause.CRASHED, name)
 
 
 def resident_bytes(pid: int) -> int:
@@ -417,11 +439,15 @@ class SpawnedWorkers:
         """Nothing waits."""
 
 
-def workers_of(control: Control | None, job: GradingJob) -> Workers:
-    """The workers of a job: forks of the zygote behind `control`, or new interpreters."""
+def workers_of(
+    control: Control | None, job: GradingJob, limits: WorkerLimits | None = None
+) -> Workers:
+    """The workers of a job: forks of the zygote behind `control`, or new interpreters.
+
+    `limits` are those of each worker, by default the job's.
+    """
     base = Path(job.scratch)
+    limits = limits or job.worker_limits
     if control is not None:
-        return ZygoteWorkers(control, job.worker_limits, base)
-    return SpawnedWorkers(
-        job.worker_limits, base, job.session.withhold, job.disabled_mechanisms, job.preload
-    )
+        return ZygoteWorkers(control, limits, base)
+    return SpawnedWorkers(limits, base, job.session.withhold, job.disabled_mechanisms, job.preload)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -25,8 +25,16 @@ from autograder.engine.channel.values import (
     Encoder,
     Node,
 )
-from autograder.engine.judge.processes import Deadline, WorkerProcess, cpu_seconds
-from autograder.graders.toolkit.failures import Refused, StudentError, StudentFailure, TimedOut
+from autograder.engine.judge.clock import Clock
+from autograder.engine.judge.processes import Cause, Deadline, WorkerFailure, WorkerProcess
+from autograder.graders.toolkit.failures import (
+    Died,
+    OutOfMemory,
+    Refused,
+    StudentError,
+    StudentFailure,
+    TimedOut,
+)
 from autograder.graders.toolkit.objects import CallbackError, Handle, Optimizer, Ref
 from autograder.records import Outcome
 
@@ -35,37 +43,26 @@ MAX_RECEIVED = 512 << 20  # bytes of all frames of one call
 MAX_TEXT = 2000
 
 
-PATIENCE = 3.0  # times its limit that a test may take by the clock if the machine is slow
+_FAILURES: dict[Cause, tuple[type[StudentFailure], str]] = {
+    Cause.TIMED_OUT: (TimedOut, "your code did not finish within the time limit"),
+    Cause.CPU_TIME: (TimedOut, "your code used up its processor time"),
+    Cause.MEMORY: (OutOfMemory, "your code needed more than {} MB of memory"),
+    Cause.SCRATCH: (Refused, "your code filled its scratch folder"),
+    Cause.SYSTEM_CALL: (Refused, "your code used a system call that is not allowed"),
+    Cause.PROTOCOL: (Refused, "your code broke the grader's channel: {}"),
+    Cause.EXITED: (Died, "your code ended the process that ran it"),
+    Cause.CRASHED: (Died, "the process that ran your code crashed ({})"),
+}
 
 
-@dataclass
-class Clock:
-    """The deadlines of one test; requests to, and seconds spent waiting for, student code.
-
-    `seconds` is the test's limit, `latest` the end of its exercise or submission.
-    """
-
-    seconds: float
-    latest: float
-    started: float = field(default_factory=time.monotonic)
-    waited: float = 0.0
-    requests: int = 0
-    _used_before: dict[int, float] = field(default_factory=dict)  # by process id
-
-    def extend(self, seconds: float) -> None:
-        """Add time that was ours: starting a worker."""
-        self.started += seconds
-        self.latest += seconds
-
-    def deadline(self, worker: WorkerProcess) -> Deadline:
-        """Until when the worker's answer is awaited; TimedOut if that is past."""
-        pid = worker.process.pid
-        before = self._used_before.setdefault(pid, cpu_seconds(pid))
-        hard = min(self.started + PATIENCE * self.seconds, self.latest)
-        if time.monotonic() >= hard:
-            raise TimedOut("your code did not finish within the time limit")
-        soft = min(self.started + self.seconds, hard)
-        return Deadline(soft, hard, before + self.seconds)
+@contextmanager
+def as_student_failures() -> Iterator[None]:
+    """Say what happened to a worker in the words that a student reads."""
+    try:
+        yield
+    except WorkerFailure as failure:
+        kind, text = _FAILURES[failure.cause]
+        raise kind(text.format(failure.detail)) from None
 
 
 class WorkerSource(Protocol):
@@ -200,11 +197,13 @@ class Student:
         for name, value in values.items():
             header[name] = encoder.encode(value)
         number = secrets.randbits(48)
-        deadline = self._clock.deadline(worker)
+        with as_student_failures():
+            deadline = self._clock.deadline(worker)
         started = time.monotonic()
         try:
-            worker.send({**header, "id": number}, encoder.buffers, deadline)
-            return self._answer(worker, number, deadline)
+            with as_student_failures():
+                worker.send({**header, "id": number}, encoder.buffers, deadline)
+                return self._answer(worker, number, deadline)
         except StudentFailure as failure:
             if not isinstance(failure, StudentError):
                 worker.close()  # nothing that it says from now on can be trusted to fit

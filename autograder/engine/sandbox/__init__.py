@@ -23,16 +23,16 @@ disk until the worker dies (the judge watches `scratch.Usage.free_bytes`).
 from __future__ import annotations
 
 from autograder.engine.sandbox.confinement import MECHANISMS, Prepared, confine, prepare
-from autograder.engine.sandbox.limits import Limits, environment
+from autograder.engine.sandbox.limits import WorkerLimits, environment
 from autograder.engine.sandbox.privileges import User, hide_memory, worker_user
 from autograder.engine.sandbox.probing import Mechanism, probe
 
 __all__ = [
     "MECHANISMS",
-    "Limits",
     "Mechanism",
     "Prepared",
     "User",
+    "WorkerLimits",
     "confine",
     "environment",
     "hide_memory",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autograder.engine.sandbox import kernel, landlock, limits, paths, privileges, seccomp
-from autograder.engine.sandbox.limits import Limits
+from autograder.engine.sandbox.limits import WorkerLimits
 from autograder.engine.sandbox.privileges import User
 from autograder.errors import EngineError
 from autograder.records import Isolation
@@ -130,7 +130,7 @@ class _Rights(NamedTuple):
 def confine(
     prepared: Prepared,
     scratch: Path,
-    limit: Limits,
+    limit: WorkerLimits,
     *,
     keep: Collection[int] = (),
     read: Iterable[Path] = (),
@@ -163,7 +163,7 @@ def _isolation(facts: Sequence[_Fact]) -> Isolation:
 def _confine(
     prepared: Prepared,
     scratch: Path,
-    limit: Limits,
+    limit: WorkerLimits,
     keep: Collection[int],
     read: tuple[Path, ...],
     user: User | None,
@@ -306,7 +306,7 @@ def _close_descriptors(keep: Collection[int]) -> _Fact:
     return _Fact("no inherited descriptors")
 
 
-def _limit(prepared: Prepared, limit: Limits, rights: _Rights) -> _Fact:
+def _limit(prepared: Prepared, limit: WorkerLimits, rights: _Rights) -> _Fact:
     text = "limits on CPU time, memory, threads, open files and their size"
     if "limits" in prepared.missing:
         return _Fact(text, prepared.missing["limits"])

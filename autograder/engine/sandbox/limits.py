@@ -19,22 +19,28 @@ _ELBOW_ROOM = 4096  # threads of the user's other programs while a worker runs
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one worker may use; the kernel enforces it.
+class WorkerLimits:
+    """What one worker process may use, for its whole life.
 
-    `cpu_seconds` counts all threads: a signal then, the end one second later. `memory_bytes`
-    bounds private writable memory beyond what the worker was forked with (None: no bound);
-    `file_bytes` one file; `threads` only what belongs to the worker's own user.
+    The kernel enforces `cpu_seconds` (all threads together: a signal then, the end one second
+    later), `memory_bytes` (private writable memory beyond what it was forked with; None: no bound),
+    `file_bytes` (one file), `open_files` and `threads` (only where the worker has a user of its
+    own). The process that started it holds the clock and watches `memory_bytes` (resident),
+    `scratch_bytes` (its folder), `reply_bytes` (one frame) and `output_bytes` (what it prints, the
+    rest is dropped).
     """
 
     cpu_seconds: int
     memory_bytes: int | None = None
-    file_bytes: int = 64 * _MIB
-    open_files: int = 256
+    file_bytes: int = 32 * _MIB
+    open_files: int = 128
     threads: int = 256
+    scratch_bytes: int = 256 * _MIB
+    reply_bytes: int = 256 * _MIB
+    output_bytes: int = 64 * 1024
 
 
-def apply(limits: Limits, threads: int | None) -> tuple[str, ...]:
+def apply(limits: WorkerLimits, threads: int | None) -> tuple[str, ...]:
     """Set the limits on this process, for good; returns those that the system did not take.
 
     `threads` bounds the threads of this process's *user* (None: no bound).
@@ -49,7 +55,7 @@ def apply(limits: Limits, threads: int | None) -> tuple[str, ...]:
     return tuple(refused)
 
 
-def _wanted(limits: Limits, threads: int | None) -> Iterator[tuple[str, int, int]]:
+def _wanted(limits: WorkerLimits, threads: int | None) -> Iterator[tuple[str, int, int]]:
     yield "CPU", limits.cpu_seconds, limits.cpu_seconds + 1
     for name, value in {
         "FSIZE": limits.file_bytes,

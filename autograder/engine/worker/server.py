@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ class WorkerServer:
         self._turn = threading.Lock()
         self._operations: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
             "load": self._load,
+            "run": self._run,
             "call": self._call,
             "get": self._get,
             "put": self._put,
@@ -154,6 +156,12 @@ class WorkerServer:
         sources = {name: decoder.take(node).decode() for name, node in header["sources"]}
         loader.install(sources, header["withhold"])
         self._module = importlib.import_module(header["module"])
+
+    def _run(self, decoder: Decoder, header: dict[str, Any]) -> Any:
+        """Run a function of the kit's: what `engine.confined` asks for."""
+        module, _, name = header["function"].partition(":")
+        function = attrgetter(name)(importlib.import_module(module))
+        return function(*decoder.decode(header["args"]))
 
     def _call(self, decoder: Decoder, header: dict[str, Any]) -> Any:
         args, kwargs = decoder.decode(header["args"])

@@ -18,8 +18,7 @@ def main() -> None:
     for name in (*PRELOADED, *settings["preload"]):
         importlib.import_module(name)
     from autograder.engine.channel.frames import FrameLimits
-    from autograder.engine.control import WorkerLimits
-    from autograder.engine.sandbox import policy
+    from autograder.engine.sandbox import WorkerLimits, policy
     from autograder.engine.worker import server
 
     limits = WorkerLimits(**settings["limits"])

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from autograder.engine import sandbox
-from autograder.engine.control import PRELOADED, Control, WorkerLimits
+from autograder.engine.control import PRELOADED, Control
 from autograder.engine.messages import Messages
-from autograder.engine.sandbox import Prepared, policy
+from autograder.engine.sandbox import Prepared, WorkerLimits, policy
 from autograder.engine.zygote import hugepages
 
 

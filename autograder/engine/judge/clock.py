@@ -1,0 +1,46 @@
+"""How long the workers of one test may take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from autograder.engine.judge.processes import (
+    Cause,
+    Deadline,
+    WorkerFailure,
+    WorkerProcess,
+    cpu_seconds,
+)
+
+PATIENCE = 3.0  # times its limit that a test may take by the clock if the machine is slow
+
+
+@dataclass
+class Clock:
+    """The deadlines of one test; requests to, and seconds spent waiting for, a worker.
+
+    `seconds` is the test's limit, `latest` the end of its exercise or submission.
+    """
+
+    seconds: float
+    latest: float
+    started: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
+    requests: int = 0
+    _used_before: dict[int, float] = field(default_factory=dict)  # by process id
+
+    def extend(self, seconds: float) -> None:
+        """Add time that was ours: starting a worker."""
+        self.started += seconds
+        self.latest += seconds
+
+    def deadline(self, worker: WorkerProcess) -> Deadline:
+        """Until when the worker's answer is awaited; WorkerFailure if that is past."""
+        pid = worker.process.pid
+        before = self._used_before.setdefault(pid, cpu_seconds(pid))
+        hard = min(self.started + PATIENCE * self.seconds, self.latest)
+        if time.monotonic() >= hard:
+            raise WorkerFailure(Cause.TIMED_OUT)
+        soft = min(self.started + self.seconds, hard)
+        return Deadline(soft, hard, before + self.seconds)
