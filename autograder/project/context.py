@@ -10,6 +10,10 @@ from autograder.project.card import Card
 
 MODEL, CARD = "model.onnx", "card.yaml"
 
+SECONDS = 900  # that one confined process may take
+MEMORY_MB = 2048
+SUBMISSION_SECONDS = 2 * SECONDS  # one process measures, one runs the network
+
 
 @dataclass(frozen=True)
 class ProjectContext:

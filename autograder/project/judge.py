@@ -22,8 +22,15 @@ from autograder.engine.messages import Messages
 from autograder.errors import AutograderError, SubmissionError
 from autograder.project import credit, scorer
 from autograder.project.card import TEAM, parse_card
-from autograder.project.context import CARD, MODEL, ProjectContext, dataset_of
-from autograder.project.runner import IsolationTooWeak
+from autograder.project.context import (
+    CARD,
+    MEMORY_MB,
+    MODEL,
+    SECONDS,
+    ProjectContext,
+    dataset_of,
+)
+from autograder.project.runner import Caps, IsolationTooWeak
 from autograder.records import ExerciseResult, Isolation, Outcome, Report, TestResult, Usage
 from autograder.records.measurement import Score
 from autograder.records.points import exercise_result
@@ -104,6 +111,7 @@ def _score(
         dataset,
         context.project,
         workers=workers,
+        caps=Caps(SECONDS, MEMORY_MB),
         require_isolation=job.require_isolation,
         secret=job.secret,
         progress=lambda step: progress(submission.student, step),

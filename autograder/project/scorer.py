@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from autograder.course import Dataset, DatasetName, FinalProject
 from autograder.engine.job import Level
-from autograder.errors import AutograderError, SubmissionError
+from autograder.engine.judge.processes import Workers
+from autograder.errors import AutograderError
 from autograder.project import runner
 from autograder.project.card import Card
 from autograder.project.costs import counted, entry_costs, memorised, ratios
@@ -49,6 +50,7 @@ def score(
     name: DatasetName,
     project: FinalProject,
     *,
+    workers: Workers | None = None,
     caps: Caps | None = None,
     require_isolation: Level = "process",
     secret: bytes = b"",
@@ -58,14 +60,12 @@ def score(
 
     The verdict is a function of the file's bytes and of `secret` (empty: the public draws, as on a
     student's machine): the same file always meets the same perturbed images, and a file that was
-    changed for luck meets others.
+    changed for luck meets others. Confined processes come from `workers` (`runner.sandbox`).
 
     A file that cannot be an entry gives a Score with its `refusal`; AutograderError is raised only
     for what is not the file's fault.
     """
     rules = project.datasets[name]
-    if not project.admits(card.team):
-        raise SubmissionError(f"team {card.team!r} is not one of this course's teams")
     images, labels = test_images(name)
     fields: dict[str, Any] = {
         "team": card.team,
@@ -79,7 +79,7 @@ def score(
         "gate": rules.gate_correct,
         "claim": Claim(card.claimed_accuracy, card.claimed_cost),
     }
-    with runner.sandbox(caps or Caps(), require_isolation) as box:
+    with runner.sandbox(caps or Caps(), require_isolation, workers) as box:
         try:
             progress("measuring")
             measured = runner.measure(box, content, rules.input_shape, rules.classes)

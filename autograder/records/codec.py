@@ -102,7 +102,7 @@ def _rebuild(kind: type[R], tree: Any) -> R:
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     kind.__pydantic_config__ = _STRICT
     return TypeAdapter(kind)
 
