@@ -218,7 +218,13 @@ class ResultsFolder:
 
     def load(self) -> Loaded:
         """Every record of the folder; what cannot be read is one line, and costs nobody else."""
-        return load_reports(self.reports)
+        reports, errors = [], []
+        for path in sorted(self.reports.glob("*.json")):
+            try:
+                reports.append(read_report(path))
+            except AutograderError as error:
+                errors.append(f"{error}; grade this student again with --resume")
+        return Loaded(tuple(reports), tuple(errors))
 
     def _write(
         self, path: Path, content: str | bytes, mode: int = 0o644, durable: bool = False
@@ -234,17 +240,6 @@ def _unwritable(path: Path, error: OSError) -> AutograderError:
         f"{path} cannot be written ({error.strerror}); what is graded is kept, "
         "continue with --resume"
     )
-
-
-def load_reports(folder: Path) -> Loaded:
-    """Every record in a folder, by name of file, and a line for each file that is none."""
-    reports, errors = [], []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            reports.append(read_report(path))
-        except AutograderError as error:
-            errors.append(f"{error}; grade this student again with --resume")
-    return Loaded(tuple(reports), tuple(errors))
 
 
 def read_report(path: Path) -> Report:

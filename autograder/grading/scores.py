@@ -13,7 +13,7 @@ from pathlib import Path
 from autograder.course import FinalProject
 from autograder.errors import AutograderError
 from autograder.files import writable_folder, write
-from autograder.grading.results import Loaded, load_reports
+from autograder.grading.results import Loaded, read_report
 from autograder.project.costs import revalidate
 from autograder.records import Report
 from autograder.records.codec import to_json
@@ -41,15 +41,16 @@ def load(folder: Path, project: FinalProject) -> Loaded:
     line that names its file and why.
     """
     records = folder / "reports" if (folder / "run.json").is_file() else folder
-    loaded = load_reports(records)
-    reports, errors = [], list(loaded.errors)
-    for report in loaded.reports:
-        if report.score is None:
-            continue
+    reports, errors = [], []
+    for path in sorted(records.glob("*.json")):
         try:
-            reports.append(replace(report, score=revalidate(report.score, project)))
+            report = read_report(path)
+            if report.score is not None:
+                reports.append(replace(report, score=revalidate(report.score, project)))
+        except AutograderError as error:
+            errors.append(str(error))
         except ValueError as error:
-            errors.append(f"{report.student} ({report.slug}): {error}")
+            errors.append(f"{path}: {error}")
     return Loaded(tuple(reports), tuple(errors))
 
 

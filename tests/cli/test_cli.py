@@ -131,7 +131,7 @@ def test_the_command_line_does_not_import_torch() -> None:
         (["check", "s1", "--course", "none.yaml"], "nothing at none.yaml"),
         (["submit", "s1", "empty"], "work.py is missing"),
         (["submit", "s1", "in/ada", "--student", ""], "name is empty"),
-        (["report", "in"], "no reports in"),
+        (["report", "in"], "is not a results folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -294,11 +294,18 @@ def test_submit_warns_of_blanks(run: Run) -> None:
     assert "s1.add" in err
 
 
-def test_the_final_project_is_not_packed(run: Run, tmp_path: Path) -> None:
-    code, _, err = run("submit", "s7", "--course", str(ROOT / "course.yaml"), "-o", str(tmp_path))
-    assert code == ExitCode.USAGE
-    assert "s7 is handed in as a pull request: model.onnx and card.yaml in entries/TEAM/" in err
-    assert list(tmp_path.glob("*.zip")) == []
+def test_the_final_project_is_packed_like_any_session(run: Run, tmp_path: Path) -> None:
+    course = ("--course", str(ROOT / "course.yaml"))
+    sample = ROOT / "tests" / "submissions" / "s7_final_project" / "samples" / "ada"
+    code, out, _ = run("submit", "s7", sample, "--student", "ada", *course, "-o", tmp_path / "in")
+    assert (code, "ada_s7.zip" in out) == (0, True)
+    code, out, _ = run("grade", "s7", tmp_path / "in", *course, "-o", tmp_path / "results")
+    assert code == 0
+    (record,) = (tmp_path / "results" / "reports").glob("*.json")
+    report = json.loads(record.read_text("utf-8"))
+    assert (report["student"], report["problems"]) == ("ada", [])
+    assert [e["outcome"] for e in report["exercises"]] == ["passed", "passed", "not marked"]
+    assert report["score"]["answers"]["images"] == 360
 
 
 def test_release_and_its_check(run: Run, kit: Path) -> None:

@@ -8,17 +8,21 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from autograder.cli import app
+from autograder.cli.app import app
+from autograder.grading import scores
 from autograder.integrations import pull_request as pulls
-from autograder.project import scorer, store
-from autograder.project.card import Card
+from autograder.project.card import parse_card
+from autograder.project.context import dataset_of
+from autograder.records import Report
 from autograder.records.measurement import Answers, Score
 from tests import bank
 from tests.project import build
+from tests.project.records import report_of
 from tests.support import ROOT
 
 PROJECT = bank.course().final_project
@@ -107,28 +111,29 @@ def score(course: Course, head: str, artefact: Path, place: Path) -> tuple[int, 
 def fake_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scorer that reads the cost off the file: `b"cost 0.5"`."""
 
-    def fake(content: bytes, about: Card, name: str, *_: object, **__: object) -> Score:
-        text = content.decode()
-        refusal = "" if text.startswith("cost ") else "this is not an ONNX file"
-        cost = 0.0 if refusal else float(text.split()[1])
+    def fake(_: object, team: str, content: bytes, text: bytes, **options: Any) -> Report:
+        assert PROJECT is not None
+        refusal = "" if content.startswith(b"cost ") else "this is not an ONNX file"
+        cost = 0.0 if refusal else float(content.split()[1])
         digest = f"{hash(content) & 0xFFFFFFFF:064x}"
         measured = replace(build.costing(cost), sha256=digest, file_bytes=len(content))
-        return Score(
-            about.team,
-            name,
+        answers = Answers(360, {1: 350}, (350,), "course", 1.0)
+        score = Score(
+            team,
+            dataset_of(PROJECT, options["dataset"], parse_card(text)),
             f"2027-01-01T00:00:{len(content):02}+00:00",
-            "0",
             digest,
             len(content),
             refusal=refusal,
             measurement=None if refusal else measured,
-            answers=None if refusal else Answers(360, {1: 350}, 350, 1, 1.0),
+            answers=None if refusal else answers,
             counted=350,
             gate=342,
             costs={} if refusal else {"imt-2025": cost, "micronet-2019": 1.0},
         )
+        return report_of(score)
 
-    monkeypatch.setattr(scorer, "score", fake)
+    monkeypatch.setattr(pulls, "score", fake)
 
 
 @pytest.mark.usefixtures("fake_scores")
@@ -253,10 +258,9 @@ def test_two_teams_at_once_both_stand(course: Course, tmp_path: Path) -> None:
     ]
     for head in heads:
         assert run(course, head, tmp_path)[0] == 0
-    found = [
-        each for _, each in store.load(tmp_path / "scores", PROJECT) if isinstance(each, Score)
-    ]
-    assert sorted(each.team for each in found) == ["ada", "blaise"]
+    assert PROJECT is not None
+    loaded = scores.load(tmp_path / "scores", PROJECT)
+    assert sorted(score.team for score in scores.scores_of(loaded.reports)) == ["ada", "blaise"]
 
 
 def test_a_record_survives_a_push_that_comes_too_late(tmp_path: Path) -> None:
@@ -305,8 +309,9 @@ def test_the_real_scorer_from_the_branches_to_the_leaderboard(
         "ada": (0, "success"),
         "carl": (1, "failure"),
     }
-    (record,) = [each for _, each in store.load(tmp_path / "scores", PROJECT) if each.team == "ada"]
-    assert isinstance(record, Score)
+    assert PROJECT is not None
+    loaded = scores.load(tmp_path / "scores", PROJECT)
+    (record,) = [score for score in scores.scores_of(loaded.reports) if score.team == "ada"]
     assert record.answers is not None
     assert f"{record.answers.correct} of 360" in said["ada"][3]
     assert f"{record.costs['imt-2025']:.5f}" in said["ada"][2]

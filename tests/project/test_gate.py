@@ -14,7 +14,9 @@ from tests import bank
 
 def answers(correct: int, perturbed: int, images: int = 1000) -> Answers:
     """With `correct` right answers at the worst batch size."""
-    return Answers(images, {1: correct + 3, 7: correct, 250: correct + 1}, perturbed, 0, 0.0)
+    return Answers(
+        images, {1: correct + 3, 7: correct, 250: correct + 1}, (perturbed,) * 3, "course", 0.0
+    )
 
 
 def rules(drop: float) -> Dataset:

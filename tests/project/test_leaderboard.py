@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +18,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from autograder.cli import app
+from autograder.cli.app import app
 from autograder.errors import AutograderError
-from autograder.project import store
-from autograder.project.costs import under_rules
+from autograder.grading import scores as kept_scores
+from autograder.project.costs import revalidate
 from autograder.project.leaderboard import AXES, boards, front
 from autograder.records.measurement import Answers, Layer, Measurement, Products, Score, Stored
 from autograder.reports.leaderboard import (
@@ -32,6 +34,7 @@ from autograder.reports.leaderboard import (
     leaderboard_table,
 )
 from tests.project import build
+from tests.project.records import report_of
 from tests.records.test_measurement import PROJECT, SCORE
 from tests.support import ROOT
 
@@ -54,14 +57,15 @@ def consistent(team: str, cost: float, day: int = 1) -> Score:
     return entry(team, cost, day=day, measurement=build.costing(cost))
 
 
-ANSWERS = Answers(360, {1: 350}, 347, 5, 1.5)
+ANSWERS = Answers(360, {1: 350}, (347,), "course", 1.5)
 FORGED: tuple[dict[str, Any], ...] = (
     {"measurement": None},
     {"answers": None},
     {"answers": replace(ANSWERS, images=0)},
     {"answers": replace(ANSWERS, by_batch={})},
     {"answers": replace(ANSWERS, by_batch={1: 361})},
-    {"answers": replace(ANSWERS, perturbed=361)},
+    {"answers": replace(ANSWERS, perturbed=(361,))},
+    {"answers": replace(ANSWERS, perturbed=())},
     {"dataset": "<script>"},
     {"scored_at": "yesterday"},
     {"file_bytes": 10**400},
@@ -185,17 +189,25 @@ def test_pages_are_closed_and_hostile_texts_inert() -> None:
     assert "<b>" not in text
 
 
+def forged_record(score: Score) -> str:
+    """The text of a record that says anything, also what no writer of ours would."""
+    return json.dumps(dataclasses.asdict(report_of(score)) | {"totals": TOTALS})
+
+
+TOTALS = dict.fromkeys(("points", "raw_points", "automatic_points", "maximum"), 0.0)
+
+
 def test_the_command_ranks_records_and_names_what_is_none(tmp_path: Path) -> None:
     scores = [consistent("ada", 0.25), consistent("blaise", 0.125), consistent("ada", 0.5, day=2)]
     for score in scores:
-        store.keep(score, tmp_path)
-    (tmp_path / "forged.json").write_text('{"schema_version": 1, "team": "eve", "counted": 360}')
+        kept_scores.keep(report_of(score), tmp_path)
+    (tmp_path / "forged.json").write_text('{"schema_version": 2, "team": "eve", "counted": 360}')
     (tmp_path / "junk.json").write_bytes(b"\xff\xfe")
     forged = consistent("mallory", 0.4)
     for number, change in enumerate(FORGED):
-        (tmp_path / f"m{number}.json").write_text(store.to_json(replace(forged, **change)))
+        (tmp_path / f"m{number}.json").write_text(forged_record(replace(forged, **change)))
     declared = replace(consistent("oscar", 0.75), costs={COST: 1e-9}, counted=360, gate=0)
-    store.keep(declared, tmp_path)
+    kept_scores.keep(report_of(declared), tmp_path)
     result = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--course", COURSE])
     assert result.exit_code == 0
     assert "forged.json" in result.output
@@ -234,7 +246,7 @@ def test_teams_without_a_valid_entry_have_a_history_too() -> None:
 
 @pytest.mark.parametrize("place", ["file/board", "/proc/board", "x" * 300])
 def test_pages_that_cannot_be_written_are_one_line(tmp_path: Path, place: str) -> None:
-    store.keep(consistent("ada", 0.25), tmp_path)
+    kept_scores.keep(report_of(consistent("ada", 0.25)), tmp_path)
     (tmp_path / "file").write_text("")
     arguments = ["leaderboard", str(tmp_path), "--output", str(tmp_path / place)]
     result = CliRunner().invoke(app, [*arguments, "--course", COURSE])
@@ -258,8 +270,8 @@ def test_whatever_a_record_says_the_board_stands(rows: list[tuple[int, int, int]
             f"t{number}",
             1.0,
             measurement=Measurement(1, "ab" * 32, 21, layers),
-            answers=Answers(360, {1: right}, right, 0, 1.0),
+            answers=Answers(360, {1: right}, (right,), "course", 1.0),
         )
         assert PROJECT is not None
-        found.append(under_rules(score, PROJECT))
+        found.append(revalidate(score, PROJECT))
     assert leaderboard_page(boards(found, [COST]), "A course")

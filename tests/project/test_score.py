@@ -9,20 +9,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from autograder import cli
-from autograder.engine.judge import processes
 from autograder.engine.sandbox import paths
 from autograder.errors import ExitCode
-from autograder.project import scorer, store
+from autograder.grading import kinds
+from autograder.project import scorer
 from autograder.project.card import Card
 from autograder.project.runner import Caps
-from autograder.records import Isolation
+from autograder.records.codec import from_json
 from autograder.records.measurement import Score
 from tests import bank
 from tests.project import build
@@ -40,7 +40,7 @@ CARD = "team: team-1\nmethod: none\nclaimed_accuracy: 0.5\nclaimed_cost: 0.1\n"
 def scored(content: bytes, caps: Caps | None = None) -> Score:
     project = bank.course().final_project
     assert project is not None
-    return scorer.score(content, Card(team="team-1"), "digits", project, caps=caps, seed=1)
+    return scorer.score(content, Card(team="team-1"), "digits", project, caps=caps)[0]
 
 
 # ---- cheats that have to run ---------------------------------------------------------------------
@@ -104,18 +104,22 @@ Bad = Callable[..., None]
 @pytest.fixture
 def bad(entry: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bad:
     """The command, in this process: one clear line on standard error, nothing written."""
-    monkeypatch.setattr(cli, "err", cli.Console(width=200, force_terminal=False, stderr=True))
+    monkeypatch.setenv("COLUMNS", "200")
     scores = entry.parent / "scores"
 
     def run(
-        *arguments: object, words: str, model: Path = entry, dataset: str | None = "digits"
+        *arguments: object,
+        words: str,
+        model: Path = entry,
+        dataset: str | None = "digits",
+        code: ExitCode = ExitCode.USAGE,
     ) -> None:
         named = () if dataset is None else ("--dataset", dataset)
         options = (model, *named, "-o", scores, *arguments)
         monkeypatch.setattr("sys.argv", ["autograder", "score", *map(str, options)])
         with pytest.raises(SystemExit) as end:
             cli.main()
-        assert end.value.code == ExitCode.USAGE
+        assert end.value.code == code
         lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
         assert [line[:7] for line in lines] == ["error: "], lines
         assert words in lines[0]
@@ -161,14 +165,6 @@ def test_a_data_set_of_the_card_that_the_course_lacks(
     bad("--course", course, words=words, dataset=None)
 
 
-@pytest.mark.parametrize("seed", ["-1", str(2**63), "many"])
-def test_a_seed_out_of_range(entry: Path, seed: str) -> None:
-    done = CliRunner().invoke(cli.app, ["score", str(entry), "--seed", seed])
-    assert done.exit_code == ExitCode.USAGE
-    assert "Invalid value for '--seed'" in done.output
-    assert "Traceback" not in done.output
-
-
 def test_unknown_team(tmp_path: Path, bad: Bad) -> None:
     text = (ROOT / "course.yaml").read_text("utf-8")
     course = tmp_path / "course.yaml"
@@ -200,16 +196,17 @@ def test_a_refused_file_is_reported_and_recorded(entry: Path, content: bytes, wo
     assert words in ran.out
     assert "Traceback" not in ran.out + ran.err
     (record,) = (entry.parent / "scores").glob("*.json")
-    found = store.from_json(record.read_text("utf-8"))
+    found = from_json(record.read_text("utf-8")).score
+    assert found is not None
     assert (found.valid, found.measurement, found.answers) == (False, None, None)
 
 
 def test_too_little_isolation_stops_the_scorer(bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
     bad("--require-isolation", "total", words="expected one of process, partial, strict")
-    weak = Isolation("process", missing=("Landlock: switched off",))
-    monkeypatch.setattr(processes, "Isolation", lambda *_, **__: weak)
-    words = "isolation 'strict' is required, this machine gives 'process': Landlock: switched off"
-    bad("--require-isolation", "strict", words=words)
+    weak = partial(kinds.GradingJob, disabled_mechanisms=("landlock",))
+    monkeypatch.setattr(kinds, "GradingJob", weak)
+    words = "isolation 'strict' is required, this machine gives"
+    bad("--require-isolation", "strict", words=words, code=ExitCode.ENGINE)
 
 
 def unreadable() -> str:
@@ -231,16 +228,17 @@ def test_a_file_is_scored(user: int | None) -> None:
         folder.chmod(stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO)
         (folder / "card.yaml").write_text(CARD)
         (folder / "model.onnx").write_bytes(honest().SerializeToString())
-        ran = Ran(
-            folder / "model.onnx", "--dataset", "digits", "--seed", 3, "-o", folder, user=user
-        )
+        ran = Ran(folder / "model.onnx", "--dataset", "digits", "-o", folder, user=user)
         assert ran.code == ExitCode.FOUND, ran.err  # far below the gate
         assert "below the gate" in ran.out
         (record,) = folder.glob("*.json")
-        found = store.from_json(record.read_text("utf-8"))
+        report = from_json(record.read_text("utf-8"))
+    found = report.score
+    assert found is not None
     assert found.measurement is not None
     assert (found.measurement.params, found.measurement.macs) == (650, 640)
     assert found.answers is not None
-    assert (found.answers.images, found.answers.seed) == (360, 3)
-    assert found.isolation != ""
+    assert (found.answers.images, found.answers.draws) == (360, "public")
+    assert [exercise.id for exercise in report.exercises] == ["s7.valid", "s7.cost", "s7.report"]
+    assert report.isolation.mechanisms
     assert found.claim.accuracy == 0.5

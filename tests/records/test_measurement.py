@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.errors import SubmissionError
-from autograder.project import costs, scorer, store
-from autograder.project.card import MAX_CARD_BYTES, parse_card, read_card
+from autograder.errors import AutograderError, SubmissionError
+from autograder.grading import scores
+from autograder.project import costs
+from autograder.project.card import MAX_CARD_BYTES, parse_card, read_bytes
 from autograder.project.perturb import perturb
-from autograder.project.strict import Malformed
+from autograder.records.codec import from_json, to_json
 from autograder.records.measurement import (
     Answers,
     Claim,
@@ -28,6 +29,7 @@ from autograder.records.measurement import (
 )
 from shared import data
 from tests import bank
+from tests.project.records import report_of
 
 PROJECT = bank.course().final_project
 LAYER = Layer(
@@ -37,19 +39,17 @@ SCORE = Score(
     team="team-1",
     dataset="digits",
     scored_at="2027-04-01T10:00:00+00:00",
-    kit_version="0.1.0",
     sha256="ab" * 32,
     file_bytes=123,
     members=("Ada", "Grace"),
     base_revision="v1",
     measurement=Measurement(123, "ab" * 32, 21, (LAYER,)),
-    answers=Answers(360, {1: 350, 7: 349, 250: 350}, 347, 5, 1.5),
+    answers=Answers(360, {1: 350, 7: 349, 250: 350}, (347, 350, 346), "course", 1.5),
     counted=349,
     gate=342,
     costs={"imt-2025": 0.5},
     ratios={"params": 0.25},
     claim=Claim(0.9, None),
-    isolation="strict",
 )
 
 
@@ -57,9 +57,9 @@ SCORE = Score(
 
 
 def test_a_record_comes_back_as_it_was() -> None:
-    assert store.from_json(store.to_json(SCORE)) == SCORE
+    assert from_json(to_json(report_of(SCORE))) == report_of(SCORE)
     refused = dataclasses.replace(SCORE, refusal="no", measurement=None, answers=None)
-    assert store.from_json(store.to_json(refused)) == refused
+    assert from_json(to_json(report_of(refused))) == report_of(refused)
 
 
 def test_what_decides_is_computed_from_the_record() -> None:
@@ -73,8 +73,6 @@ def test_what_decides_is_computed_from_the_record() -> None:
 
 Change = Callable[[dict[str, Any]], object]
 FORGED: dict[str, Change] = {
-    "another version": lambda r: r.update(schema_version=2),
-    "no version": lambda r: r.pop("schema_version"),
     "an unknown key": lambda r: r.update(valid=True),
     "a missing key": lambda r: r.pop("gate"),
     "a text for a number": lambda r: r.update(counted="360"),
@@ -96,10 +94,10 @@ FORGED: dict[str, Change] = {
 
 @pytest.mark.parametrize("name", FORGED)
 def test_forged_records_are_malformed(name: str) -> None:
-    value = json.loads(store.to_json(SCORE))
-    FORGED[name](value)
-    with pytest.raises(Malformed) as error:
-        store.from_json(json.dumps(value))
+    value = json.loads(to_json(report_of(SCORE)))
+    FORGED[name](value["score"])
+    with pytest.raises(AutograderError) as error:
+        from_json(json.dumps(value))
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -107,13 +105,13 @@ def test_forged_records_are_malformed(name: str) -> None:
     "text", ["", "{", "[]", "null", "7", "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"]
 )
 def test_what_is_no_record_is_malformed(text: str) -> None:
-    with pytest.raises(Malformed):
-        store.from_json(text)
+    with pytest.raises(AutograderError):
+        from_json(text)
 
 
 def test_files_are_written_whole(tmp_path: Path) -> None:
-    path = store.keep(SCORE, tmp_path / "scores")
-    assert store.from_json(path.read_text("utf-8")) == SCORE
+    path = scores.keep(report_of(SCORE), tmp_path / "scores")
+    assert from_json(path.read_text("utf-8")).score == SCORE
     assert sorted(each.suffix for each in path.parent.iterdir()) == [".json", ".md"]
 
 
@@ -184,21 +182,21 @@ def test_a_bad_card_gives_one_line(name: str) -> None:
 
 def test_no_card_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match="there is no card"):
-        read_card(tmp_path / "card.yaml")
+        read_bytes(tmp_path / "card.yaml", None, "there is no card")
     with pytest.raises(SubmissionError, match="cannot be read"):
-        read_card(tmp_path)
+        read_bytes(tmp_path, None)
 
 
 def test_reading_a_model(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match="no such file"):
-        scorer.read_model(tmp_path / "model.onnx", 10)
+        read_bytes(tmp_path / "model.onnx", 10)
     with pytest.raises(SubmissionError, match="cannot be read"):
-        scorer.read_model(tmp_path, 10)
+        read_bytes(tmp_path, 10)
     large = tmp_path / "large.onnx"
     with large.open("wb") as file:
         file.truncate(60_000_000_000)  # sparse: no disk is used
     with pytest.raises(SubmissionError, match="more than 50,000,000 bytes"):
-        scorer.read_model(large, 50_000_000)
+        read_bytes(large, 50_000_000)
 
 
 # ---- what decides --------------------------------------------------------------------------------
@@ -214,14 +212,14 @@ def test_the_lower_of_clean_and_perturbed_counts(
     """A reference network that loses 2 % of 10,000."""
     assert PROJECT is not None
     rules = PROJECT.datasets["cifar10"].model_copy(update={"perturbation_drop": 0.02})
-    answers = Answers(10_000, {1: correct, 7: correct + 3}, perturbed, 0, 0.0)
+    answers = Answers(10_000, {1: correct, 7: correct + 3}, (perturbed,) * 3, "course", 0.0)
     assert costs.counted(answers, rules) == counted
 
 
 def test_the_gate_compares_integers() -> None:
     assert PROJECT is not None
     gate = PROJECT.datasets["cifar10"].gate_correct
-    answers = Answers(10_000, {1: 8996}, 8996, 0, 0.0)
+    answers = Answers(10_000, {1: 8996}, (8996,), "course", 0.0)
     base = dataclasses.replace(SCORE, answers=answers, gate=gate)
     assert not dataclasses.replace(base, counted=8996).valid
     assert dataclasses.replace(base, counted=9000).valid
