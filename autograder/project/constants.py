@@ -251,8 +251,7 @@ def _difference(codes: Array, offset: Array) -> Array:
 def _multiply_keeping_nonzero(first: Array, second: Array) -> Array:
     """Products that are zero only where a factor is.
 
-    1e-30 times 1e-30 is zero in float32, but the runtime may calculate more widely, or multiply
-    the image with one factor after the other.
+    1e-30 times 1e-30 is zero in float32, but the runtime may calculate more widely.
     """
     one, other = _wide(first), _wide(second)
     with np.errstate(all="ignore"):

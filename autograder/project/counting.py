@@ -1,7 +1,9 @@
 """Counts what a checked graph stores and computes, operator by operator.
 
 Conventions are those of docs/scoring.md: exact integers, for one image, everything that reaches
-the arithmetic counted once where it is stored.
+the arithmetic counted once where it is stored. Each rule has its page: `constants` and `decoded`
+(what an operator sees of a stored tensor), `storage` (what it costs), `widths` (bits), `macs`
+(formulas), `sparsity` (zeros). Here they meet, with the other operations.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ def _product(context: _Context, node: Node, factors: tuple[int, int], sums: macs
     names = [node.inputs[index] for index in factors]
     data = [context.bits[name] for name in names if name in network.activations]
     weights = [index for index in factors if node.inputs[index] not in network.activations]
-    if not weights:
+    if not weights:  # of two activations the narrower stands for the weight, and no zero is known
         return Products(outputs, reduction, outputs * reduction, 0, min(data), max(data))
     weight = less_zero_point(network, node, weights[-1], context.decode)
     is_left = weights[-1] == factors[0]
@@ -84,6 +86,7 @@ def _attention(context: _Context, node: Node) -> Iterator[Products]:
     network = context.network
     heads, queries, keys, depth, value_depth = macs.attention_sizes(network, node)
     yield _product(context, node, (0, 1), (heads * queries * keys, depth))
+    # The scores are the runtime's own, of the output's type; which are zero is not known.
     own, value = network.bits(node.outputs[0]), node.inputs[2]
     outputs = heads * queries * value_depth
     if value in network.activations:

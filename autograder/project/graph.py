@@ -43,6 +43,7 @@ def _check_order(nodes: Sequence[Node], source: str, constants: Mapping[str, obj
     """Every input exists before it is used, and every name is given once."""
     if source in constants:
         raise Refusal(f"two tensors are called {quoted(source)}")
+    # A Constant node is a constant everywhere, but it has to stand before its first use.
     later = {name for node in nodes if node.kind == "Constant" for name in node.outputs}
     known = {source, *constants} - later
     for node in nodes:
@@ -113,7 +114,7 @@ def _check_structure(network: Network) -> None:
             for index in network.structural_inputs(node)
             if node.has_input(index) and node.inputs[index] not in network.activations
         ]
-        if node.kind in ("Concat", "Split"):
+        if node.kind in ("Concat", "Split"):  # which part goes where is wiring without a number
             edges.append((max(len(node.inputs), len(node.outputs)), "parts"))
         for count, what in edges:
             total += count

@@ -30,7 +30,7 @@ def session(content: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
+    options.log_severity_level = 4  # complaints arrive as exceptions
     options.enable_mem_pattern = False
     return ort.InferenceSession(_plain(content), options, providers=["CPUExecutionProvider"])
 

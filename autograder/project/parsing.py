@@ -154,6 +154,7 @@ def _check_tensor(tensor: TensorProto, name: str) -> None:
 def check_size(label: str, extents: Sequence[int]) -> None:
     """Refusal if a shape is none, or too large."""
     shown = ", ".join(map(str, extents[:9]))
+    # Two negative dimensions have a product that looks like a size.
     if any(extent < 0 for extent in extents):
         raise Refusal(f"{label} has a negative dimension, ({shown}): give its real size")
     if math.prod(extents) > rules.MAX_ELEMENTS:
@@ -235,6 +236,7 @@ def parse_node(position: int, node: NodeProto) -> Node:
         raise Refusal(f"{label}: this operator is not allowed{remedy and f': {remedy}'}")
     attributes: dict[str, object] = {}
     for attribute in node.attribute:
+        # Tensors and graphs in attributes would be constants and nodes that nobody counts.
         is_tensor = attribute.type == AttributeProto.TENSOR and node.op_type == "Constant"
         is_plain = attribute.type in _PLAIN_ATTRIBUTES or is_tensor
         if not is_plain or attribute.ref_attr_name:

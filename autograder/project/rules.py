@@ -8,12 +8,14 @@ MAX_BYTES = 50_000_000
 MAX_NODES = 20_000
 MAX_ELEMENTS = 1 << 26
 MAX_MACS = 2_000_000_000
+# Numbers that only say where data goes are free, so a network could be hidden in them: as many as
+# ordinary networks need, and no more.
 MAX_STRUCTURE_EDGE = 64
 MAX_STRUCTURE_TOTAL = 1024
-OPSETS = range(13, 26)
+OPSETS = range(13, 26)  # from axes and scales as inputs to the 2-bit types
 
 BITS: dict[int, int] = {
-    T.BOOL: 1,
+    T.BOOL: 1,  # though ONNX gives it a byte: signs would be packed
     T.UINT2: 2,
     T.INT2: 2,
     T.UINT4: 4,
@@ -144,8 +146,9 @@ TABLE_OPERANDS: dict[str, tuple[int, ...]] = {
 }
 """Inputs of elementwise products that may be constants: tables if larger than per channel."""
 
+# A default says nothing about the network; any other number was chosen, as a weight is.
 SCALAR_ATTRIBUTES: dict[str, dict[str, float | None]] = {
-    "Attention": {"scale": None, "softcap": 0.0},
+    "Attention": {"scale": None, "softcap": 0.0},  # the usual scale depends on the depth of keys
     "Elu": {"alpha": 1.0},
     "Gemm": {"alpha": 1.0, "beta": 1.0},
     "HardSigmoid": {"alpha": 0.2, "beta": 0.5},
@@ -171,7 +174,7 @@ STRUCTURE: dict[str, tuple[int, ...]] = {
     "Expand": (1,),
     "Split": (1,),
     "Slice": (1, 2, 3, 4),
-    "Pad": (1, 3),
+    "Pad": (1, 3),  # input 2 is the value: a number of the arithmetic
     "ReduceMean": (1,),
     "ReduceSum": (1,),
     "ReduceMax": (1,),
@@ -182,6 +185,7 @@ STRUCTURE: dict[str, tuple[int, ...]] = {
 RESHAPES = frozenset(["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"])
 """What a constant may pass without change of its elements."""
 
+# They choose and move values but make no new ones; a mean does, and a sum.
 KEEPS_BIT_WIDTH = frozenset(
     {
         "Reshape",

@@ -38,7 +38,7 @@ def infer(
     """
     one = _infer(model, nodes, 1)
     _check_sizes(one.shapes, nodes)
-    three = _infer(model, nodes, 3)
+    three = _infer(model, nodes, 3)  # not two, which a pool or a block of two would divide
     _check_batch(nodes, activations, one.shapes, three.shapes)
     _check_result(model, nodes, one, three, classes)
     return one
@@ -53,6 +53,7 @@ def _infer(model: ModelProto, nodes: Sequence[Node], batch: int) -> Inferred:
     fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
     try:
         checker.check_model(fixed, full_check=False)
+        # Else the inference would stop where it disagrees, without saying what the output is.
         fixed.graph.output[0].ClearField("type")
         inferred = shape_inference.infer_shapes(
             fixed, check_type=True, strict_mode=True, data_prop=True

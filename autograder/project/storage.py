@@ -26,6 +26,7 @@ def stored_tensors(network: Network, decode: Decode) -> Stores:
     """Tensors of the file that the arithmetic on the image uses; numbers in attributes are last."""
     found: Stores = {}
     ledger = _Ledger()
+    # What decodes constants is entered with the result, at the first operator on the image.
     for node in network.nodes:
         if not network.activations.isdisjoint(node.outputs):
             found[node.position] = (*_of_node(network, node, decode, ledger), *attributes(node))
@@ -52,15 +53,11 @@ class _Ledger:
 
     def enter(self, node: Node, decoded: Decoded) -> None:
         """A constant of an operator, with its operands."""
-        self._enter(node, decoded)
-        self.enter_operands(node, decoded)
-
-    def enter_operands(self, node: Node, decoded: Decoded) -> None:
-        """Only the scales, zero points and codebooks of a constant."""
-        for operand in decoded.all_operands:
-            self._enter(node, operand)
+        for each in (decoded, *decoded.all_operands):
+            self._enter(node, each)
 
     def _enter(self, node: Node, decoded: Decoded) -> None:
+        # Judged at each use: beside large scales the same codes are as wide as these.
         stored = replace(decoded.main, bits=stored_bits(decoded))
         if not stored.elements:
             return
@@ -115,8 +112,8 @@ def _folded_batch_norm(network: Network, node: Node, decode: Decode, ledger: _Le
     if not network.activations.isdisjoint(names):
         raise Refusal(f"{node.label}: its scale, shift and statistics have to be constants")
     parts = [decode(name) for name in names]
-    for part in parts:
-        ledger.enter_operands(node, part)
+    for operand in (each for part in parts for each in part.operands):
+        ledger.enter(node, operand)
     channels = network.elements(names[0])
     bits = max(stored_bits(part) for part in parts)
     name = f"batch norm of node {node.position}"
@@ -125,6 +122,7 @@ def _folded_batch_norm(network: Network, node: Node, decode: Decode, ledger: _Le
     gamma, beta, mean, variance = (
         np.asarray(part.values, np.float64) for part in parts if part.values is not None
     )
+    # Counted after folding: a channel with gamma and beta zero is gone, whatever its statistics.
     with np.errstate(all="ignore"):
         scale = gamma / np.sqrt(variance + float(node.number("epsilon", 1e-5)))
         shift = beta - mean * scale

@@ -197,6 +197,35 @@ def test_other_arithmetic_on_constants_counts_its_result() -> None:
     assert parts(layer) == [(3, 3, 32)]
 
 
+def test_a_product_with_more_than_one_number_per_channel_is_no_scale() -> None:
+    """One kernel of 3x3 times a pattern is stored whole: the pattern could hold the weights."""
+    nodes = [node("Mul", ["w", "p"], ["d"]), node("Conv", ["x", "d"], ["y"])]
+    weight = np.ones((64, 1, 3, 3), np.float32)
+    pattern = np.zeros((1, 1, 3, 3), np.float32)
+    pattern[..., 1, 1] = 1
+    layer = measured(nodes, {"w": weight, "p": pattern}, "Conv")
+    assert parts(layer) == [(576, 576, 32)]
+    assert [p.nonzero_macs for p in layer.products] == [layer.macs]
+    per_channel = np.zeros((64, 1, 1, 1), np.float32)
+    per_channel[0] = 1
+    layer = measured(nodes, {"w": weight, "p": per_channel}, "Conv")
+    assert parts(layer) == [(64, 1, 32), (576, 9, 32)]
+
+
+def test_zeros_of_a_constant_image_under_a_computed_kernel_are_computed() -> None:
+    """Each of them meets every weight of the kernel, at other positions."""
+    nodes = [
+        node("Slice", ["x", "from", "to", "axes"], ["k"]),
+        node("Conv", ["c", "k"], ["o"]),
+        node("Transpose", ["o"], ["y"], perm=[1, 0, 2, 3]),
+    ]
+    image = np.zeros((1, 1, 8, 8), np.float32)
+    image[..., 4, 4] = 1
+    constants = {"c": image, "from": ints(0, 0), "to": ints(3, 3), "axes": ints(2, 3)}
+    (products,) = measured(nodes, constants, "Conv").products
+    assert (products.nonzero_macs, products.empty_outputs) == (36 * 9, 0)
+
+
 def test_quantising_a_constant_in_the_file_saves_nothing() -> None:
     nodes = [
         node("QuantizeLinear", ["w", "s", "z"], ["q"]),
