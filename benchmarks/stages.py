@@ -80,7 +80,7 @@ def install(report: Path) -> None:
     """Wrap the engine's functions in this process; the zygote writes `report` when it ends."""
     counters = Counters()
     started = (time.perf_counter(), time.process_time())
-    from autograder.engine.judge import processes
+    from autograder.engine.judge import processes, workers
     from autograder.engine.messages import Messages
     from autograder.engine.sandbox import policy
     from autograder.engine.worker import server as worker
@@ -95,7 +95,7 @@ def install(report: Path) -> None:
     wrap(worker.WorkerServer, "_answer", "worker: answer")
     wrap(zygote.ZygoteServer, "_fork_judge", "zygote: fork judge")
     wrap(zygote.ZygoteServer, "_fork_worker", "zygote: fork worker")
-    wrap(processes.ZygoteWorkers, "take", "judge: take worker")
+    wrap(workers.ZygoteWorkers, "take", "judge: take worker")
     wrap(processes.WorkerProcess, "close", "judge: end worker")
 
     serve, reap, become_judge = (

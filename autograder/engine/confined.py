@@ -26,13 +26,8 @@ from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
 from autograder.engine.channel.values import Decoder, Encoder
 from autograder.engine.job import Level, isolation_shortfall
 from autograder.engine.judge.clock import PATIENCE, Clock
-from autograder.engine.judge.processes import (
-    Cause,
-    SpawnedWorkers,
-    WorkerFailure,
-    WorkerProcess,
-    Workers,
-)
+from autograder.engine.judge.processes import Cause, WorkerFailure, WorkerProcess
+from autograder.engine.judge.workers import SpawnedWorkers, Workers
 from autograder.engine.sandbox import WorkerLimits, scratch
 from autograder.errors import AutograderError
 from autograder.records import Isolation

@@ -16,8 +16,8 @@ from typing import NoReturn
 from autograder.course import Exercise
 from autograder.engine.control import Control
 from autograder.engine.job import Deliver, GradingJob, Progress
-from autograder.engine.judge.processes import Workers, workers_of
 from autograder.engine.judge.serving import GraderError, serve
+from autograder.engine.judge.workers import Workers, workers_of
 from autograder.engine.messages import Messages
 from autograder.errors import AutograderError, SubmissionError
 from autograder.project import credit, scorer

@@ -22,7 +22,7 @@ from autograder.engine.confined import (
     spawned_workers,
 )
 from autograder.engine.job import Level
-from autograder.engine.judge.processes import Workers
+from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
 from autograder.project import worker_side
 from autograder.records import Isolation

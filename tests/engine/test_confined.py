@@ -24,7 +24,7 @@ from autograder.engine.confined import (
 from autograder.engine.host.judges import ZygoteProcess
 from autograder.engine.host.pool import can_fork
 from autograder.engine.job import GradingJob
-from autograder.engine.judge.processes import Workers, ZygoteWorkers
+from autograder.engine.judge.workers import Workers, ZygoteWorkers
 from autograder.engine.sandbox import scratch
 from autograder.records import Isolation
 from tests.support import TEST_SECRET, small_course

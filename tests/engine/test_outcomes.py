@@ -1,10 +1,12 @@
 """Every outcome of the enumeration, through the real engine: zygote, workers and judge."""
 
+import re
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from autograder.engine.job import grader_faults
 from autograder.errors import EngineError
 from autograder.records import Outcome, Report
 from tests.support import exercise, grade, small_course, submission
@@ -243,7 +245,9 @@ def test_the_same_seed_gives_the_same_draws_and_students_differ(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import nothing_like_this", "nothing_like_this"),
+        ("import nothing_like_this", r"test_broken.py:1: ModuleNotFoundError: .*nothing_like_this"),
+        ("import math\n\nmath.no_such", r"test_broken.py:3: AttributeError: .*no_such"),
+        ("x = 1\ndef broken(:", r"test_broken.py:2: SyntaxError: "),
         ("def test_x(student): pass", "is not in course.yaml"),
         (
             "from autograder.graders.toolkit import exercise\n"
@@ -261,18 +265,32 @@ def test_broken_graders_stop_the_batch_with_one_line(
     with pytest.raises(EngineError, match=reason) as error:
         grade(small_course(["add"]), [submission("ada", {"work.py": ""})], tmp_path)
     assert "\n" not in str(error.value)
+    assert "again" not in str(error.value)
 
 
-def test_a_grader_that_fails_before_student_code_is_our_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("signature", "line"),
+    [("student", r"test_ours.py:4: ZeroDivisionError: division by zero"), ("studnet", "studnet")],
+)
+def test_a_fault_in_a_grader_is_reported_with_file_and_line(
+    tmp_path: Path, signature: str, line: str
+) -> None:
     (tmp_path / "test_ours.py").write_text(
         "from autograder.graders.toolkit import exercise\n"
         "@exercise('s1.add')\n"
-        "def test_ours(student):\n"
+        f"def test_ours({signature}):\n"
         "    1 / 0\n"
     )
     reports = grade(small_course(["add"]), [submission("ada", {"work.py": ""})], tmp_path)
     assert reports["ada"].has_tool_error
-    assert "ZeroDivisionError" in reports["ada"].exercises[0].tests[0].detail
+    test = reports["ada"].exercises[0].tests[0]
+    (fault,) = grader_faults(reports["ada"])
+    assert re.search(f"^fault in a grader: .*{line}", fault)
+    assert str(tmp_path / "test_ours.py") in fault
+    assert "does not help" in fault
+    assert fault in test.detail
+    assert "run it again" not in test.message
+    assert str(tmp_path) not in test.message
 
 
 def test_a_grader_that_fails_on_a_strange_value_is_the_students_failure(tmp_path: Path) -> None:

@@ -82,10 +82,67 @@ def test_a_zygote_that_is_killed_is_restarted(tmp_path: Path) -> None:
     assert [report.points for report in reports.values()] == [100, 100]
 
 
-def test_an_engine_that_keeps_failing_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zygote_that_is_killed_under_two_judges_loses_nobody(tmp_path: Path) -> None:
+    mark = tmp_path / "died"
+    before = (
+        "    import os, pathlib, signal\n"
+        f"    mark = pathlib.Path({str(mark)!r})\n"
+        "    if student.name() == 'cleo' and not mark.exists():\n"
+        "        mark.touch()\n"
+        "        os.kill(os.getppid(), signal.SIGKILL)\n"
+    )
+    names = ("ada", "bob", "cleo", "dora", "eve", "finn")
+    students = [
+        submission(name, {"work.py": RIGHT["work.py"] + f"def name(): return {name!r}\n"})
+        for name in names
+    ]
+    reports = grade(small_course(["add"]), students, graders(tmp_path, before), jobs=2)
+    assert {name: reports[name].points for name in names} == dict.fromkeys(names, 100)
+
+
+@pytest.mark.parametrize("spawn", [False, True])
+def test_an_engine_that_keeps_failing_says_why(
+    monkeypatch: pytest.MonkeyPatch, spawn: bool
+) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(EngineError, match="did not start"):
-        grade(small_course(["add"]), [submission("ada", RIGHT)], Path(__file__).parent)
+        grade(small_course(["add"]), [submission("ada", RIGHT)], Path(__file__).parent, spawn=spawn)
+
+
+def test_a_spawned_judge_that_dies_is_replaced(tmp_path: Path) -> None:
+    mark = tmp_path / "died"
+    before = (
+        "    import os, pathlib, signal\n"
+        f"    mark = pathlib.Path({str(mark)!r})\n"
+        "    if not mark.exists():\n"
+        "        mark.touch()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    students = [submission(name, RIGHT) for name in ("ada", "bob", "cleo")]
+    course, tests = small_course(["add"]), graders(tmp_path, before)
+    reports = grade(course, students, tests, spawn=True, jobs=2)
+    assert [report.points for report in reports.values()] == [100, 100, 100]
+
+
+@pytest.mark.parametrize("spawn", [False, True])
+def test_a_relative_path_is_that_of_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spawn: bool
+) -> None:
+    """Whoever delivers writes to relative folders, and graders are named by relative paths."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "work").mkdir()
+    graders(tmp_path / "tests", "")
+    monkeypatch.chdir(tmp_path / "work")
+    written = Path("../reports.txt")
+    course = small_course(["add"])
+    job = GradingJob(course.id, course.sessions[0], course.limits, ("../tests",), TEST_SECRET)
+
+    def deliver(report: Report) -> None:
+        written.write_text(f"{report.student} {report.points}")
+
+    pool.grade(job, [submission("ada", RIGHT)], deliver, lambda *_: None, spawn=spawn)
+    assert (tmp_path / "reports.txt").read_text() == "ada 100.0"
+    assert Path.cwd() == tmp_path / "work"
 
 
 @pytest.mark.parametrize("spawn", [False, True])

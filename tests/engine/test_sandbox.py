@@ -56,7 +56,7 @@ pid = os.fork()
 if pid == 0:
     begin = time.perf_counter(), time.process_time()
     isolation = sandbox.confine(
-        prepared, Path(options["scratch"]), sandbox.Limits(**options["limits"]),
+        prepared, Path(options["scratch"]), sandbox.WorkerLimits(**options["limits"]),
         keep=(writer,), user=user,
     )
     spent = time.perf_counter() - begin[0], time.process_time() - begin[1]
@@ -584,7 +584,7 @@ class TestHonesty:
 
     def test_an_unknown_mechanism_is_an_error(self) -> None:
         with pytest.raises(EngineError, match="unknown sandbox mechanism: magic"):
-            sandbox.prepare(without=["magic"])
+            sandbox.prepare(disabled=["magic"])
 
     def test_a_missing_path_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(EngineError, match=r"to read .*nowhere, which is not there"):
@@ -696,7 +696,7 @@ class TestErrors:
         other.start()
         try:
             with pytest.raises(EngineError, match="threads; the kernel would confine only one"):
-                sandbox.confine(sandbox.prepare(), tmp_path, sandbox.Limits(1))
+                sandbox.confine(sandbox.prepare(), tmp_path, sandbox.WorkerLimits(1))
         finally:
             stop.set()
             other.join()
@@ -706,7 +706,7 @@ class TestErrors:
         with scratch_folder("ordinary") as scratch:
             process = start("ordinary", scratch / "nowhere")
             _, errors = process.communicate(timeout=60)
-        assert "EngineError: the sandbox could not be closed" in errors
+        assert "EngineError: the process could not be confined" in errors
         assert "nowhere" in errors
 
 

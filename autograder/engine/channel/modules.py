@@ -13,7 +13,7 @@ import functools
 import inspect
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,8 @@ from torch.nn.modules.module import register_module_module_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from autograder.engine.channel.frames import FrameError
+from autograder.engine.channel.interface import Decoding, Encoding
 from shared.registry import REGISTRY
-
-if TYPE_CHECKING:
-    from autograder.engine.channel.values import Decoder, Encoder
 
 CONTAINERS: dict[str, type[nn.Module]] = {
     kind.__name__: kind for kind in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -64,7 +62,7 @@ class _NotPlain(Exception):
     """Somewhere in the tree is a module that has no form of its own."""
 
 
-def encode(encoder: Encoder, module: nn.Module, depth: int) -> Any:
+def encode(encoder: Encoding, module: nn.Module, depth: int) -> Any:
     """Return the node of a tree of modules, or what the encoder does with opaque objects."""
     mark = encoder.mark()
     try:
@@ -74,7 +72,7 @@ def encode(encoder: Encoder, module: nn.Module, depth: int) -> Any:
         return encoder.opaque(module, depth)
 
 
-def _encode(encoder: Encoder, module: nn.Module, depth: int) -> dict[str, Any]:
+def _encode(encoder: Encoding, module: nn.Module, depth: int) -> dict[str, Any]:
     number, new = encoder.number_of(module)
     if not new:
         return {"$": "same", "id": number}
@@ -109,12 +107,12 @@ def _shapes(module: nn.Module) -> dict[str, torch.Size]:
     return {name: parameter.shape for name, parameter in module.named_parameters()}
 
 
-def _children(encoder: Encoder, module: nn.Module, depth: int) -> dict[str, Any]:
+def _children(encoder: Encoding, module: nn.Module, depth: int) -> dict[str, Any]:
     children = [(name, child) for name, child in module._modules.items() if child is not None]
     return {"children": [[name, _encode(encoder, child, depth + 1)] for name, child in children]}
 
 
-def _state(encoder: Encoder, module: nn.Module, recurse: bool, depth: int) -> dict[str, Any]:
+def _state(encoder: Encoding, module: nn.Module, recurse: bool, depth: int) -> dict[str, Any]:
     parameters = []
     for name, parameter in module.named_parameters(recurse=recurse, remove_duplicate=False):
         number, new = encoder.number_of(parameter)
@@ -127,7 +125,7 @@ def _state(encoder: Encoder, module: nn.Module, recurse: bool, depth: int) -> di
     return {"parameters": parameters, "buffers": buffers}
 
 
-def decode(decoder: Decoder, node: dict[str, Any], depth: int) -> nn.Module:
+def decode(decoder: Decoding, node: dict[str, Any], depth: int) -> nn.Module:
     """Rebuild a module; a form that no stock layer or registered model has raises FrameError."""
     name = decoder.text(node, "kind")
     number = node.get("id")
@@ -155,7 +153,7 @@ def decode(decoder: Decoder, node: dict[str, Any], depth: int) -> nn.Module:
     return module
 
 
-class _WithoutInitialisation(TorchFunctionMode):
+class _WithoutInitialization(TorchFunctionMode):
     """Skips in-place operations, hence all initialisation.
 
     On the meta device it would compute nothing, but its first use imports torch's Python
@@ -195,13 +193,13 @@ def _at_most(count: int) -> Iterator[None]:
 
 def _build(kind: type[nn.Module], arguments: dict[str, Any], device: str = "meta") -> nn.Module:
     try:
-        with torch.device(device), _WithoutInitialisation(), _at_most(MAX_MODULES):
+        with torch.device(device), _WithoutInitialization(), _at_most(MAX_MODULES):
             return kind(**arguments)
     except Exception as error:
         raise FrameError(f"a {kind.__name__} with impossible arguments") from error
 
 
-def _check_arguments(decoder: Decoder, arguments: object, largest: int) -> None:
+def _check_arguments(decoder: Decoding, arguments: object, largest: int) -> None:
     if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
         raise FrameError("a module's arguments have an unknown form")
     if decoder.trusting:
@@ -216,7 +214,7 @@ def _check_arguments(decoder: Decoder, arguments: object, largest: int) -> None:
                 raise FrameError("a module's argument has an unknown form")
 
 
-def _add_children(decoder: Decoder, module: nn.Module, node: dict[str, Any], depth: int) -> None:
+def _add_children(decoder: Decoding, module: nn.Module, node: dict[str, Any], depth: int) -> None:
     expected = set(module._modules)  # of a container: any
     module._modules.clear()
     for item in decoder.items(node, "children"):
@@ -233,7 +231,7 @@ def _add_children(decoder: Decoder, module: nn.Module, node: dict[str, Any], dep
         raise FrameError("a module's children do not fit its class")
 
 
-def _load(decoder: Decoder, module: nn.Module, node: dict[str, Any], depth: int) -> None:
+def _load(decoder: Decoding, module: nn.Module, node: dict[str, Any], depth: int) -> None:
     """Give the module its tensors; own parameters must have the names and shapes of the class."""
     recurse = "children" not in node
     expected = dict(module.named_parameters(recurse=recurse, remove_duplicate=False))
@@ -263,7 +261,7 @@ def _load(decoder: Decoder, module: nn.Module, node: dict[str, Any], depth: int)
         raise FrameError("a module lacks buffers")
 
 
-def _parameter(decoder: Decoder, item: object, depth: int) -> tuple[str, nn.Parameter]:
+def _parameter(decoder: Decoding, item: object, depth: int) -> tuple[str, nn.Parameter]:
     if not (isinstance(item, list) and len(item) in (3, 4) and isinstance(item[0], str)):
         raise FrameError("a module's parameters have an unknown form")
     name, number, trainable = item[:3]

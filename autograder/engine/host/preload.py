@@ -37,8 +37,8 @@ def mentioned(texts: Iterable[bytes]) -> tuple[str, ...]:
 
 def sources(tests: Iterable[str], submissions: Iterable[Submission]) -> Iterator[bytes]:
     """The text of all graders, then that of all submissions."""
-    for place in map(Path, tests):
-        for path in sorted(place.glob("*.py")) if place.is_dir() else [place]:
+    for given in map(Path, tests):
+        for path in sorted(given.glob("*.py")) if given.is_dir() else [given]:
             if path.is_file():
                 yield path.read_bytes()
     for submission in submissions:

@@ -9,9 +9,10 @@ from typing import Any
 from autograder.course import Exercise
 from autograder.engine.job import GradingJob, isolation_shortfall
 from autograder.engine.judge.clock import Clock
-from autograder.engine.judge.processes import WorkerProcess, Workers
+from autograder.engine.judge.processes import WorkerProcess
 from autograder.engine.judge.serving import GraderError
 from autograder.engine.judge.student import as_student_failures, student_error
+from autograder.engine.judge.workers import Workers
 from autograder.graders.toolkit.failures import Died, StudentError, StudentFailure, TimedOut
 from autograder.records import Isolation
 from autograder.submissions.submission import Submission

@@ -14,8 +14,8 @@ import pytest
 from autograder.engine.control import Control
 from autograder.engine.job import Deliver, GradingJob, Progress
 from autograder.engine.judge.plugin import JudgePlugin
-from autograder.engine.judge.processes import Workers, workers_of
 from autograder.engine.judge.serving import GraderError, serve
+from autograder.engine.judge.workers import Workers, workers_of
 from autograder.engine.messages import Messages
 from autograder.errors import EngineError
 from autograder.submissions.submission import Submission

@@ -23,9 +23,9 @@ from autograder.engine.job import Deliver, GradingJob, Progress
 from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
 from autograder.engine.judge.explain import explain, explain_fault, is_graders_fault, locate
-from autograder.engine.judge.processes import Workers
 from autograder.engine.judge.serving import GraderError
 from autograder.engine.judge.student import Student
+from autograder.engine.judge.workers import Workers
 from autograder.errors import EngineError
 from autograder.graders.toolkit import RandomInputs
 from autograder.graders.toolkit.failures import StudentFailure

@@ -47,23 +47,23 @@ class Prepared:
 
 
 def prepare(
-    read: Iterable[Path] = (), hidden: Iterable[Path] = (), without: Collection[str] = ()
+    read: Iterable[Path] = (), hidden: Iterable[Path] = (), disabled: Collection[str] = ()
 ) -> Prepared:
     """Ask the kernel what it offers and open what workers may read; changes nothing yet.
 
     Workers read the interpreter, system libraries and `read`, less `hidden` (files or folders
-    anywhere: graders, solutions, results, withheld modules). `without` names mechanisms to do
+    anywhere: graders, solutions, results, withheld modules). `disabled` names mechanisms to do
     without, as if this machine had none. Raises EngineError for a path in `read` that is missing
-    and for an unknown name in `without`.
+    and for an unknown name in `disabled`.
     """
-    if unknown := set(without) - set(MECHANISMS):
+    if unknown := set(disabled) - set(MECHANISMS):
         raise EngineError(f"unknown sandbox mechanism: {', '.join(sorted(unknown))}")
-    wanted = tuple(read)
-    for path in wanted:
+    readable = tuple(read)
+    for path in readable:
         if not paths.is_reachable(path):
             raise EngineError(f"the worker is to read {path}, which is not there")
-    missing = unavailable() | dict.fromkeys(without, "switched off")
-    code = (*paths.interpreter(), *wanted)
+    missing = unavailable() | dict.fromkeys(disabled, "switched off")
+    code = (*paths.interpreter(), *readable)
     try:
         abi = 0 if "landlock" in missing else landlock.abi()
         return Prepared(

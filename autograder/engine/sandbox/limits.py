@@ -48,14 +48,14 @@ def apply(limits: WorkerLimits, threads: int | None) -> tuple[str, ...]:
     refused = []
     if limits.memory_bytes is not None and sys.platform != "linux":
         refused.append("DATA")  # nothing comparable elsewhere
-    for name, soft, hard in _wanted(limits, threads):
+    for name, soft, hard in _values(limits, threads):
         number = getattr(resource, f"RLIMIT_{name}", None)
         if number is None or not _lower(number, soft, hard):
             refused.append(name)
     return tuple(refused)
 
 
-def _wanted(limits: WorkerLimits, threads: int | None) -> Iterator[tuple[str, int, int]]:
+def _values(limits: WorkerLimits, threads: int | None) -> Iterator[tuple[str, int, int]]:
     yield "CPU", limits.cpu_seconds, limits.cpu_seconds + 1
     for name, value in {
         "FSIZE": limits.file_bytes,
@@ -89,8 +89,8 @@ def _lower(number: int, soft: int, hard: int) -> bool:
     return True
 
 
-def _smaller(wanted: int, now: int) -> int:
-    return wanted if now == resource.RLIM_INFINITY else min(wanted, now)
+def _smaller(value: int, present: int) -> int:
+    return value if present == resource.RLIM_INFINITY else min(value, present)
 
 
 def _memory() -> tuple[int, int]:

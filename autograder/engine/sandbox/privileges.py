@@ -63,9 +63,9 @@ def capabilities() -> int:
     return int(low | high << 32)
 
 
-def keep_capabilities(wanted: int) -> None:
-    """Reduce the effective and permitted sets to `wanted`, the inheritable one to none."""
-    low, high = wanted & 0xFFFFFFFF, wanted >> 32
+def keep_capabilities(kept: int) -> None:
+    """Reduce the effective and permitted sets to `kept`, the inheritable one to none."""
+    low, high = kept & 0xFFFFFFFF, kept >> 32
     kernel.capset(_CAPABILITY_HEADER, struct.pack("=6I", low, low, 0, high, high, 0))
 
 

@@ -70,11 +70,11 @@ def measure(scratch: Path, max_bytes: int, max_entries: int) -> Usage:
                 os.close(open_folders.pop())
                 continue
             with contextlib.suppress(OSError):  # it vanished, or was exchanged
-                found = os.stat(name, dir_fd=open_folders[-1], follow_symlinks=False)
-                count.add(found)
-                if stat.S_ISDIR(found.st_mode):
+                status = os.stat(name, dir_fd=open_folders[-1], follow_symlinks=False)
+                count.add(status)
+                if stat.S_ISDIR(status.st_mode):
                     count.exceeded |= len(listings) >= _MAX_DEPTH
-                    open_folders.append(_enter(name, open_folders[-1], found))
+                    open_folders.append(_enter(name, open_folders[-1], status))
                     listings.append(_names(open_folders[-1]))
     finally:
         for descriptor in open_folders:
@@ -91,13 +91,13 @@ class _Count:
         self._limits = (max_bytes, max_entries)
         self._linked: set[int] = set()
 
-    def add(self, found: os.stat_result) -> None:
+    def add(self, status: os.stat_result) -> None:
         self.entries += 1
-        if found.st_ino not in self._linked:
-            blocks: int | None = getattr(found, "st_blocks", None)
-            self.bytes += found.st_size if blocks is None else blocks * _BLOCK
-        if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
-            self._linked.add(found.st_ino)
+        if status.st_ino not in self._linked:
+            blocks: int | None = getattr(status, "st_blocks", None)
+            self.bytes += status.st_size if blocks is None else blocks * _BLOCK
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            self._linked.add(status.st_ino)
         self.exceeded |= self.bytes > self._limits[0] or self.entries > self._limits[1]
 
 
@@ -109,8 +109,8 @@ def _enter_top(scratch: Path) -> int:
         os.close(parent)
 
 
-def _enter(name: str, parent: int, found: os.stat_result) -> int:
-    if found.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+def _enter(name: str, parent: int, status: os.stat_result) -> int:
+    if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
         _open_up(name, parent)
     return os.open(name, _FOLDER, dir_fd=parent)
 
@@ -141,14 +141,14 @@ def remove(scratch: Path) -> None:
 
 def _discard(name: str, parent: int, top: int) -> None:
     """Remove one entry of `parent`; a folder deeper than `top` is moved there instead."""
-    found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    if not stat.S_ISDIR(found.st_mode):
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode):
         os.unlink(name, dir_fd=parent)
     elif parent != top:
         _open_up(name, parent)  # to move a folder is to write to it
         os.rename(name, secrets.token_hex(16), src_dir_fd=parent, dst_dir_fd=top)
     else:
-        folder = _enter(name, top, found)
+        folder = _enter(name, top, status)
         try:
             for inner in list(_names(folder)):
                 _discard(inner, folder, top)
