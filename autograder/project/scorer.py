@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from autograder.course import Dataset, DatasetName, FinalProject
 from autograder.engine.job import Level
-from autograder.engine.judge.processes import Workers
+from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
 from autograder.project import runner
 from autograder.project.card import Card

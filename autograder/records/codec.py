@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -20,6 +19,7 @@ from autograder.records.report import SCHEMA_VERSION, Report
 from autograder.text_safety import clean_line
 
 R = TypeVar("R")
+_adapters: dict[object, TypeAdapter[Any]] = {}
 
 MAX_BYTES = 64_000_000
 """Of one record: a final project's graph may have as many nodes as the rules allow."""
@@ -101,10 +101,11 @@ def _rebuild(kind: type[R], tree: Any) -> R:
     return record
 
 
-@cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    kind.__pydantic_config__ = _STRICT
-    return TypeAdapter(kind)
+    if kind not in _adapters:
+        kind.__pydantic_config__ = _STRICT
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def _tree(record: Report) -> dict[str, Any]:
