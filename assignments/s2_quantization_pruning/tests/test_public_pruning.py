@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.engine.judge.student import Optimizer
 from autograder.graders.toolkit import (
+    Optimizer,
     allclose,
     check,
     close,

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autograder.engine.judge.student import Optimizer
 from autograder.graders.toolkit import (
+    Optimizer,
     allclose,
     check,
     close,
