@@ -12,11 +12,10 @@ from autograder.records.measurement import Answers
 from tests import bank
 
 
-def answers(correct: int, perturbed: int, images: int = 1000) -> Answers:
-    """With `correct` right answers at the worst batch size."""
-    return Answers(
-        images, {1: correct + 3, 7: correct, 250: correct + 1}, (perturbed,) * 3, "course", 0.0
-    )
+def answers(correct: int, *perturbed: int) -> Answers:
+    """Of 1,000 images, with `correct` right answers at the worst batch size."""
+    by_batch = {1: correct + 3, 7: correct, 250: correct + 1}
+    return Answers(1000, by_batch, perturbed, "public", 0.0)
 
 
 def rules(drop: float) -> Dataset:
@@ -24,6 +23,11 @@ def rules(drop: float) -> Dataset:
     project = bank.course().final_project
     assert project is not None
     return project.datasets["digits"].model_copy(update={"perturbation_drop": drop})
+
+
+def test_the_draws_count_by_their_mean_rounded_down() -> None:
+    assert counted(answers(900, 870, 871, 879), rules(0.0)) == 873
+    assert counted(answers(900, 1000, 850, 850), rules(0.0)) == 900
 
 
 @pytest.mark.parametrize(
