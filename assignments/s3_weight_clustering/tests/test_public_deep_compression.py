@@ -8,7 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.graders.toolkit import check, exercise, expect_dict, expect_int, expect_tensor, visibility
+from autograder.graders.toolkit import (
+    check,
+    exercise,
+    expect_dict,
+    expect_int,
+    expect_tensor,
+    visibility,
+)
 
 
 def pruned_state() -> dict[str, Tensor]:
