@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from shared.checks import check_int
 from shared.datasets import DATASETS
 
 Array = npt.NDArray[np.uint8]
@@ -329,7 +330,7 @@ def loaders(dataset: Dataset, batch_size: int, seed: int = 0) -> Loaders:
     same `seed` gives the same batches, and no global generator moves. The last batch may be
     smaller. Raises ValueError if batch_size < 1.
     """
-    _check_batch_size(batch_size)
+    check_int("batch_size", batch_size, 1)
     ready = dataset if dataset.train.images.is_floating_point() else dataset.normalised()
 
     def load(split: Split, shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:
@@ -362,7 +363,7 @@ class TensorBatches:
         augmentation: Augmentation | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        _check_batch_size(batch_size)
+        check_int("batch_size", batch_size, 1)
         if augmentation is not None and seed is None:
             raise ValueError("seed: expected a number, since an augmentation is given; got None")
         self.dataset = dataset
@@ -392,11 +393,6 @@ class TensorBatches:
             if self.augmentation is not None:
                 images = self.augmentation(images, generator)
             yield images, self.labels[indices]
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
 
 
 # ---- augmentation --------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shared.checks import check_int, check_shape
 from shared.records import Latency
 
 
@@ -50,10 +51,8 @@ def topk_accuracy(logits: Tensor, targets: Tensor, k: int = 1) -> float:
     """
     if logits.dim() != 2 or len(logits) == 0:
         raise ValueError(f"logits: expected shape (N, C) with N >= 1, got {tuple(logits.shape)}")
-    if targets.shape != logits.shape[:1]:
-        raise ValueError(f"targets: expected ({len(logits)},), got {tuple(targets.shape)}")
-    if not 1 <= k <= logits.shape[1]:
-        raise ValueError(f"k: expected 1..{logits.shape[1]}, got {k}")
+    check_shape("targets", targets, len(logits))
+    check_int("k", k, 1, logits.shape[1])
     hits = logits.topk(k, dim=1).indices == targets.unsqueeze(1)
     return int(hits.sum()) / len(targets)
 
@@ -100,10 +99,8 @@ def measure_latency(
 
     Raises ValueError if warmup < 0 or repeats < 1.
     """
-    if warmup < 0:
-        raise ValueError(f"warmup: expected at least 0, got {warmup}")
-    if repeats < 1:
-        raise ValueError(f"repeats: expected at least 1, got {repeats}")
+    check_int("warmup", warmup, 0)
+    check_int("repeats", repeats, 1)
     wait = synchronize or _nothing
     for _ in range(warmup):
         fn()

@@ -28,11 +28,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from shared.checks import Pair, check_bits, check_int, check_pair
 from shared.records import LayerCost
 from shared.tracing import Call, Enter, Leave, Trace, record
-
-Pair = int | tuple[int, int]
-
 
 # ---- parameters ----------------------------------------------------------------------------
 
@@ -67,13 +65,13 @@ def model_bytes(model: nn.Module, bits: int | Mapping[str, int] = 32) -> int:
     """
     names = dict(model.named_parameters(remove_duplicate=False))
     if not isinstance(bits, Mapping):
-        _check_bits("bits", bits)
+        check_bits("bits", bits)
         bits = dict.fromkeys(names, bits)
     chosen: dict[int, int] = {}
     for name, width in bits.items():
         if name not in names:
             raise ValueError(f"bits: the model has no parameter {name!r}")
-        _check_bits(f"bits[{name!r}]", width)
+        check_bits(f"bits[{name!r}]", width)
         if chosen.setdefault(id(names[name]), width) != width:
             raise ValueError(f"bits: {name!r} is shared and has another number under another name")
     total = 0
@@ -123,17 +121,19 @@ def conv2d_macs(
     """
     channels = (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups))
     for name, count in channels:
-        _check_int(name, count, minimum=1)
+        check_int(name, count, minimum=1)
     if in_channels % groups or out_channels % groups:
-        raise ValueError(f"groups: {groups} does not divide {in_channels} and {out_channels}")
-    window = _pair("kernel", kernel)
+        raise ValueError(
+            f"groups: expected a divisor of {in_channels} and {out_channels}, got {groups}"
+        )
+    window = check_pair("kernel", kernel)
     positions = 1
     for size, k, s, p, d in zip(
-        _pair("input_hw", input_hw),
+        check_pair("input_hw", input_hw),
         window,
-        _pair("stride", stride),
-        _pair("padding", padding, minimum=0),
-        _pair("dilation", dilation),
+        check_pair("stride", stride),
+        check_pair("padding", padding, minimum=0),
+        check_pair("dilation", dilation),
     ):
         out = (size + 2 * p - d * (k - 1) - 1) // s + 1
         if out < 1:
@@ -149,7 +149,7 @@ def linear_macs(in_features: int, out_features: int, tokens: int = 1) -> int:
     """
     sizes = (("in_features", in_features), ("out_features", out_features), ("tokens", tokens))
     for name, size in sizes:
-        _check_int(name, size, minimum=1)
+        check_int(name, size, minimum=1)
     return in_features * out_features * tokens
 
 
@@ -158,29 +158,10 @@ def bit_operations(macs: int, weight_bits: int, activation_bits: int) -> int:
 
     Raises ValueError unless macs is a nonnegative int and both widths are ints in 1..32.
     """
-    _check_int("macs", macs, minimum=0)
-    _check_bits("weight_bits", weight_bits)
-    _check_bits("activation_bits", activation_bits)
+    check_int("macs", macs, minimum=0)
+    check_bits("weight_bits", weight_bits)
+    check_bits("activation_bits", activation_bits)
     return macs * weight_bits * activation_bits
-
-
-def _check_int(name: str, value: int, minimum: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ValueError(f"{name}: expected an int of at least {minimum}, got {value!r}")
-
-
-def _check_bits(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 32:
-        raise ValueError(f"{name}: expected an int in 1..32, got {value!r}")
-
-
-def _pair(name: str, value: Pair, minimum: int = 1) -> tuple[int, int]:
-    pair = value if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != 2:
-        raise ValueError(f"{name}: expected an int or a pair, got {value!r}")
-    for each in pair:
-        _check_int(name, each, minimum)
-    return pair[0], pair[1]
 
 
 # ---- profile -------------------------------------------------------------------------------
@@ -257,7 +238,7 @@ def dummy_input(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
     if not input_shape:
         raise ValueError("input_shape: expected at least the batch dimension, got none")
     for size in input_shape:
-        _check_int("input_shape", size, minimum=1)
+        check_int("input_shape", size, minimum=1)
     dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
     return torch.empty(tuple(input_shape), dtype=next(dtypes, torch.float32), device="meta")
 

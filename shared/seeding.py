@@ -9,14 +9,15 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from shared.checks import check_int
+
 
 def seed_everything(seed: int) -> None:
     """Seed the global generators of Python, NumPy and torch (every device) with `seed`.
 
     Raises ValueError unless 0 <= seed < 2**32, the range that all three accept.
     """
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed: expected 0 <= seed < 2**32, got {seed}")
+    check_int("seed", seed, 0, 2**32 - 1)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from shared.checks import check_choice, check_fraction, check_int, check_shape
 from shared.data import TensorBatches
 from shared.evaluation import device_of, evaluate
 from shared.records import History
@@ -37,10 +38,8 @@ def split(n: int, validation_fraction: float, seed: int) -> tuple[list[int], lis
 
     Raises ValueError if n < 0 or the fraction is outside 0..1.
     """
-    if n < 0:
-        raise ValueError(f"n: expected at least 0, got {n}")
-    if not 0 <= validation_fraction <= 1:
-        raise ValueError(f"validation_fraction: expected 0..1, got {validation_fraction}")
+    check_int("n", n, 0)
+    check_fraction("validation_fraction", validation_fraction)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
     held = round(n * validation_fraction)
     return order[held:], order[:held]
@@ -103,14 +102,10 @@ def _cut(middle: int, size: int, lam: float) -> slice:
 
 
 def _check_mix(images: Tensor, targets: Tensor, lam: float, permutation: Tensor) -> None:
-    if images.dim() != 4:
-        raise ValueError(f"images: expected (N, C, H, W), got {tuple(images.shape)}")
-    if targets.dim() != 2 or len(targets) != len(images):
-        raise ValueError(f"targets: expected ({len(images)}, C), got {tuple(targets.shape)}")
-    if permutation.shape != (len(images),):
-        raise ValueError(f"permutation: expected ({len(images)},), got {tuple(permutation.shape)}")
-    if not 0 <= lam <= 1:
-        raise ValueError(f"lam: expected 0..1, got {lam}")
+    check_shape("images", images, "N", "C", "H", "W")
+    check_shape("targets", targets, len(images), "C")
+    check_shape("permutation", permutation, len(images))
+    check_fraction("lam", lam)
 
 
 # ---- schedule ------------------------------------------------------------------------------
@@ -166,12 +161,9 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 0:
-            raise ValueError(f"epochs: expected at least 0, got {self.epochs}")
-        for name, options in (("optimizer", _OPTIMIZERS), ("mix", ("none", *_MIXES))):
-            if getattr(self, name) not in options:
-                known = ", ".join(options)
-                raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)}")
+        check_int("epochs", self.epochs, 0)
+        check_choice("optimizer", self.optimizer, _OPTIMIZERS)
+        check_choice("mix", self.mix, ("none", *_MIXES))
 
 
 def fit(

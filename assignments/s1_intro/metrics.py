@@ -18,23 +18,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from shared.checks import Pair, check_bits, check_int, check_pair
 from shared.records import LayerCost
-
-IntPair = int | tuple[int, int]
-
-
-def _pair(value: IntPair, name: str, least: int = 1) -> tuple[int, int]:
-    """`value` as (height, width), e.g. 3 as (3, 3); ValueError unless both are ints >= `least`."""
-    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(pair) != 2 or not all(isinstance(each, int) and each >= least for each in pair):
-        raise ValueError(f"{name} must be an int or a pair of ints, at least {least}: {value!r}")
-    return pair[0], pair[1]
-
-
-def _check_int(value: int, name: str, least: int, most: float = float("inf")) -> None:
-    """ValueError unless `value` is an int in least..most."""
-    if not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be an int in {least}..{most}: {value!r}")
 
 
 def _zeros_for(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
@@ -43,7 +28,7 @@ def _zeros_for(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
     Zeros draw no random numbers, so the global generators stay where they are.
     """
     if not input_shape or min(input_shape) < 1:
-        raise ValueError(f"input_shape must be sizes of at least 1, batch first: {input_shape!r}")
+        raise ValueError(f"input_shape: expected sizes of at least 1, got {input_shape!r}")
     floating = (p for p in model.parameters() if p.is_floating_point())
     return next(floating, torch.empty(0)).new_zeros(tuple(input_shape))
 
@@ -160,11 +145,11 @@ def sparsity(model_or_tensor: nn.Module | Tensor) -> float:
 def conv2d_macs(
     in_channels: int,
     out_channels: int,
-    kernel: IntPair,
-    input_hw: IntPair,
-    stride: IntPair = 1,
-    padding: IntPair = 0,
-    dilation: IntPair = 1,
+    kernel: Pair,
+    input_hw: Pair,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
     groups: int = 1,
 ) -> int:
     """Return the multiply-accumulates of a 2-d convolution for one sample.

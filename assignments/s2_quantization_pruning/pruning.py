@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from shared.checks import check_axis, check_fraction, check_int, check_shape
 from shared.data import TensorBatches, load_digits
 from shared.seeding import isolated_rng
 
@@ -27,18 +28,6 @@ Layer = TypeVar("Layer", bound=nn.Module)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-def _check_share(value: float, name: str) -> None:
-    """ValueError unless `value` is in 0..1."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be in 0..1: {value!r}")
-
-
-def _check_int(value: int, name: str, least: int, most: float = float("inf")) -> None:
-    """ValueError unless `value` is an int in least..most."""
-    if not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be an int in {least}..{most}: {value!r}")
 
 
 def _prunable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -56,10 +45,12 @@ def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Para
     parameters = dict(model.named_parameters(remove_duplicate=False))
     for name, mask in masks.items():
         if name not in parameters:
-            raise ValueError(f"masks has a name that is no parameter's: {name!r}")
+            raise ValueError(f"masks: expected names of parameters, got {name!r}")
         if mask.dtype != torch.bool or mask.shape != parameters[name].shape:
-            wanted, found = tuple(parameters[name].shape), tuple(mask.shape)
-            raise ValueError(f"masks[{name!r}] must be bool {wanted}: {mask.dtype} {found}")
+            expected, actual = tuple(parameters[name].shape), tuple(mask.shape)
+            raise ValueError(
+                f"masks[{name!r}]: expected bool {expected}, got {mask.dtype} {actual}"
+            )
     return [(parameters[name], mask.to(parameters[name].device)) for name, mask in masks.items()]
 
 
@@ -70,7 +61,7 @@ def _forever(loader: Batches) -> Iterator[Sequence[Tensor]]:
         for batch in loader:
             yield batch
         if batch is None:
-            raise ValueError("loader must have at least one batch: 0")
+            raise ValueError("loader: expected at least one batch, got none")
 
 
 def _train(
@@ -388,10 +379,10 @@ def _kept_channels(keep: Sequence[int] | Tensor, channels: int) -> Tensor:
         return given
     whole = given.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
     if not whole or given.dim() != 1 or given.numel() == 0:
-        raise ValueError(f"keep must be indices or a mask of {channels} channels: {keep!r}")
+        raise ValueError(f"keep: expected indices or a mask of {channels} channels, got {keep!r}")
     indices = given.long()
     if indices[0] < 0 or indices[-1] >= channels or (indices.diff() <= 0).any():
-        raise ValueError(f"keep must ascend, each index once, in 0..{channels - 1}: {keep!r}")
+        raise ValueError(f"keep: expected ascending indices in 0..{channels - 1}, got {keep!r}")
     return torch.zeros(channels, dtype=torch.bool).index_fill(0, indices, True)
 
 

@@ -14,25 +14,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-
-def _check_int(value: int, name: str, least: int, most: float = float("inf")) -> None:
-    """ValueError unless `value` is an int in least..most."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be an int in {least}..{most}: {value!r}")
+from shared.checks import check_bits, check_int, check_shape
 
 
 def _check_labels(labels: Tensor, k: int) -> None:
     """ValueError unless all labels are integers in 0..k-1."""
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels must be integers: {labels.dtype}")
+        raise ValueError(f"labels: expected integers, got {labels.dtype}")
     if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= k):
-        raise ValueError(f"labels must be in 0..{k - 1}: {int(labels.min())}..{int(labels.max())}")
+        span = f"{int(labels.min())}..{int(labels.max())}"
+        raise ValueError(f"labels: expected 0..{k - 1}, got {span}")
 
 
 def _sorted(weights: Tensor) -> Tensor:
     """All elements, ascending, as float64 (n,); ValueError if there are none."""
     if weights.numel() == 0:
-        raise ValueError(f"weights must have at least one element: shape {tuple(weights.shape)}")
+        raise ValueError(f"weights: expected at least one element, got {tuple(weights.shape)}")
     return weights.detach().flatten().double().sort().values
 
 

@@ -19,20 +19,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from shared.checks import check_bits, check_int
+
 Array = npt.NDArray[np.int64]
-
-
-def _check_int(value: int, name: str, least: int, most: float = float("inf")) -> None:
-    """ValueError unless `value` is an int in least..most."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be an int in {least}..{most}: {value!r}")
 
 
 def _check_frequencies(frequencies: Mapping[Hashable, float]) -> None:
     """ValueError unless every frequency is a number of at least 0."""
     for symbol, frequency in frequencies.items():
         if not frequency >= 0:  # also refuses NaN
-            raise ValueError(f"the frequency of {symbol!r} must be at least 0: {frequency}")
+            raise ValueError(f"frequency of {symbol!r}: expected at least 0, got {frequency}")
 
 
 # ---- numbers as bytes --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shared.checks import check_int, check_shape
 from shared.records import Latency
 
 # ---- accuracy --------------------------------------------------------------------------------
@@ -36,12 +37,10 @@ def topk_accuracy(logits: Tensor, targets: Tensor, k: int = 1) -> float:
     """
     # BEGIN SOLUTION s1.topk_accuracy
     if logits.dim() != 2 or len(logits) == 0:
-        raise ValueError(f"logits must be (N, C) with N at least 1: {tuple(logits.shape)}")
+        raise ValueError(f"logits: expected (N, C) with N at least 1, got {tuple(logits.shape)}")
     n, classes = logits.shape
-    if targets.shape != (n,):
-        raise ValueError(f"targets must be ({n},): {tuple(targets.shape)}")
-    if not 1 <= k <= classes:
-        raise ValueError(f"k must be in 1..{classes}: {k}")
+    check_shape("targets", targets, n)
+    check_int("k", k, 1, classes)
     best = logits.topk(k, dim=1).indices  # (N, k)
     hits = (best == targets[:, None]).any(dim=1)  # (N,)
     return int(hits.sum()) / n
@@ -84,7 +83,7 @@ def evaluate(model: nn.Module, loader: Iterable[Sequence[Tensor]]) -> tuple[floa
         for module, training in modes.items():
             module.training = training
     if samples == 0:
-        raise ValueError("loader must have at least one sample: 0")
+        raise ValueError("loader: expected at least one sample, got none")
     return total_loss / samples, correct / samples
     # END SOLUTION
 
@@ -125,10 +124,8 @@ def measure_latency(
     Times 1, 2, 3, 10 give `Latency(median=2.5, p90=7.9)`.
     """
     # BEGIN SOLUTION s1.measure_latency
-    if warmup < 0:
-        raise ValueError(f"warmup must be at least 0: {warmup}")
-    if repeats < 1:
-        raise ValueError(f"repeats must be at least 1: {repeats}")
+    check_int("warmup", warmup, 0)
+    check_int("repeats", repeats, 1)
     wait = synchronize or (lambda: None)
     for _ in range(warmup):
         fn()
@@ -173,7 +170,7 @@ def compression_report(
     costs = ("params", "bytes", "macs")
     for name, measured in (("baseline", baseline), ("compressed", compressed)):
         if missing := {"accuracy", *costs} - measured.keys():
-            raise ValueError(f"{name} lacks {sorted(missing)}: {dict(measured)}")
+            raise ValueError(f"{name}: expected the keys {sorted(missing)}, got {dict(measured)}")
     report = {"accuracy_drop": baseline["accuracy"] - compressed["accuracy"]}
     for cost in costs:
         small = compressed[cost]

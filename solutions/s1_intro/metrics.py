@@ -17,23 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from shared.checks import Pair, check_bits, check_int, check_pair
 from shared.records import LayerCost
-
-IntPair = int | tuple[int, int]
-
-
-def _pair(value: IntPair, name: str, least: int = 1) -> tuple[int, int]:
-    """`value` as (height, width), e.g. 3 as (3, 3); ValueError unless both are ints >= `least`."""
-    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(pair) != 2 or not all(isinstance(each, int) and each >= least for each in pair):
-        raise ValueError(f"{name} must be an int or a pair of ints, at least {least}: {value!r}")
-    return pair[0], pair[1]
-
-
-def _check_int(value: int, name: str, least: int, most: float = float("inf")) -> None:
-    """ValueError unless `value` is an int in least..most."""
-    if not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be an int in {least}..{most}: {value!r}")
 
 
 def _zeros_for(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
@@ -42,7 +27,7 @@ def _zeros_for(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
     Zeros draw no random numbers, so the global generators stay where they are.
     """
     if not input_shape or min(input_shape) < 1:
-        raise ValueError(f"input_shape must be sizes of at least 1, batch first: {input_shape!r}")
+        raise ValueError(f"input_shape: expected sizes of at least 1, got {input_shape!r}")
     floating = (p for p in model.parameters() if p.is_floating_point())
     return next(floating, torch.empty(0)).new_zeros(tuple(input_shape))
 
@@ -141,17 +126,19 @@ def model_bytes(model: nn.Module, bits: int | Mapping[str, int] = 32) -> int:
     # BEGIN SOLUTION s1.model_bytes
     parameters = dict(model.named_parameters(remove_duplicate=False))  # with all aliases
     if not isinstance(bits, Mapping):
-        _check_int(bits, "bits", 1, 32)
+        check_bits("bits", bits)
         bits = dict.fromkeys(parameters, bits)
     if unknown := bits.keys() - parameters.keys():
-        raise ValueError(f"bits has names that are no parameter's: {sorted(unknown)}")
+        raise ValueError(f"bits: expected names of parameters, got {sorted(unknown)}")
     widths: dict[nn.Parameter, int] = {}  # keyed by identity: aliases meet in one entry
     for name, width in bits.items():
-        _check_int(width, f"bits of {name}", 1, 32)
+        check_bits(f"bits[{name!r}]", width)
         if widths.setdefault(parameters[name], width) != width:
-            raise ValueError(f"bits gives a shared parameter two widths: {name} {width}")
+            raise ValueError(
+                f"bits: expected one width per shared parameter, got {width} for {name}"
+            )
     if missing := [name for name, p in parameters.items() if p not in widths]:
-        raise ValueError(f"bits has no entry for {missing}")
+        raise ValueError(f"bits: expected an entry for {missing}, got none")
     total_bits = sum(p.numel() * width for p, width in widths.items())
     return -(-total_bits // 8)  # ceiling in integers
     # END SOLUTION
@@ -184,11 +171,11 @@ def sparsity(model_or_tensor: nn.Module | Tensor) -> float:
 def conv2d_macs(
     in_channels: int,
     out_channels: int,
-    kernel: IntPair,
-    input_hw: IntPair,
-    stride: IntPair = 1,
-    padding: IntPair = 0,
-    dilation: IntPair = 1,
+    kernel: Pair,
+    input_hw: Pair,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
     groups: int = 1,
 ) -> int:
     """Return the multiply-accumulates of a 2-d convolution for one sample.
@@ -214,25 +201,26 @@ def conv2d_macs(
     4608
     """
     # BEGIN SOLUTION s1.conv2d_macs
-    _check_int(in_channels, "in_channels", 1)
-    _check_int(out_channels, "out_channels", 1)
-    _check_int(groups, "groups", 1)
+    check_int("in_channels", in_channels, 1)
+    check_int("out_channels", out_channels, 1)
+    check_int("groups", groups, 1)
     if in_channels % groups or out_channels % groups:
-        raise ValueError(f"groups must divide {in_channels} and {out_channels} channels: {groups}")
+        channels = f"{in_channels} and {out_channels}"
+        raise ValueError(f"groups: expected a divisor of {channels}, got {groups}")
     # Output size: Dumoulin & Visin, "A guide to convolution arithmetic" (2016), relationship 15.
-    kernel_hw = _pair(kernel, "kernel")
+    kernel_hw = check_pair("kernel", kernel)
     out_h, out_w = (
         (size + 2 * pad - spacing * (k - 1) - 1) // step + 1
         for size, k, step, pad, spacing in zip(
-            _pair(input_hw, "input_hw"),
+            check_pair("input_hw", input_hw),
             kernel_hw,
-            _pair(stride, "stride"),
-            _pair(padding, "padding", least=0),
-            _pair(dilation, "dilation"),
+            check_pair("stride", stride),
+            check_pair("padding", padding, minimum=0),
+            check_pair("dilation", dilation),
         )
     )
     if out_h < 1 or out_w < 1:
-        raise ValueError(f"input_hw {input_hw} leaves no output: {out_h} x {out_w}")
+        raise ValueError(f"input_hw: expected at least the kernel's window, got {input_hw}")
     products = in_channels // groups * kernel_hw[0] * kernel_hw[1]  # of one output element
     return out_channels * out_h * out_w * products
     # END SOLUTION
@@ -253,9 +241,9 @@ def linear_macs(in_features: int, out_features: int, tokens: int = 1) -> int:
     12
     """
     # BEGIN SOLUTION s1.linear_macs
-    _check_int(in_features, "in_features", 1)
-    _check_int(out_features, "out_features", 1)
-    _check_int(tokens, "tokens", 1)
+    check_int("in_features", in_features, 1)
+    check_int("out_features", out_features, 1)
+    check_int("tokens", tokens, 1)
     return in_features * out_features * tokens
     # END SOLUTION
 
@@ -278,9 +266,9 @@ def bit_operations(macs: int, weight_bits: int, activation_bits: int) -> int:
     384
     """
     # BEGIN SOLUTION s1.bit_operations
-    _check_int(macs, "macs", 0)
-    _check_int(weight_bits, "weight_bits", 1, 32)
-    _check_int(activation_bits, "activation_bits", 1, 32)
+    check_int("macs", macs, 0)
+    check_bits("weight_bits", weight_bits)
+    check_bits("activation_bits", activation_bits)
     return macs * weight_bits * activation_bits
     # END SOLUTION
 

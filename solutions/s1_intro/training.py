@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
+from shared.checks import check_fraction, check_int, check_shape
 from shared.records import History
 
 Batches = DataLoader[tuple[Tensor, ...]]
@@ -40,10 +41,8 @@ def split(n: int, validation_fraction: float, seed: int) -> tuple[list[int], lis
     `split(10, 0.3, seed=0)` returns 7 and 3 indices that together are 0..9.
     """
     # BEGIN SOLUTION s1.split
-    if n < 0:
-        raise ValueError(f"n must be at least 0: {n}")
-    if not 0 <= validation_fraction <= 1:
-        raise ValueError(f"validation_fraction must be in 0..1: {validation_fraction}")
+    check_int("n", n, 0)
+    check_fraction("validation_fraction", validation_fraction)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
     held_out = round(n * validation_fraction)
     return order[held_out:], order[:held_out]
@@ -52,13 +51,9 @@ def split(n: int, validation_fraction: float, seed: int) -> tuple[list[int], lis
 
 def _check_mixing(images: Tensor, targets: Tensor, lam: float, permutation: Tensor) -> None:
     """ValueError unless the arguments of `mixup` and `cutmix` fit together."""
-    n = len(images)
-    if targets.dim() != 2 or len(targets) != n:
-        raise ValueError(f"targets must be ({n}, C): {tuple(targets.shape)}")
-    if permutation.shape != (n,):
-        raise ValueError(f"permutation must be ({n},): {tuple(permutation.shape)}")
-    if not 0 <= lam <= 1:
-        raise ValueError(f"lam must be in 0..1: {lam}")
+    check_shape("targets", targets, len(images), "C")
+    check_shape("permutation", permutation, len(images))
+    check_fraction("lam", lam)
 
 
 def mixup(
@@ -131,8 +126,7 @@ def cutmix(
     """
     _check_mixing(images, targets, lam, permutation)
     # BEGIN SOLUTION s1.cutmix
-    if images.dim() != 4:
-        raise ValueError(f"images must be (N, channels, H, W): {tuple(images.shape)}")
+    check_shape("images", images, "N", "channels", "H", "W")
     height, width = images.shape[2:]
 
     def side(middle: int, size: int) -> slice:
@@ -174,11 +168,11 @@ def warmup_cosine(step: int, warmup: int, total: int, peak: float, floor: float 
     """
     # BEGIN SOLUTION s1.warmup_cosine
     if step < 0:
-        raise ValueError(f"step must be at least 0: {step}")
+        raise ValueError(f"step: expected at least 0, got {step}")
     if not 0 <= warmup < total:
-        raise ValueError(f"warmup must be at least 0 and below total {total}: {warmup}")
+        raise ValueError(f"warmup: expected at least 0 and below total {total}, got {warmup}")
     if floor > peak:
-        raise ValueError(f"floor must be at most peak {peak}: {floor}")
+        raise ValueError(f"floor: expected at most peak {peak}, got {floor}")
     if step < warmup:
         return peak * step / warmup
     progress = min((step - warmup) / (total - warmup), 1.0)
@@ -208,11 +202,10 @@ def fit(model: nn.Module, train_loader: Batches, val_loader: Batches, epochs: in
         ValueError: if `epochs` is below 1 or a loader has no batches.
     """
     # BEGIN SOLUTION s1.fit
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1: {epochs}")
+    check_int("epochs", epochs, 1)
     for name, loader in (("train_loader", train_loader), ("val_loader", val_loader)):
         if len(loader) == 0:
-            raise ValueError(f"{name} must have at least one batch: 0")
+            raise ValueError(f"{name}: expected at least one batch, got none")
     device = next(model.parameters()).device
     # AdamW (Loshchilov & Hutter, ICLR 2019), its rate rising and falling along cosines (Smith &
     # Topin, "Super-convergence", 2019): few epochs suffice, whatever the scale of the inputs.

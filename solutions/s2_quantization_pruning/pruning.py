@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from shared.checks import check_axis, check_fraction, check_int, check_shape
 from shared.data import TensorBatches, load_digits
 from shared.seeding import isolated_rng
 
@@ -26,18 +27,6 @@ Layer = TypeVar("Layer", bound=nn.Module)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-def _check_share(value: float, name: str) -> None:
-    """ValueError unless `value` is in 0..1."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be in 0..1: {value!r}")
-
-
-def _check_int(value: int, name: str, least: int, most: float = float("inf")) -> None:
-    """ValueError unless `value` is an int in least..most."""
-    if not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be an int in {least}..{most}: {value!r}")
 
 
 def _prunable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -55,10 +44,12 @@ def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Para
     parameters = dict(model.named_parameters(remove_duplicate=False))
     for name, mask in masks.items():
         if name not in parameters:
-            raise ValueError(f"masks has a name that is no parameter's: {name!r}")
+            raise ValueError(f"masks: expected names of parameters, got {name!r}")
         if mask.dtype != torch.bool or mask.shape != parameters[name].shape:
-            wanted, found = tuple(parameters[name].shape), tuple(mask.shape)
-            raise ValueError(f"masks[{name!r}] must be bool {wanted}: {mask.dtype} {found}")
+            expected, actual = tuple(parameters[name].shape), tuple(mask.shape)
+            raise ValueError(
+                f"masks[{name!r}]: expected bool {expected}, got {mask.dtype} {actual}"
+            )
     return [(parameters[name], mask.to(parameters[name].device)) for name, mask in masks.items()]
 
 
@@ -69,7 +60,7 @@ def _forever(loader: Batches) -> Iterator[Sequence[Tensor]]:
         for batch in loader:
             yield batch
         if batch is None:
-            raise ValueError("loader must have at least one batch: 0")
+            raise ValueError("loader: expected at least one batch, got none")
 
 
 def _train(
@@ -121,7 +112,7 @@ def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
             [False,  True]])
     """
     # BEGIN SOLUTION s2.magnitude_mask
-    _check_share(sparsity, "sparsity")
+    check_fraction("sparsity", sparsity)
     # A threshold (Han et al., 2015, section 3) cannot split ties, a stable sorting order can.
     order = weight.detach().abs().flatten().argsort(stable=True)
     keep = torch.ones_like(order, dtype=torch.bool)
@@ -152,7 +143,7 @@ def global_masks(weights: Mapping[str, Tensor], sparsity: float) -> dict[str, Te
     {'a': tensor([False, False]), 'b': tensor([False,  True])}
     """
     # BEGIN SOLUTION s2.global_masks
-    _check_share(sparsity, "sparsity")
+    check_fraction("sparsity", sparsity)
     if not weights:
         return {}
     magnitudes = torch.cat([w.detach().abs().flatten() for w in weights.values()])
@@ -187,10 +178,11 @@ def nm_mask(weight: Tensor, n: int, m: int) -> Tensor:
     tensor([[False,  True,  True, False, False, False,  True,  True]])
     """
     # BEGIN SOLUTION s2.nm_mask
-    _check_int(m, "m", 1)
-    _check_int(n, "n", 0, m)
+    check_int("m", m, 1)
+    check_int("n", n, 0, m)
     if weight.dim() < 2 or weight.shape[1] % m:
-        raise ValueError(f"weight must be (out, a multiple of {m}, ...): {tuple(weight.shape)}")
+        shape = tuple(weight.shape)
+        raise ValueError(f"weight: expected shape (out, a multiple of {m}, ...), got {shape}")
     rows = weight.detach().abs().transpose(1, -1)  # (out, ..., in)
     groups = rows.reshape(*rows.shape[:-1], -1, m)  # (out, ..., in / m, m)
     smallest = groups.argsort(stable=True)[..., : m - n]
@@ -287,10 +279,10 @@ def cubic_sparsity(
     [0.0, 0.0, 0.4375, 0.5, 0.5]
     """
     # BEGIN SOLUTION s2.cubic_sparsity
-    _check_int(steps, "steps", 1)
-    _check_int(interval, "interval", 1)
-    _check_share(initial, "initial")
-    _check_share(final, "final")
+    check_int("steps", steps, 1)
+    check_int("interval", interval, 1)
+    check_fraction("initial", initial)
+    check_fraction("final", final)
     if step <= start:
         return initial  # final + (initial - final) may miss it by rounding
     left = max(1 - (step - start) / (steps * interval), 0.0)
@@ -341,16 +333,16 @@ def gradual_prune(
     a mistake there shows up twice.
     """
     # BEGIN SOLUTION s2.gradual_prune
-    _check_int(steps, "steps", 1)
+    check_int("steps", steps, 1)
     pruned = copy.deepcopy(model).train()
     weights = _prunable(pruned)
     if not weights:
-        raise ValueError(f"model must have a linear or convolution layer: {model}")
+        raise ValueError(f"model: expected a linear or convolution layer, got {model}")
     masks = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
 
     def prune(step: int) -> None:
         sparsity = schedule(step)
-        _check_share(sparsity, f"schedule({step})")
+        check_fraction(f"schedule({step})", sparsity)
         # All layers compete, which spares the small ones. The step has moved pruned weights as
         # well; -1 ranks them below all magnitudes.
         scores = [w.abs().where(masks[name], -1.0).flatten() for name, w in weights.items()]
@@ -408,12 +400,12 @@ def compare_large_sparse_small_dense(
     the defaults should take a few seconds.
     """
     # BEGIN SOLUTION s2.compare_large_sparse_small_dense
-    _check_int(large, "large", 2)
-    _check_int(epochs, "epochs", 1)
+    check_int("large", large, 2)
+    check_int("epochs", epochs, 1)
     if not small:
-        raise ValueError(f"small must have at least one width: {small!r}")
+        raise ValueError(f"small: expected at least one width, got {small!r}")
     for width in small:
-        _check_int(width, "small", 1, large - 1)
+        check_int("small", width, 1, large - 1)
     with isolated_rng():  # importing scikit-learn draws from `random`
         data = load_digits().normalised()
 
@@ -491,9 +483,8 @@ def channel_importance(weight: Tensor, norm: float = 1, dim: int = 0) -> Tensor:
     """
     # BEGIN SOLUTION s2.channel_importance
     if not norm > 0:
-        raise ValueError(f"norm must be above 0: {norm!r}")
-    if not -weight.dim() <= dim < weight.dim():
-        raise ValueError(f"dim must be a dimension of {tuple(weight.shape)}: {dim!r}")
+        raise ValueError(f"norm: expected above 0, got {norm!r}")
+    check_axis("dim", dim, weight)
     channels = weight.detach().movedim(dim, 0).reshape(weight.shape[dim], -1)  # (channels, rest)
     norms: Tensor = torch.linalg.vector_norm(channels, norm, dim=1)
     return norms
@@ -511,10 +502,10 @@ def _kept_channels(keep: Sequence[int] | Tensor, channels: int) -> Tensor:
         return given
     whole = given.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
     if not whole or given.dim() != 1 or given.numel() == 0:
-        raise ValueError(f"keep must be indices or a mask of {channels} channels: {keep!r}")
+        raise ValueError(f"keep: expected indices or a mask of {channels} channels, got {keep!r}")
     indices = given.long()
     if indices[0] < 0 or indices[-1] >= channels or (indices.diff() <= 0).any():
-        raise ValueError(f"keep must ascend, each index once, in 0..{channels - 1}: {keep!r}")
+        raise ValueError(f"keep: expected ascending indices in 0..{channels - 1}, got {keep!r}")
     return torch.zeros(channels, dtype=torch.bool).index_fill(0, indices, True)
 
 
@@ -585,7 +576,7 @@ def prune_channels(
     """
     # BEGIN SOLUTION s2.prune_channels
     if not isinstance(conv, CONVOLUTIONS):
-        raise ValueError(f"conv must be a convolution: {conv}")
+        raise ValueError(f"conv: expected a convolution, got {conv}")
     channels = conv.out_channels
     kept = _kept_channels(keep, channels).to(conv.weight.device)
     count = int(kept.sum())
@@ -596,7 +587,9 @@ def prune_channels(
     def check_groups(layer: nn.Module, groups: int) -> None:
         counts = kept.view(groups, -1).sum(dim=1)
         if (counts != counts[0]).any():
-            raise ValueError(f"keep must keep equally many channels a group of {layer}: {keep!r}")
+            raise ValueError(
+                f"keep: expected equally many channels per group of {layer}, got {keep!r}"
+            )
 
     check_groups(conv, conv.groups)
     new_conv = _changed(conv, {"weight": outputs, "bias": outputs}, out_channels=count)
@@ -604,7 +597,7 @@ def prune_channels(
     new_bn = None
     if bn is not None:
         if not isinstance(bn, BATCH_NORMS) or bn.num_features != channels:
-            raise ValueError(f"bn must be a batch norm of {channels} channels: {bn}")
+            raise ValueError(f"bn: expected a batch norm of {channels} channels, got {bn}")
         tensors = ("weight", "bias", "running_mean", "running_var")
         new_bn = _changed(bn, dict.fromkeys(tensors, outputs), num_features=count)
 
@@ -637,7 +630,9 @@ def prune_channels(
 
             new_next = _changed(next_layer, {"weight": inputs}, in_channels=count)
     elif next_layer is not None:
-        raise ValueError(f"next_layer must read {channels} channels: {next_layer}")
+        raise ValueError(
+            f"next_layer: expected one that reads {channels} channels, got {next_layer}"
+        )
     return new_conv, new_bn, new_next
     # END SOLUTION
 
@@ -674,7 +669,7 @@ def sensitivity_scan(
     """
     # BEGIN SOLUTION s2.sensitivity_scan
     for sparsity in grid:
-        _check_share(sparsity, "grid")
+        check_fraction("grid", sparsity)
     modes = [(module, module.training) for module in model.modules()]
     scores: dict[str, list[float]] = {}
     for name, weight in _prunable(model).items():
@@ -726,11 +721,11 @@ def grow_and_drop(weight: Tensor, mask: Tensor, gradient: Tensor, fraction: floa
     tensor([False,  True, False,  True])
     """
     # BEGIN SOLUTION s2.grow_and_drop
-    _check_share(fraction, "fraction")
+    check_fraction("fraction", fraction)
     if mask.dtype != torch.bool or mask.shape != weight.shape:
-        raise ValueError(f"mask must be bool {tuple(weight.shape)}: {mask.dtype} {mask.shape}")
-    if gradient.shape != weight.shape:
-        raise ValueError(f"gradient must be {tuple(weight.shape)}: {tuple(gradient.shape)}")
+        expected, actual = tuple(weight.shape), tuple(mask.shape)
+        raise ValueError(f"mask: expected bool {expected}, got {mask.dtype} {actual}")
+    check_shape("gradient", gradient, *weight.shape)
     active, inactive = mask.flatten().nonzero()[:, 0], (~mask).flatten().nonzero()[:, 0]
     k = min(round(fraction * len(active)), len(inactive))
     magnitudes = weight.detach().abs().flatten()[active]

@@ -26,9 +26,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from shared.checks import (
+    Pair,
+    check_axis,
+    check_bits,
+    check_finite,
+    check_pair,
+    check_positive,
+    check_shape,
+)
 from shared.records import QParams
 
-IntPair = int | tuple[int, int]
 PRUNABLE = (
     *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
     *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
@@ -38,50 +46,26 @@ PRUNABLE = (
 # ---- checks of arguments -----------------------------------------------------------------------
 
 
-def _check_bits(bits: int, least: int = 1, most: int = 32) -> None:
-    """ValueError unless `bits` is an int in least..most."""
-    if not isinstance(bits, int) or isinstance(bits, bool) or not least <= bits <= most:
-        raise ValueError(f"bits must be an int in {least}..{most}: {bits!r}")
-
-
-def _check_positive(value: float | Tensor, name: str) -> None:
-    """ValueError unless the scale `value`, a number or a vector of them, is positive and finite."""
-    numbers = torch.as_tensor(value, dtype=torch.float64)
-    if numbers.dim() > 1 or not bool((numbers.isfinite() & (numbers > 0)).all()):
-        raise ValueError(f"{name} must be positive and finite: {value!r}")
-
-
-def _check_finite(x: Tensor, name: str) -> None:
-    """ValueError unless every value of `x` is finite."""
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError(f"{name} must be finite: it holds {x[~torch.isfinite(x)][0].item()}")
-
-
-def _check_axis(axis: int, x: Tensor) -> None:
-    """ValueError unless `axis` is a dimension of `x`; -1 is the last one."""
-    if not -x.dim() <= axis < x.dim():
-        raise ValueError(f"axis must be a dimension of a tensor of shape {tuple(x.shape)}: {axis}")
-
-
 def _check_qparams(qparams: QParams, x: Tensor, axis: int | None) -> None:
     """ValueError unless `qparams` fit `x`: numbers, or one entry for each index along `axis`."""
-    _check_positive(qparams.scale, "qparams.scale")
+    check_positive("qparams.scale", qparams.scale)
     if axis is not None:
-        _check_axis(axis, x)
+        check_axis("axis", axis, x)
     for name, part in (("scale", qparams.scale), ("zero_point", qparams.zero_point)):
         shape = tuple(torch.as_tensor(part).shape)
         if shape and axis is None:
-            raise ValueError(f"axis must be given for qparams.{name} of shape {shape}: {axis}")
+            raise ValueError(f"axis: expected one for qparams.{name} of shape {shape}, got {axis}")
         if shape and axis is not None and shape != (x.shape[axis],):
-            raise ValueError(f"qparams.{name} must be a number or ({x.shape[axis]},): {shape}")
+            length = x.shape[axis]
+            raise ValueError(f"qparams.{name}: expected a number or ({length},), got {shape}")
 
 
 def _per_tensor(qparams: QParams, name: str) -> tuple[float, int]:
     """(scale, zero point) as Python numbers; ValueError unless they are one of each."""
-    _check_positive(qparams.scale, f"{name}.scale")
+    check_positive(f"{name}.scale", qparams.scale)
     for part in (qparams.scale, qparams.zero_point):
         if isinstance(part, Tensor) and part.dim():
-            raise ValueError(f"{name} must be per tensor, one number each: {tuple(part.shape)}")
+            raise ValueError(f"{name}: expected one number each, got shape {tuple(part.shape)}")
     return float(qparams.scale), int(qparams.zero_point)
 
 
@@ -92,44 +76,39 @@ def _check_operands(
     outputs = len(q_weight)
     for name, codes in (("q_input", q_input), ("q_weight", q_weight), ("q_bias", q_bias)):
         if codes is not None and (codes.is_floating_point() or codes.is_complex()):
-            raise ValueError(f"{name} must hold integers: {codes.dtype}")
-    if q_bias is not None and q_bias.shape != (outputs,):
-        raise ValueError(f"q_bias must be ({outputs},): {tuple(q_bias.shape)}")
+            raise ValueError(f"{name}: expected integers, got {codes.dtype}")
+    if q_bias is not None:
+        check_shape("q_bias", q_bias, outputs)
     _check_qparams(weight_qparams, q_weight, axis=0)
     if bool(torch.as_tensor(weight_qparams.zero_point).any()):
-        raise ValueError(f"weight_qparams.zero_point must be 0: {weight_qparams.zero_point!r}")
-
-
-def _pair(value: IntPair, name: str, least: int = 1) -> tuple[int, int]:
-    """`value` as (height, width), e.g. 3 as (3, 3); ValueError unless both are ints >= `least`."""
-    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(pair) != 2 or not all(isinstance(each, int) and each >= least for each in pair):
-        raise ValueError(f"{name} must be an int or a pair of ints, at least {least}: {value!r}")
-    return pair[0], pair[1]
+        zero_point = weight_qparams.zero_point
+        raise ValueError(f"weight_qparams.zero_point: expected 0, got {zero_point!r}")
 
 
 def _check_convolution(
     q_input: Tensor,
     q_weight: Tensor,
-    stride: IntPair,
-    padding: IntPair,
-    dilation: IntPair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
     groups: int,
 ) -> None:
     """ValueError unless input (N, in, H, W) and weight (out, in/groups, kh, kw) fit together."""
     if q_input.dim() != 4 or q_weight.dim() != 4:
         shapes = f"{tuple(q_input.shape)}, {tuple(q_weight.shape)}"
-        raise ValueError(f"q_input and q_weight must have 4 dimensions: {shapes}")
+        raise ValueError(f"q_input and q_weight: expected 4 dimensions, got {shapes}")
     if not isinstance(groups, int) or groups < 1 or len(q_weight) % groups:
-        raise ValueError(f"groups must divide {len(q_weight)} output channels: {groups}")
+        raise ValueError(f"groups: expected a divisor of {len(q_weight)}, got {groups}")
     if q_input.shape[1] != groups * q_weight.shape[1]:
-        wanted = f"{groups} groups of {q_weight.shape[1]}"
-        raise ValueError(f"q_input must have {wanted} channels: {q_input.shape[1]}")
-    _pair(stride, "stride")
-    pads, spacings = _pair(padding, "padding", least=0), _pair(dilation, "dilation")
+        expected = f"{groups} groups of {q_weight.shape[1]}"
+        raise ValueError(f"q_input: expected {expected} channels, got {q_input.shape[1]}")
+    check_pair("stride", stride)
+    pads, spacings = check_pair("padding", padding, minimum=0), check_pair("dilation", dilation)
     for size, kernel, pad, spacing in zip(q_input.shape[2:], q_weight.shape[2:], pads, spacings):
         if size + 2 * pad < spacing * (kernel - 1) + 1:
-            raise ValueError(f"q_input {tuple(q_input.shape)} is smaller than the kernel: {kernel}")
+            raise ValueError(
+                f"q_input: expected at least the kernel's {kernel}, got {tuple(q_input.shape)}"
+            )
 
 
 # ---- from real numbers to codes and back -------------------------------------------------------
@@ -150,7 +129,7 @@ def quantization_range(bits: int, signed: bool = True, narrow: bool = False) -> 
     >>> quantization_range(4, signed=False)
     (0, 15)
     """
-    _check_bits(bits)
+    check_bits("bits", bits)
     # BEGIN SOLUTION s2.quantization_range
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     return low + int(narrow), high
@@ -194,15 +173,15 @@ def affine_params(
     >>> affine_params(-1.0, 3.0, bits=3, symmetric=True)  # codes up to 3
     QParams(scale=1.0, zero_point=0)
     """
-    _check_bits(bits, least=2)
+    check_bits("bits", bits, minimum=2)
     # BEGIN SOLUTION s2.affine_params
     low, high = float(low), float(high)
     if not math.isfinite(high - low):
-        raise ValueError(f"low and high must be finite: {low}, {high}")
+        raise ValueError(f"low and high: expected finite numbers, got {low}, {high}")
     if low > high:
-        raise ValueError(f"low must be at most high {high}: {low}")
+        raise ValueError(f"low: expected at most high {high}, got {low}")
     if symmetric and not signed:
-        raise ValueError(f"signed must be True where symmetric is: {signed}")
+        raise ValueError(f"signed: expected True where symmetric is, got {signed}")
     if symmetric:
         return QParams(max(-low, high) / (2 ** (bits - 1) - 1) or 1.0, 0)
     low, high = min(low, 0.0), max(high, 0.0)
@@ -240,7 +219,7 @@ def quantize(
     >>> quantize(x, QParams(1.0, -1), bits=3)  # codes -4..3; 0.5, 1.5, 2.5 round to 0, 2, 2
     tensor([-4, -1, -1,  1,  1,  3], dtype=torch.int32)
     """
-    _check_bits(bits, most=32 if signed else 31)
+    check_bits("bits", bits, maximum=32 if signed else 31)
     _check_qparams(qparams, x, axis)
     # BEGIN SOLUTION s2.quantize
     qmin, qmax = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
@@ -310,9 +289,9 @@ def per_channel_params(weight: Tensor, bits: int, axis: int = 0) -> QParams:
     >>> per_channel_params(torch.tensor([[1.0, -7.0], [0.5, 3.5]]), bits=4)  # codes up to 7
     QParams(scale=tensor([1.0000, 0.5000]), zero_point=tensor([0, 0], dtype=torch.int32))
     """
-    _check_bits(bits, least=2)
-    _check_axis(axis, weight)
-    _check_finite(weight, "weight")
+    check_bits("bits", bits, minimum=2)
+    check_axis("axis", axis, weight)
+    check_finite("weight", weight)
     # BEGIN SOLUTION s2.per_channel_params
     channels = weight.detach().movedim(axis, 0).reshape(weight.shape[axis], -1)  # (C, the rest)
     # Half precision would round small scales to 0.
@@ -355,10 +334,12 @@ class MinMaxObserver:
         Raises ValueError before any `observe`, if the range is not finite, or if `bits` is not
         an int in 2..32.
         """
-        _check_bits(bits, least=2)
+        check_bits("bits", bits, minimum=2)
         # BEGIN SOLUTION s2.MinMaxObserver
         if not math.isfinite(self.high - self.low):
-            raise ValueError(f"the range observed must be finite: {self.low}..{self.high}")
+            raise ValueError(
+                f"range observed: expected finite numbers, got {self.low}..{self.high}"
+            )
         low, high = min(self.low, 0.0), max(self.high, 0.0)
         scale = (high - low) / (2**bits - 1) or 1.0
         return QParams(scale, round(-(2 ** (bits - 1)) - low / scale))
@@ -387,7 +368,7 @@ class MovingAverageObserver:
 
     def __init__(self, momentum: float = 0.9) -> None:
         if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must be in 0..1: {momentum}")
+            raise ValueError(f"momentum: expected a number in 0..1, got {momentum}")
         self.momentum = momentum
         self.low, self.high = math.inf, -math.inf
 
@@ -407,10 +388,12 @@ class MovingAverageObserver:
         Raises ValueError before any `observe`, if the range is not finite, or if `bits` is not
         an int in 2..32.
         """
-        _check_bits(bits, least=2)
+        check_bits("bits", bits, minimum=2)
         # BEGIN SOLUTION s2.MovingAverageObserver
         if not math.isfinite(self.high - self.low):
-            raise ValueError(f"the range observed must be finite: {self.low}..{self.high}")
+            raise ValueError(
+                f"range observed: expected finite numbers, got {self.low}..{self.high}"
+            )
         low, high = min(self.low, 0.0), max(self.high, 0.0)
         scale = (high - low) / (2**bits - 1) or 1.0
         return QParams(scale, round(-(2 ** (bits - 1)) - low / scale))
@@ -438,7 +421,7 @@ class PercentileObserver:
 
     def __init__(self, p: float = 99.9) -> None:
         if not 50 <= p <= 100:
-            raise ValueError(f"p must be in 50..100: {p}")
+            raise ValueError(f"p: expected a number in 50..100, got {p}")
         self.p = p
         self.values: list[Tensor] = []
 
@@ -454,12 +437,12 @@ class PercentileObserver:
         Raises ValueError before any `observe`, if a value seen is not finite, or if `bits` is
         not an int in 2..32.
         """
-        _check_bits(bits, least=2)
+        check_bits("bits", bits, minimum=2)
         # BEGIN SOLUTION s2.PercentileObserver
         if not self.values:
-            raise ValueError(f"a PercentileObserver must have observed something: {self.values}")
+            raise ValueError("values observed: expected at least one, got none")
         values = torch.cat(self.values).double()
-        _check_finite(values, "values observed")
+        check_finite("values observed", values)
         # torch.quantile stops at 2^24 values.
         low, high = np.percentile(values.numpy(), [100 - self.p, self.p]).tolist()
         low, high = min(low, 0.0), max(high, 0.0)
@@ -498,12 +481,12 @@ class MSEObserver:
         Raises ValueError before any `observe`, if a value seen is not finite, or if `bits` is
         not an int in 2..32.
         """
-        _check_bits(bits, least=2)
+        check_bits("bits", bits, minimum=2)
         # BEGIN SOLUTION s2.MSEObserver
         if not self.values:
-            raise ValueError(f"an MSEObserver must have observed something: {self.values}")
+            raise ValueError("values observed: expected at least one, got none")
         values = torch.cat(self.values).double()
-        _check_finite(values, "values observed")
+        check_finite("values observed", values)
         qmin, steps = -(2 ** (bits - 1)), 2**bits - 1
 
         def params(bounds: tuple[float, float]) -> QParams:
@@ -585,7 +568,7 @@ def fake_quantize(x: Tensor, qparams: QParams, bits: int, signed: bool = True) -
     >>> y.detach(), torch.autograd.grad(y, x, torch.tensor([2.0, 3.0, 4.0, 5.0]))[0]
     (tensor([-3.,  0.,  1.,  4.]), tensor([0., 3., 4., 0.]))
     """
-    _check_bits(bits)
+    check_bits("bits", bits)
     scale, zero_point = _per_tensor(qparams, "qparams")
     # BEGIN SOLUTION s2.fake_quantize
     qmin, qmax = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
@@ -620,17 +603,17 @@ def quantize_bias(bias: Tensor, input_scale: float, weight_scale: float | Tensor
     >>> quantize_bias(torch.tensor([1.0, -0.375]), 0.5, torch.tensor([0.25, 0.5]))
     tensor([ 8, -2], dtype=torch.int32)
     """
-    _check_positive(input_scale, "input_scale")
-    _check_positive(weight_scale, "weight_scale")
+    check_positive("input_scale", input_scale)
+    check_positive("weight_scale", weight_scale)
     # BEGIN SOLUTION s2.quantize_bias
     weights = torch.as_tensor(weight_scale, dtype=torch.float64, device=bias.device)
     inputs = torch.as_tensor(input_scale, dtype=torch.float64, device=bias.device)
-    if bias.dim() != 1:
-        raise ValueError(f"bias must be (out,): {tuple(bias.shape)}")
+    check_shape("bias", bias, "out")
     if inputs.dim() != 0:
-        raise ValueError(f"input_scale must be one number: {tuple(inputs.shape)}")
+        raise ValueError(f"input_scale: expected one number, got {tuple(inputs.shape)}")
     if weights.shape not in ((), bias.shape):
-        raise ValueError(f"weight_scale must be a number or {tuple(bias.shape)}: {weight_scale!r}")
+        shape = tuple(bias.shape)
+        raise ValueError(f"weight_scale: expected a number or {shape}, got {weight_scale!r}")
     codes = torch.round(bias.detach().double() / (inputs * weights))
     return codes.clamp(-(2**31), 2**31 - 1).to(torch.int32)
     # END SOLUTION
@@ -678,13 +661,13 @@ def quantized_linear(
     ... )  # sums 2*2 - 4*1 + 10 = 10 and 24; M = 1/4; 2.5 and 6 round to 2 and 6
     tensor([[-1,  3]], dtype=torch.int32)
     """
-    _check_bits(bits)
+    check_bits("bits", bits)
     _check_operands(q_input, q_weight, q_bias, weight_qparams)
     input_scale, input_zero_point = _per_tensor(input_qparams, "input_qparams")
     output_scale, output_zero_point = _per_tensor(output_qparams, "output_qparams")
     if q_weight.dim() != 2 or not q_input.dim() or q_input.shape[-1] != q_weight.shape[1]:
         shapes = f"{tuple(q_input.shape)}, {tuple(q_weight.shape)}"
-        raise ValueError(f"q_input must be (..., in) and q_weight (out, in): {shapes}")
+        raise ValueError(f"q_input: expected (..., in) and q_weight (out, in), got {shapes}")
     # BEGIN SOLUTION s2.quantized_linear
     sums = F.linear(
         q_input.long() - input_zero_point,
@@ -706,9 +689,9 @@ def quantized_conv2d(
     weight_qparams: QParams,
     output_qparams: QParams,
     bits: int = 8,
-    stride: IntPair = 1,
-    padding: IntPair = 0,
-    dilation: IntPair = 1,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
     groups: int = 1,
 ) -> Tensor:
     """Return the output codes of a 2-d convolution from input codes, with integer sums.
@@ -744,7 +727,7 @@ def quantized_conv2d(
     ... )  # on the numbers 0, 2, 4, 0 (times 0.5): 0*1 + 2*2, 2*1 + 4*2, 4*1 + 0*2
     tensor([[[[ 4, 10,  4]]]], dtype=torch.int32)
     """
-    _check_bits(bits)
+    check_bits("bits", bits)
     _check_operands(q_input, q_weight, q_bias, weight_qparams)
     input_scale, input_zero_point = _per_tensor(input_qparams, "input_qparams")
     output_scale, output_zero_point = _per_tensor(output_qparams, "output_qparams")
@@ -793,14 +776,14 @@ def dynamic_quantized_linear(
     >>> dynamic_quantized_linear(x, weight, bits=2)  # x is exact, of 3 and 1 the 1 rounds to 0
     tensor([[-3.]])
     """
-    _check_bits(bits, least=2)
+    check_bits("bits", bits, minimum=2)
     if weight.dim() != 2 or not x.dim() or x.shape[-1] != weight.shape[1]:
         shapes = f"{tuple(x.shape)}, {tuple(weight.shape)}"
-        raise ValueError(f"x must be (..., in) and weight (out, in): {shapes}")
-    if bias is not None and bias.shape != (len(weight),):
-        raise ValueError(f"bias must be ({len(weight)},): {tuple(bias.shape)}")
-    _check_finite(x, "x")
-    _check_finite(weight, "weight")
+        raise ValueError(f"x: expected (..., in) and weight (out, in), got {shapes}")
+    if bias is not None:
+        check_shape("bias", bias, len(weight))
+    check_finite("x", x)
+    check_finite("weight", weight)
     # BEGIN SOLUTION s2.dynamic_quantized_linear
     rows, columns = x.detach().double(), weight.detach().double()
     low = rows.amin(dim=-1, keepdim=True).clamp(max=0)  # (..., 1)
@@ -858,14 +841,13 @@ def fold_batchnorm(
     """
     # BEGIN SOLUTION s2.fold_batchnorm
     if not 2 <= weight.dim() <= 5:
-        raise ValueError(f"weight must have 2 to 5 dimensions: {tuple(weight.shape)}")
+        raise ValueError(f"weight: expected 2 to 5 dimensions, got {tuple(weight.shape)}")
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     vectors = {"bias": bias, "gamma": gamma, "beta": beta, "mean": mean, "var": var}
     for name, vector in vectors.items():
-        if vector.shape != (len(weight),):
-            raise ValueError(f"{name} must be ({len(weight)},): {tuple(vector.shape)}")
+        check_shape(name, vector, len(weight))
     if eps < 0 or not bool((var + eps > 0).all()):
-        raise ValueError(f"eps must be at least 0, and var + eps positive: {eps}")
+        raise ValueError(f"eps: expected at least 0, and var + eps positive, got {eps}")
     factor = gamma.double() / (var.double() + eps).sqrt()  # (out,)
     folded_bias = (bias.double() - mean.double()) * factor + beta.double()
     along = (-1, *[1] * (weight.dim() - 1))
@@ -893,7 +875,7 @@ def sqnr_db(reference: Tensor, approximation: Tensor) -> float:
     # BEGIN SOLUTION s2.sqnr_db
     if reference.shape != approximation.shape:
         wanted, seen = tuple(reference.shape), tuple(approximation.shape)
-        raise ValueError(f"approximation must be {wanted}: {seen}")
+        raise ValueError(f"approximation: expected {wanted}, got {seen}")
     exact = reference.detach().double()
     signal = exact.square().sum().item()
     noise = (exact - approximation.detach().double()).square().sum().item()
@@ -948,7 +930,7 @@ class _IntegerLayer(nn.Module):
     def __init__(self, layer: nn.Conv2d | nn.Linear, low: float, high: float, bits: int) -> None:
         super().__init__()
         # BEGIN SOLUTION s2.quantize_model
-        _check_finite(layer.weight, "the weight of a layer")
+        check_finite("the weight of a layer", layer.weight)
         self.qmin, self.qmax = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         self.scale = (high - low) / (2**bits - 1) or 1.0
         self.zero_point = round(self.qmin - low / self.scale)
@@ -1012,13 +994,13 @@ def quantize_model(
 
     With 8 bits a network for digits keeps its accuracy; with 4 it loses some, with 2 most of it.
     """
-    _check_bits(bits, least=2)
+    check_bits("bits", bits, minimum=2)
     # BEGIN SOLUTION s2.quantize_model
     quantized = QuantizedModel(copy.deepcopy(model)).eval().requires_grad_(False)
     ranges: dict[nn.Module, tuple[float, float]] = {}
 
     def observe(layer: nn.Module, inputs: tuple[Tensor]) -> None:
-        _check_finite(inputs[0], "an input of a layer")
+        check_finite("an input of a layer", inputs[0])
         low, high = ranges.get(layer, (0.0, 0.0))  # every range contains 0
         least, largest = inputs[0].aminmax()
         ranges[layer] = min(low, least.item()), max(high, largest.item())
@@ -1032,7 +1014,7 @@ def quantize_model(
             quantized((batch if isinstance(batch, Tensor) else batch[0]).to(device))
             batches += 1
     if not batches:
-        raise ValueError(f"calibration_loader must have at least one batch: {batches}")
+        raise ValueError(f"calibration_loader: expected at least one batch, got {batches}")
     for hook in hooks:
         hook.remove()
     reached = [layer for layer in layers if layer in ranges]

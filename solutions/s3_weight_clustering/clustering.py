@@ -13,25 +13,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-
-def _check_int(value: int, name: str, least: int, most: float = float("inf")) -> None:
-    """ValueError unless `value` is an int in least..most."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be an int in {least}..{most}: {value!r}")
+from shared.checks import check_bits, check_int, check_shape
 
 
 def _check_labels(labels: Tensor, k: int) -> None:
     """ValueError unless all labels are integers in 0..k-1."""
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels must be integers: {labels.dtype}")
+        raise ValueError(f"labels: expected integers, got {labels.dtype}")
     if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= k):
-        raise ValueError(f"labels must be in 0..{k - 1}: {int(labels.min())}..{int(labels.max())}")
+        span = f"{int(labels.min())}..{int(labels.max())}"
+        raise ValueError(f"labels: expected 0..{k - 1}, got {span}")
 
 
 def _sorted(weights: Tensor) -> Tensor:
     """All elements, ascending, as float64 (n,); ValueError if there are none."""
     if weights.numel() == 0:
-        raise ValueError(f"weights must have at least one element: shape {tuple(weights.shape)}")
+        raise ValueError(f"weights: expected at least one element, got {tuple(weights.shape)}")
     return weights.detach().flatten().double().sort().values
 
 
@@ -80,7 +77,7 @@ def init_centroids(weights: Tensor, k: int, method: str = "linear", seed: int = 
     tensor([0., 4., 8.])
     """
     # BEGIN SOLUTION s3.init_centroids
-    _check_int(k, "k", 1)
+    check_int("k", k, 1)
     values = _sorted(weights)
     distinct = values.unique_consecutive()
     k = min(k, len(distinct))
@@ -97,7 +94,7 @@ def init_centroids(weights: Tensor, k: int, method: str = "linear", seed: int = 
         chosen = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))[:k]
         centroids = distinct[chosen.to(values.device)].sort().values
     else:
-        raise ValueError(f"method must be linear, density or forgy: {method!r}")
+        raise ValueError(f"method: expected linear, density or forgy, got {method!r}")
     return centroids.to(weights.dtype)
     # END SOLUTION
 
@@ -169,8 +166,8 @@ def kmeans_1d(
     (tensor([ 1.5000, 10.0000]), tensor([0, 0, 1, 1, 1]))
     """
     # BEGIN SOLUTION s3.kmeans_1d
-    _check_int(k, "k", 1)
-    _check_int(iterations, "iterations", 0)
+    check_int("k", k, 1)
+    check_int("iterations", iterations, 0)
     values = _sorted(weights)
     # Not init_centroids(weights, k, init): exercises stand alone, so that a mistake shows once.
     distinct = values.unique_consecutive()
@@ -186,7 +183,7 @@ def kmeans_1d(
         chosen = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(0))[:k]
         centroids = distinct[chosen].sort().values
     else:
-        raise ValueError(f"init must be linear, density or forgy: {init!r}")
+        raise ValueError(f"init: expected linear, density or forgy, got {init!r}")
     centroids = _lloyd(values, centroids, iterations).to(weights.dtype)
     return centroids, _nearest(weights.detach().double(), centroids.double())
     # END SOLUTION
@@ -222,9 +219,8 @@ def cluster_nonzero(weight: Tensor, mask: Tensor, bits: int) -> tuple[Tensor, Te
             [1, 0, 2]]))
     """
     # BEGIN SOLUTION s3.cluster_nonzero
-    _check_int(bits, "bits", 1, 32)
-    if mask.shape != weight.shape:
-        raise ValueError(f"mask must be {tuple(weight.shape)}: {tuple(mask.shape)}")
+    check_bits("bits", bits)
+    check_shape("mask", mask, *weight.shape)
     weight = weight.detach()
     shared = mask.bool() & (weight != 0)
     labels = torch.zeros(weight.shape, dtype=torch.int64, device=weight.device)
@@ -262,7 +258,7 @@ def decode_clusters(centroids: Tensor, labels: Tensor, shape: Sequence[int]) -> 
     # BEGIN SOLUTION s3.cluster_nonzero
     _check_labels(labels, len(centroids))
     if labels.numel() != math.prod(shape):
-        raise ValueError(f"labels must have {math.prod(shape)} elements: {labels.numel()}")
+        raise ValueError(f"labels: expected {math.prod(shape)} elements, got {labels.numel()}")
     return centroids[labels.long()].reshape(tuple(shape))
     # END SOLUTION
 
@@ -292,10 +288,8 @@ def centroid_gradient(weight_gradient: Tensor, labels: Tensor, k: int) -> Tensor
     tensor([5., 0., 2.])
     """
     # BEGIN SOLUTION s3.centroid_gradient
-    _check_int(k, "k", 1)
-    if labels.shape != weight_gradient.shape:
-        shapes = tuple(weight_gradient.shape), tuple(labels.shape)
-        raise ValueError(f"labels must be {shapes[0]}: {shapes[1]}")
+    check_int("k", k, 1)
+    check_shape("labels", labels, *weight_gradient.shape)
     _check_labels(labels, k)
     gradient = weight_gradient.detach().flatten().double()
     sums = torch.bincount(labels.flatten(), weights=gradient, minlength=k)
@@ -326,9 +320,7 @@ def codebook_step(centroids: Tensor, labels: Tensor, weight_gradient: Tensor, lr
     tensor([-1.5000,  0.5000])
     """
     # BEGIN SOLUTION s3.codebook_step
-    if labels.shape != weight_gradient.shape:
-        shapes = tuple(weight_gradient.shape), tuple(labels.shape)
-        raise ValueError(f"labels must be {shapes[0]}: {shapes[1]}")
+    check_shape("labels", labels, *weight_gradient.shape)
     _check_labels(labels, len(centroids))
     sums = torch.zeros(len(centroids), dtype=torch.float64, device=centroids.device)
     sums.index_add_(0, labels.flatten(), weight_gradient.detach().flatten().double())
@@ -354,9 +346,9 @@ def compression_ratio(n: int, k: int, bits: int = 32) -> float:
     3.2
     """
     # BEGIN SOLUTION s3.compression_ratio
-    _check_int(n, "n", 1)
-    _check_int(k, "k", 1)
-    _check_int(bits, "bits", 1, 32)
+    check_int("n", n, 1)
+    check_int("k", k, 1)
+    check_bits("bits", bits)
     label_bits = (k - 1).bit_length()  # ceil(log2(k)) without rounding errors
     return n * bits / (n * label_bits + k * bits)
     # END SOLUTION

@@ -18,20 +18,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from shared.checks import check_bits, check_int
+
 Array = npt.NDArray[np.int64]
-
-
-def _check_int(value: int, name: str, least: int, most: float = float("inf")) -> None:
-    """ValueError unless `value` is an int in least..most."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be an int in {least}..{most}: {value!r}")
 
 
 def _check_frequencies(frequencies: Mapping[Hashable, float]) -> None:
     """ValueError unless every frequency is a number of at least 0."""
     for symbol, frequency in frequencies.items():
         if not frequency >= 0:  # also refuses NaN
-            raise ValueError(f"the frequency of {symbol!r} must be at least 0: {frequency}")
+            raise ValueError(f"frequency of {symbol!r}: expected at least 0, got {frequency}")
 
 
 # ---- numbers as bytes --------------------------------------------------------------------------
@@ -106,7 +102,7 @@ def relative_index_encode(mask: Tensor, bits: int) -> Tensor:
     tensor([1, 3, 1])
     """
     # BEGIN SOLUTION s3.relative_index_encode
-    _check_int(bits, "bits", 1, 32)
+    check_bits("bits", bits)
     filler = 2**bits - 1
     positions = mask.flatten().nonzero().flatten()
     zeros = positions.diff(prepend=positions.new_tensor([-1])) - 1
@@ -136,15 +132,15 @@ def relative_index_decode(gaps: Tensor, n: int, bits: int) -> Tensor:
     tensor([0, 1, 0, 0, 0, 0, 1, 0], dtype=torch.int32)
     """
     # BEGIN SOLUTION s3.relative_index_encode
-    _check_int(bits, "bits", 1, 32)
-    _check_int(n, "n", 0)
+    check_bits("bits", bits)
+    check_int("n", n, 0)
     filler = 2**bits - 1
     if ((gaps < 0) | (gaps > filler)).any():
-        raise ValueError(f"gaps must be in 0..{filler}: {int(gaps.min())}..{int(gaps.max())}")
+        raise ValueError(f"gaps: expected 0..{filler}, got {int(gaps.min())}..{int(gaps.max())}")
     ends = torch.where(gaps == filler, gaps, gaps + 1).cumsum(0)  # elements up to each entry
     positions = ends[gaps < filler] - 1
     if len(positions) and positions[-1] >= n:
-        raise ValueError(f"gaps must stay within n = {n} elements: {int(positions[-1]) + 1}")
+        raise ValueError(f"gaps: expected positions below n = {n}, got {int(positions[-1])}")
     mask = torch.zeros(n, dtype=torch.bool, device=gaps.device)
     mask[positions] = True
     return mask

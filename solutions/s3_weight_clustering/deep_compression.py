@@ -30,19 +30,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from shared.checks import check_bits, check_fraction
+
 State = Mapping[str, Tensor]
 Array = npt.NDArray[np.int64]
 
 WIDTHS = range(1, 11)
 """Bits of a relative index that are tried."""
-
-
-def _check(sparsity: float, bits: int) -> None:
-    """ValueError unless `sparsity` is a share and `bits` an int in 1..32."""
-    if not 0 <= sparsity <= 1:
-        raise ValueError(f"sparsity must be in 0..1: {sparsity}")
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 32:
-        raise ValueError(f"bits must be an int in 1..32: {bits!r}")
 
 
 def _is_compressed(tensor: Tensor) -> bool:
@@ -328,7 +322,8 @@ def compress(state: State, sparsity: float, bits: int) -> bytes:
     Raises:
         ValueError: if `sparsity` or `bits` is anything else.
     """
-    _check(sparsity, bits)
+    check_fraction("sparsity", sparsity)
+    check_bits("bits", bits)
     # BEGIN SOLUTION s3.compress
     head: list[list[Any]] = []
     exact, words = [], []
@@ -396,7 +391,8 @@ def stage_report(state: State, sparsity: float, bits: int) -> dict[str, int]:
     Raises:
         ValueError: as `compress` does.
     """
-    _check(sparsity, bits)
+    check_fraction("sparsity", sparsity)
+    check_bits("bits", bits)
     # BEGIN SOLUTION s3.stage_report
     pruned = quantised = 0
     for _, tensor, coded in _stages(state, sparsity, bits):

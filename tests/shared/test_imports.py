@@ -3,7 +3,7 @@ import sys
 
 CODE = """
 import sys
-import shared.data, shared.evaluation, shared.models, shared.operators, shared.plots
+import shared.checks, shared.data, shared.evaluation, shared.models, shared.operators, shared.plots
 import shared.probes, shared.profiling, shared.records, shared.registry, shared.seeding
 import shared.tracing, shared.training
 heavy = {"matplotlib", "sklearn", "torchvision", "rich", "onnx", "PIL", "scipy"}

@@ -99,7 +99,7 @@ def test_modules_stand_alone(name: str) -> None:
         for each in imported
         if str(each).split(".")[0] not in sys.stdlib_module_names | {"torch", "numpy"}
     }
-    assert outside == {"shared.records"}
+    assert outside == {"shared.checks", "shared.records"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -247,12 +247,12 @@ def test_either_name_of_a_tied_parameter_is_enough() -> None:
 @pytest.mark.parametrize(
     ("bits", "message"),
     [
-        (0, "bits must be an int in 1..32: 0"),
+        (0, "bits: expected an int in 1..32, got 0"),
         (33, "33"),
         (2.5, "2.5"),
         ({"weight": 8}, "bias"),
         ({"weight": 8, "bias": 8, "wieght": 8}, "wieght"),
-        ({"weight": 8, "bias": 0}, "bits of bias must be an int in 1..32: 0"),
+        ({"weight": 8, "bias": 0}, "bits['bias']: expected an int in 1..32, got 0"),
     ],
 )
 def test_bytes_refuse_bad_bits(bits: Any, message: str) -> None:
@@ -262,7 +262,9 @@ def test_bytes_refuse_bad_bits(bits: Any, message: str) -> None:
 
 def test_bytes_refuse_two_widths_for_one_parameter() -> None:
     bits = {"first.weight": 4, "second.weight": 8, "first.bias": 8, "second.bias": 8}
-    with pytest.raises(ValueError, match=r"two widths: second\.weight 8"):
+    with pytest.raises(
+        ValueError, match=r"one width per shared parameter, got 8 for second\.weight"
+    ):
         metrics.model_bytes(probes.Tied(3), bits)
 
 
@@ -338,13 +340,13 @@ def test_conv_macs_take_ints_for_pairs_and_are_exact() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"groups": 2}, "groups must divide 4 and 9"),
-        ({"groups": 3}, "groups must divide 4 and 9"),
-        ({"groups": 0}, "groups must be an int in 1..inf: 0"),
-        ({"kernel": 9}, "input_hw 8 leaves no output"),
-        ({"input_hw": (8, 2)}, "leaves no output: 6 x 0"),
-        ({"dilation": 4}, "leaves no output"),
-        ({"padding": "same"}, "padding must be an int or a pair of ints, at least 0: 'same'"),
+        ({"groups": 2}, "groups: expected a divisor of 4 and 9"),
+        ({"groups": 3}, "groups: expected a divisor of 4 and 9"),
+        ({"groups": 0}, "groups: expected an int of at least 1, got 0"),
+        ({"kernel": 9}, "input_hw: expected at least the kernel's window, got 8"),
+        ({"input_hw": (8, 2)}, "kernel's window, got (8, 2)"),
+        ({"dilation": 4}, "input_hw: expected"),
+        ({"padding": "same"}, "padding: expected an int of at least 0, got 'same'"),
         ({"padding": -1}, "padding"),
         ({"stride": 0}, "stride"),
         ({"stride": (1, 1, 1)}, "stride"),
@@ -369,11 +371,11 @@ def test_linear_macs_and_bit_operations_multiply() -> None:
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
-        ("linear_macs", (0, 4), "in_features must be an int in 1..inf: 0"),
+        ("linear_macs", (0, 4), "in_features: expected an int of at least 1, got 0"),
         ("linear_macs", (3, 1.5), "out_features"),
         ("linear_macs", (3, 4, 0), "tokens"),
         ("bit_operations", (-1, 8, 8), "macs"),
-        ("bit_operations", (12, 0, 8), "weight_bits must be an int in 1..32: 0"),
+        ("bit_operations", (12, 0, 8), "weight_bits: expected an int in 1..32, got 0"),
         ("bit_operations", (12, 8, 33), "activation_bits"),
         ("bit_operations", (12, 8, 2.5), "activation_bits"),
     ],
@@ -667,10 +669,25 @@ def test_topk_agrees_with_ranks(classes: int, n: int, rnd: random.Random) -> Non
         (torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), 1, "(0, 3)"),
         (torch.zeros(3), torch.zeros(3, dtype=torch.int64), 1, "(3,)"),
         (torch.zeros(2, 3, 4), torch.zeros(2, dtype=torch.int64), 1, "(2, 3, 4)"),
-        (torch.zeros(2, 3), torch.zeros(3, dtype=torch.int64), 1, "targets must be (2,): (3,)"),
+        (
+            torch.zeros(2, 3),
+            torch.zeros(3, dtype=torch.int64),
+            1,
+            "targets: expected shape (2,), got (3,)",
+        ),
         (torch.zeros(2, 3), torch.zeros(2, 1, dtype=torch.int64), 1, "(2, 1)"),
-        (torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), 4, "k must be in 1..3: 4"),
-        (torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), 0, "k must be in 1..3: 0"),
+        (
+            torch.zeros(2, 3),
+            torch.zeros(2, dtype=torch.int64),
+            4,
+            "k: expected an int in 1..3, got 4",
+        ),
+        (
+            torch.zeros(2, 3),
+            torch.zeros(2, dtype=torch.int64),
+            0,
+            "k: expected an int in 1..3, got 0",
+        ),
     ],
 )
 def test_topk_refuses_bad_arguments(logits: Tensor, targets: Tensor, k: int, message: str) -> None:
@@ -795,9 +812,9 @@ def test_report_is_drop_and_ratios() -> None:
 def test_report_refuses_a_missing_key(key: str) -> None:
     whole = {"accuracy": 0.9, "params": 10, "bytes": 40, "macs": 7}
     part = {name: value for name, value in whole.items() if name != key}
-    with pytest.raises(ValueError, match=f"compressed lacks .*{key}"):
+    with pytest.raises(ValueError, match=f"compressed: expected the keys .*{key}"):
         evaluation.compression_report(whole, part)
-    with pytest.raises(ValueError, match=f"baseline lacks .*{key}"):
+    with pytest.raises(ValueError, match=f"baseline: expected the keys .*{key}"):
         evaluation.compression_report(part, whole)
 
 
@@ -836,7 +853,7 @@ def test_split_is_shuffled_by_the_seed() -> None:
 
 @pytest.mark.parametrize(
     ("n", "fraction", "message"),
-    [(-1, 0.5, "n must"), (5, -0.1, "-0.1"), (5, 1.1, "1.1"), (5, math.nan, "nan")],
+    [(-1, 0.5, "n: expected"), (5, -0.1, "-0.1"), (5, 1.1, "1.1"), (5, math.nan, "nan")],
 )
 def test_split_refuses_bad_arguments(n: int, fraction: float, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -903,12 +920,12 @@ MIXERS: dict[str, Callable[..., object]] = {
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lam": -0.1}, "lam must be in 0..1: -0.1"),
+        ({"lam": -0.1}, "lam: expected a number in 0..1, got -0.1"),
         ({"lam": 1.1}, "1.1"),
         ({"lam": math.nan}, "nan"),
-        ({"targets": torch.zeros(3, 2)}, "targets must be (2, C): (3, 2)"),
+        ({"targets": torch.zeros(3, 2)}, "targets: expected shape (2, C), got (3, 2)"),
         ({"targets": torch.zeros(2)}, "(2,)"),
-        ({"permutation": torch.tensor([0])}, "permutation must be (2,): (1,)"),
+        ({"permutation": torch.tensor([0])}, "permutation: expected shape (2,), got (1,)"),
     ],
 )
 def test_mixing_refuses_bad_arguments(mixer: str, change: dict[str, Any], message: str) -> None:
@@ -946,11 +963,11 @@ def test_schedule_agrees_with_torchs_cosine(floor: float) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((-1, 5, 10, 1.0), "step must be at least 0: -1"),
-        ((0, 10, 10, 1.0), "below total 10: 10"),
+        ((-1, 5, 10, 1.0), "step: expected at least 0, got -1"),
+        ((0, 10, 10, 1.0), "below total 10, got 10"),
         ((0, 11, 10, 1.0), "11"),
         ((0, -1, 10, 1.0), "-1"),
-        ((0, 1, 10, 1.0, 2.0), "floor must be at most peak 1.0: 2.0"),
+        ((0, 1, 10, 1.0, 2.0), "floor: expected at most peak 1.0, got 2.0"),
     ],
 )
 def test_schedule_refuses_bad_arguments(arguments: tuple[Any, ...], message: str) -> None:
@@ -1015,7 +1032,7 @@ def test_fit_leaves_frozen_parameters_alone() -> None:
 def test_fit_refuses_bad_arguments() -> None:
     full, empty = classifier(*blobs(9, 0), 3), classifier(*blobs(9, 0), 10, drop_last=True)
     for arguments, message in (
-        ((full, full, 0), "epochs must be at least 1: 0"),
+        ((full, full, 0), "epochs: expected an int of at least 1, got 0"),
         ((empty, full, 1), "train_loader"),
         ((full, empty, 1), "val_loader"),
     ):

@@ -113,7 +113,7 @@ def test_module_stands_alone() -> None:
         for each in imported
         if str(each).split(".")[0] not in sys.stdlib_module_names | {"torch"}
     }
-    assert outside == {"shared.data", "shared.seeding"}
+    assert outside == {"shared.checks", "shared.data", "shared.seeding"}
 
 
 def test_exercises_do_not_call_each_other() -> None:
@@ -265,13 +265,16 @@ def test_nm_mask_agrees_with_one_group_at_a_time(data: st.DataObject, m: int) ->
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pruning.magnitude_mask(torch.ones(3), 1.1), r"sparsity must be in 0\.\.1: 1.1"),
-        (lambda: pruning.magnitude_mask(torch.ones(3), math.nan), "sparsity .*: nan"),
-        (lambda: pruning.global_masks({}, -0.1), "sparsity .*: -0.1"),
-        (lambda: pruning.nm_mask(torch.ones(2, 6), 2, 4), r"weight .*: \(2, 6\)"),
-        (lambda: pruning.nm_mask(torch.ones(4), 2, 4), r"weight .*: \(4,\)"),
-        (lambda: pruning.nm_mask(torch.ones(2, 4), 5, 4), "n must be an int .*: 5"),
-        (lambda: pruning.nm_mask(torch.ones(2, 4), 0, 0), "m must be an int .*: 0"),
+        (
+            lambda: pruning.magnitude_mask(torch.ones(3), 1.1),
+            r"sparsity: expected a number in 0\.\.1, got 1.1",
+        ),
+        (lambda: pruning.magnitude_mask(torch.ones(3), math.nan), "sparsity: expected .*, got nan"),
+        (lambda: pruning.global_masks({}, -0.1), "sparsity: expected .*, got -0.1"),
+        (lambda: pruning.nm_mask(torch.ones(2, 6), 2, 4), r"weight: expected .*, got \(2, 6\)"),
+        (lambda: pruning.nm_mask(torch.ones(4), 2, 4), r"weight: expected .*, got \(4,\)"),
+        (lambda: pruning.nm_mask(torch.ones(2, 4), 5, 4), "n: expected an int .*, got 5"),
+        (lambda: pruning.nm_mask(torch.ones(2, 4), 0, 0), "m: expected an int .*, got 0"),
     ],
 )
 def test_masks_refuse_bad_arguments(call: Callable[[], object], message: str) -> None:
@@ -306,9 +309,13 @@ def test_masks_of_shared_weights_go_by_either_name() -> None:
 @pytest.mark.parametrize(
     ("name", "mask", "message"),
     [
-        ("2.weight", torch.ones(2, 3).bool(), "masks has .*: '2.weight'"),
-        ("1.weight", torch.ones(3, 2).bool(), r"masks\['1.weight'\] must be bool \(2, 3\): .*3, 2"),
-        ("1.weight", torch.ones(2, 3), r"masks\['1.weight'\] must be bool .*float32"),
+        ("2.weight", torch.ones(2, 3).bool(), "masks: expected .*, got '2.weight'"),
+        (
+            "1.weight",
+            torch.ones(3, 2).bool(),
+            r"masks\['1.weight'\]: expected bool \(2, 3\), got .*3, 2",
+        ),
+        ("1.weight", torch.ones(2, 3), r"masks\['1.weight'\]: expected bool .*float32"),
         ("1.weight", torch.tensor(True), r"masks\['1.weight'\]"),
     ],
 )
@@ -393,10 +400,10 @@ def test_cubic_agrees_with_exact_fractions(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0, 0, 0, 1, 0.0, 0.5), "steps .*: 0"),
-        ((0, 0, 1, 0, 0.0, 0.5), "interval .*: 0"),
-        ((0, 0, 1, 1, -0.1, 0.5), "initial .*: -0.1"),
-        ((0, 0, 1, 1, 0.0, 1.5), "final .*: 1.5"),
+        ((0, 0, 0, 1, 0.0, 0.5), "steps: expected .*, got 0"),
+        ((0, 0, 1, 0, 0.0, 0.5), "interval: expected .*, got 0"),
+        ((0, 0, 1, 1, -0.1, 0.5), "initial: expected .*, got -0.1"),
+        ((0, 0, 1, 1, 0.0, 1.5), "final: expected .*, got 1.5"),
     ],
 )
 def test_cubic_refuses_bad_arguments(arguments: tuple[Any, ...], message: str) -> None:
@@ -480,8 +487,11 @@ def test_gradual_prune_uses_the_loss_it_is_given() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((points(), lambda _: 0.5, 0), "steps must be an int .*: 0"),
-        ((points(), lambda step: 0.6 * step, 3), r"schedule\(2\) must be in 0\.\.1: 1\.2"),
+        ((points(), lambda _: 0.5, 0), "steps: expected an int .*, got 0"),
+        (
+            (points(), lambda step: 0.6 * step, 3),
+            r"schedule\(2\): expected a number in 0\.\.1, got 1\.2",
+        ),
         (([], lambda _: 0.5, 3), "loader"),
     ],
 )
@@ -491,7 +501,7 @@ def test_gradual_prune_refuses_bad_arguments(arguments: tuple[Any, ...], message
 
 
 def test_gradual_prune_needs_something_to_prune() -> None:
-    with pytest.raises(ValueError, match="model must have a linear or convolution layer"):
+    with pytest.raises(ValueError, match="model: expected a linear or convolution layer"):
         pruning.gradual_prune(nn.BatchNorm1d(8), points(), lambda _: 0.5, 3)
 
 
@@ -529,11 +539,11 @@ def test_comparison_is_decided_by_its_seed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"small": ()}, r"small must have .*: \(\)"),
-        ({"small": (8, 64)}, "small must be an int .*: 64"),
-        ({"small": (0,)}, "small must be an int .*: 0"),
-        ({"large": 1}, "large must be an int .*: 1"),
-        ({"epochs": 0}, "epochs must be an int .*: 0"),
+        ({"small": ()}, r"small: expected .*, got \(\)"),
+        ({"small": (8, 64)}, "small: expected an int .*, got 64"),
+        ({"small": (0,)}, "small: expected an int .*, got 0"),
+        ({"large": 1}, "large: expected an int .*, got 1"),
+        ({"epochs": 0}, "epochs: expected an int .*, got 0"),
     ],
 )
 def test_comparison_refuses_bad_arguments(arguments: dict[str, Any], message: str) -> None:
@@ -561,7 +571,12 @@ def test_channel_importance_agrees_with_a_sum(
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0,), "norm .*: 0"), ((-1,), "norm"), ((math.nan,), "norm"), ((1, 2), r"dim .*\(2, 3\): 2")],
+    [
+        ((0,), "norm: expected .*, got 0"),
+        ((-1,), "norm"),
+        ((math.nan,), "norm"),
+        ((1, 2), r"dim: expected .*\(2, 3\), got 2"),
+    ],
 )
 def test_channel_importance_refuses_bad_arguments(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -746,21 +761,24 @@ def test_forms_of_keep(keep: Any) -> None:
     ids=repr,
 )
 def test_bad_keep_is_refused(keep: Any) -> None:
-    with pytest.raises(ValueError, match="keep must"):
+    with pytest.raises(ValueError, match="keep: expected"):
         pruning.prune_channels(nn.Conv2d(3, 4, 3), None, None, keep)
 
 
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ((nn.Conv2d(4, 4, 3, groups=2), None, None), "keep must keep equally many .*groups=2"),
-        ((nn.Conv2d(3, 4, 3), None, nn.Conv2d(4, 6, 3, groups=2)), "keep must keep equally many"),
-        ((nn.Conv2d(3, 4, 3), nn.BatchNorm2d(3), None), r"bn must .* 4 channels: BatchNorm2d\(3"),
-        ((nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), None), "bn must .*GroupNorm"),
-        ((nn.Conv2d(3, 4, 3), None, nn.Conv2d(3, 4, 3)), r"next_layer must .*Conv2d\(3"),
-        ((nn.Conv2d(3, 4, 3), None, nn.Linear(6, 4)), "next_layer must .*in_features=6"),
-        ((nn.Conv2d(3, 4, 3), None, nn.ReLU()), "next_layer must"),
-        ((nn.Linear(3, 4), None, None), "conv must be a convolution: Linear"),
+        ((nn.Conv2d(4, 4, 3, groups=2), None, None), "keep: expected equally many .*groups=2"),
+        ((nn.Conv2d(3, 4, 3), None, nn.Conv2d(4, 6, 3, groups=2)), "keep: expected equally many"),
+        (
+            (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(3), None),
+            r"bn: expected .* 4 channels, got BatchNorm2d\(3",
+        ),
+        ((nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), None), "bn: expected .*GroupNorm"),
+        ((nn.Conv2d(3, 4, 3), None, nn.Conv2d(3, 4, 3)), r"next_layer: expected .*Conv2d\(3"),
+        ((nn.Conv2d(3, 4, 3), None, nn.Linear(6, 4)), "next_layer: expected .*in_features=6"),
+        ((nn.Conv2d(3, 4, 3), None, nn.ReLU()), "next_layer: expected"),
+        ((nn.Linear(3, 4), None, None), "conv: expected a convolution, got Linear"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(layers: Any, message: str) -> None:
@@ -837,7 +855,7 @@ def test_sensitivity_scan_restores_when_evaluate_raises() -> None:
 
 
 def test_sensitivity_scan_checks_the_grid_first() -> None:
-    with pytest.raises(ValueError, match=r"grid must be in 0\.\.1: 2"):
+    with pytest.raises(ValueError, match=r"grid: expected a number in 0\.\.1, got 2"):
         pruning.sensitivity_scan(nn.Linear(2, 2), lambda _: pytest.fail("called"), [0.5, 2])
 
 
@@ -867,10 +885,16 @@ def test_grow_and_drop_agrees_with_one_at_a_time(data: st.DataObject, fraction: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((torch.ones(3), torch.ones(3).bool(), torch.ones(3), 1.5), "fraction .*: 1.5"),
-        ((torch.ones(3), torch.ones(1).bool(), torch.ones(3), 0.5), r"mask must be bool \(3,\)"),
-        ((torch.ones(3), torch.ones(3), torch.ones(3), 0.5), "mask must be bool .*float32"),
-        ((torch.ones(3), torch.ones(3).bool(), torch.ones(1), 0.5), r"gradient .*: \(1,\)"),
+        (
+            (torch.ones(3), torch.ones(3).bool(), torch.ones(3), 1.5),
+            "fraction: expected .*, got 1.5",
+        ),
+        ((torch.ones(3), torch.ones(1).bool(), torch.ones(3), 0.5), r"mask: expected bool \(3,\)"),
+        ((torch.ones(3), torch.ones(3), torch.ones(3), 0.5), "mask: expected bool .*float32"),
+        (
+            (torch.ones(3), torch.ones(3).bool(), torch.ones(1), 0.5),
+            r"gradient: expected .*, got \(1,\)",
+        ),
     ],
 )
 def test_grow_and_drop_refuses_bad_arguments(arguments: tuple[Any, ...], message: str) -> None:

@@ -88,7 +88,8 @@ def test_module_stands_alone() -> None:
         for alias in node.names
     }
     usual = sys.stdlib_module_names | {"torch", "numpy"}
-    assert {each for each in imported if str(each).split(".")[0] not in usual} == {"shared.records"}
+    outside = {each for each in imported if str(each).split(".")[0] not in usual}
+    assert outside == {"shared.checks", "shared.records"}
 
 
 def course_points() -> dict[str, int]:
@@ -428,7 +429,7 @@ def test_observers_need_something_finite(name: str) -> None:
     observer.observe(torch.zeros(3))
     assert observer.qparams(8).scale > 0
     for bits in (1, 33, 2.5, True):
-        with pytest.raises(ValueError, match=re.escape(f"2..32: {bits}")):
+        with pytest.raises(ValueError, match=re.escape(f"2..32, got {bits}")):
             observer.qparams(bits)
     observer.observe(torch.tensor([math.inf]))
     with pytest.raises(ValueError, match="finite"):
@@ -1203,60 +1204,80 @@ BITS_AND_LEAST = {
     "quantize_model": 2,
 }
 MISTAKES: list[tuple[str, dict[str, Any], str]] = [
-    ("affine_params", {"low": 2.0}, "low must be at most high 1.0: 2.0"),
-    ("affine_params", {"low": -math.inf}, "finite: -inf"),
+    ("affine_params", {"low": 2.0}, "low: expected at most high 1.0, got 2.0"),
+    ("affine_params", {"low": -math.inf}, "finite numbers, got -inf"),
     ("affine_params", {"high": math.nan}, "nan"),
     ("affine_params", {"symmetric": True, "signed": False}, "signed"),
-    ("quantize", {"qparams": QParams(0.0, 0)}, "qparams.scale must be positive and finite: 0.0"),
+    (
+        "quantize",
+        {"qparams": QParams(0.0, 0)},
+        "qparams.scale: expected positive and finite numbers, got 0.0",
+    ),
     ("quantize", {"qparams": QParams(math.inf, 0)}, "inf"),
-    ("quantize", {"qparams": VECTOR}, "axis must be given"),
-    ("quantize", {"qparams": QParams(1.0, torch.zeros(3))}, "axis must be given"),
-    ("quantize", {"qparams": VECTOR, "axis": 0}, "qparams.scale must be a number or (2,): (3,)"),
-    ("quantize", {"axis": 2}, "axis must be a dimension of a tensor of shape (2, 3): 2"),
+    ("quantize", {"qparams": VECTOR}, "axis: expected one for qparams"),
+    ("quantize", {"qparams": QParams(1.0, torch.zeros(3))}, "axis: expected one for qparams"),
+    (
+        "quantize",
+        {"qparams": VECTOR, "axis": 0},
+        "qparams.scale: expected a number or (2,), got (3,)",
+    ),
+    ("quantize", {"axis": 2}, "axis: expected a dimension of a tensor of shape (2, 3), got 2"),
     ("quantize", {"axis": -3}, "-3"),
-    ("quantize", {"bits": 32, "signed": False}, "1..31: 32"),
+    ("quantize", {"bits": 32, "signed": False}, "1..31, got 32"),
     ("dequantize", {"qparams": VECTOR}, "axis"),
     ("dequantize", {"qparams": VECTOR, "axis": 0}, "(3,)"),
     ("dequantize", {"qparams": QParams(-1.0, 0)}, "-1.0"),
     ("per_channel_params", {"axis": 2}, "axis"),
-    ("per_channel_params", {"weight": torch.tensor([[math.inf]])}, "weight must be finite"),
-    ("MovingAverageObserver", {"momentum": 1.5}, "momentum must be in 0..1: 1.5"),
+    (
+        "per_channel_params",
+        {"weight": torch.tensor([[math.inf]])},
+        "weight: expected finite values",
+    ),
+    ("MovingAverageObserver", {"momentum": 1.5}, "momentum: expected a number in 0..1, got 1.5"),
     ("MovingAverageObserver", {"momentum": -0.1}, "-0.1"),
-    ("PercentileObserver", {"p": 101}, "p must be in 50..100: 101"),
+    ("PercentileObserver", {"p": 101}, "p: expected a number in 50..100, got 101"),
     ("PercentileObserver", {"p": 0.5}, "0.5"),
-    ("fake_quantize", {"qparams": VECTOR}, "qparams must be per tensor"),
+    ("fake_quantize", {"qparams": VECTOR}, "qparams: expected one number each"),
     ("fake_quantize", {"qparams": QParams(0.0, 0)}, "qparams.scale"),
-    ("quantize_bias", {"bias": X}, "bias must be (out,): (2, 3)"),
+    ("quantize_bias", {"bias": X}, "bias: expected shape (out,), got (2, 3)"),
     ("quantize_bias", {"weight_scale": torch.ones(2)}, "weight_scale"),
-    ("quantize_bias", {"input_scale": 0.0}, "input_scale must be positive and finite: 0.0"),
-    ("quantize_bias", {"input_scale": torch.ones(3)}, "input_scale must be one number"),
+    (
+        "quantize_bias",
+        {"input_scale": 0.0},
+        "input_scale: expected positive and finite numbers, got 0.0",
+    ),
+    ("quantize_bias", {"input_scale": torch.ones(3)}, "input_scale: expected one number"),
     ("quantized_linear", {"q_input": torch.ones(2, 4).int()}, "(2, 4), (4, 3)"),
-    ("quantized_linear", {"q_input": X}, "q_input must hold integers: torch.float32"),
-    ("quantized_linear", {"q_bias": torch.ones(3).int()}, "q_bias must be (4,): (3,)"),
+    ("quantized_linear", {"q_input": X}, "q_input: expected integers, got torch.float32"),
+    ("quantized_linear", {"q_bias": torch.ones(3).int()}, "q_bias: expected shape (4,), got (3,)"),
     ("quantized_linear", {"q_weight": torch.ones(4).int()}, "q_weight"),
-    ("quantized_linear", {"input_qparams": VECTOR}, "input_qparams must be per tensor"),
-    ("quantized_linear", {"weight_qparams": VECTOR}, "(4,): (3,)"),
-    ("quantized_linear", {"weight_qparams": QParams(1.0, 1)}, "zero_point must be 0"),
+    ("quantized_linear", {"input_qparams": VECTOR}, "input_qparams: expected one number each"),
+    ("quantized_linear", {"weight_qparams": VECTOR}, "(4,), got (3,)"),
+    ("quantized_linear", {"weight_qparams": QParams(1.0, 1)}, "zero_point: expected 0"),
     ("quantized_linear", {"output_qparams": QParams(0.0, 0)}, "output_qparams.scale"),
     ("quantized_conv2d", {"q_input": torch.ones(2, 4, 4).int()}, "4 dimensions"),
-    ("quantized_conv2d", {"groups": 2}, "q_input must have 2 groups of 2 channels: 2"),
-    ("quantized_conv2d", {"groups": 3}, "groups must divide 4 output channels: 3"),
-    ("quantized_conv2d", {"dilation": 2}, "smaller than the kernel"),
+    ("quantized_conv2d", {"groups": 2}, "q_input: expected 2 groups of 2 channels, got 2"),
+    ("quantized_conv2d", {"groups": 3}, "groups: expected a divisor of 4, got 3"),
+    ("quantized_conv2d", {"dilation": 2}, "at least the kernel's 3"),
     ("quantized_conv2d", {"stride": 0}, "stride"),
     ("quantized_conv2d", {"padding": -1}, "padding"),
     ("quantized_conv2d", {"q_bias": torch.ones(2).int()}, "q_bias"),
     ("dynamic_quantized_linear", {"weight": torch.ones(4, 2)}, "(2, 3), (4, 2)"),
-    ("dynamic_quantized_linear", {"bias": torch.ones(3)}, "bias must be (4,): (3,)"),
-    ("dynamic_quantized_linear", {"x": X / 0}, "x must be finite: it holds inf"),
-    ("fold_batchnorm", {"weight": torch.ones(4)}, "weight must have 2 to 5 dimensions: (4,)"),
-    ("fold_batchnorm", {"gamma": torch.ones(3)}, "gamma must be (4,): (3,)"),
-    ("fold_batchnorm", {"bias": torch.ones(4, 1)}, "bias must be (4,): (4, 1)"),
+    ("dynamic_quantized_linear", {"bias": torch.ones(3)}, "bias: expected shape (4,), got (3,)"),
+    ("dynamic_quantized_linear", {"x": X / 0}, "x: expected finite values, got inf"),
+    ("fold_batchnorm", {"weight": torch.ones(4)}, "weight: expected 2 to 5 dimensions, got (4,)"),
+    ("fold_batchnorm", {"gamma": torch.ones(3)}, "gamma: expected shape (4,), got (3,)"),
+    ("fold_batchnorm", {"bias": torch.ones(4, 1)}, "bias: expected shape (4,), got (4, 1)"),
     ("fold_batchnorm", {"eps": -1.0}, "eps"),
-    ("fold_batchnorm", {"var": torch.zeros(4), "eps": 0.0}, "var + eps positive: 0.0"),
-    ("sqnr_db", {"approximation": torch.ones(3)}, "approximation must be (2, 3): (3,)"),
+    ("fold_batchnorm", {"var": torch.zeros(4), "eps": 0.0}, "var + eps positive, got 0.0"),
+    ("sqnr_db", {"approximation": torch.ones(3)}, "approximation: expected (2, 3), got (3,)"),
     ("quantize_model", {"calibration_loader": []}, "calibration_loader"),
-    ("quantize_model", {"calibration_loader": [X / 0]}, "an input of a layer must be finite"),
-    ("quantize_model", {"model": BROKEN}, "the weight of a layer must be finite"),
+    (
+        "quantize_model",
+        {"calibration_loader": [X / 0]},
+        "an input of a layer: expected finite values",
+    ),
+    ("quantize_model", {"model": BROKEN}, "the weight of a layer: expected finite values"),
 ]
 
 
@@ -1271,7 +1292,7 @@ def test_bad_arguments_are_refused(function: str, change: dict[str, Any], messag
 def test_bits_are_ints_in_their_range(function: str) -> None:
     least = BITS_AND_LEAST[function]
     for bits in (least - 1, 33, -8, 8.0, "8", None, True):
-        with pytest.raises(ValueError, match=re.escape(f"bits must be an int in {least}..")):
+        with pytest.raises(ValueError, match=re.escape(f"bits: expected an int in {least}..")):
             getattr(quantization, function)(**{**USUAL[function], "bits": bits})
     getattr(quantization, function)(**{**USUAL[function], "bits": 32})
     getattr(quantization, function)(**{**USUAL[function], "bits": least})

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
+from shared.checks import check_fraction, check_int, check_shape
 from shared.records import History
 
 Batches = DataLoader[tuple[Tensor, ...]]
@@ -46,13 +47,9 @@ def split(n: int, validation_fraction: float, seed: int) -> tuple[list[int], lis
 
 def _check_mixing(images: Tensor, targets: Tensor, lam: float, permutation: Tensor) -> None:
     """ValueError unless the arguments of `mixup` and `cutmix` fit together."""
-    n = len(images)
-    if targets.dim() != 2 or len(targets) != n:
-        raise ValueError(f"targets must be ({n}, C): {tuple(targets.shape)}")
-    if permutation.shape != (n,):
-        raise ValueError(f"permutation must be ({n},): {tuple(permutation.shape)}")
-    if not 0 <= lam <= 1:
-        raise ValueError(f"lam must be in 0..1: {lam}")
+    check_shape("targets", targets, len(images), "C")
+    check_shape("permutation", permutation, len(images))
+    check_fraction("lam", lam)
 
 
 def mixup(
