@@ -27,6 +27,7 @@ from autograder.cli.common import (
     out,
     progress_bar,
 )
+from autograder.engine.job import grader_faults
 from autograder.errors import AutograderError, ExitCode
 from autograder.files import write
 from autograder.grading import batch, checking
@@ -146,8 +147,15 @@ def _print_changes(graded: batch.Batch, submissions: int) -> None:
 
 
 def _exit_if_broken(reports: Sequence[Report]) -> None:
-    broken = [report.student for report in reports if report.has_tool_error]
-    if broken:
-        names = ", ".join(clean_line(name, 24) for name in broken[:5])
-        err.print(f"[red]tool errors[/red] ({escape(names)}): grade again with --resume")
-        raise typer.Exit(ExitCode.PARTIAL)
+    broken = [report for report in reports if report.has_tool_error]
+    if not broken:
+        return
+    names = escape(", ".join(clean_line(report.student, 24) for report in broken[:5]))
+    faults = dict.fromkeys(line for report in broken for line in grader_faults(report))
+    if faults:
+        for fault in faults:
+            err.print(f"[red]{escape(fault)}[/red]", highlight=False, soft_wrap=True)
+        err.print(f"tool errors ({names}): mend the grader, then grade again with --resume")
+    else:
+        err.print(f"[red]tool errors[/red] ({names}): grade again with --resume")
+    raise typer.Exit(ExitCode.PARTIAL)

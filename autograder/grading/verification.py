@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from autograder.engine.host import pool
-from autograder.engine.job import GradingJob
+from autograder.engine.job import GradingJob, grader_faults
 from autograder.errors import AutograderError
 from autograder.files import write
 from autograder.records import Report
@@ -75,6 +75,6 @@ def _lost(report: Report) -> list[str]:
             continue
         for test in exercise.tests:
             if test.credit < 1:
-                reason = clean_line(test.detail.strip().rpartition("\n")[2] or test.message, 200)
-                lines.append(f"{exercise.id}, {test.name}: {test.outcome}: {reason}")
-    return lines
+                reason = clean_line(test.message or test.outcome, 200)
+                lines.append(f"{exercise.id}, {test.name}: {reason}")
+    return [*grader_faults(report), *lines]

@@ -223,7 +223,7 @@ def class_page(reports: Sequence[Report], course_title: str, session_title: str)
             modules=_module_spans(columns),
             seen=[outcome for outcome in Outcome if _occurs(outcome, ordered)],
             totals=_totals(ordered),
-            bars=_histogram([share(each.points, each.maximum) for each in ordered]),
+            bars=_histogram([share(r.points, r.maximum) for r in ordered if not _is_missing(r)]),
             again=[row for row in rows if row.report.has_tool_error],
             with_incidents=[row for row in rows if row.incidents],
             with_problems=[row for row in rows if row.problems],
@@ -265,7 +265,8 @@ def _cell(result: ExerciseResult | None) -> _Cell | None:
 
 def _exercise_statistics(column: ExerciseResult, reports: Sequence[Report]) -> _ExerciseStatistics:
     results = [each for report in reports for each in report.exercises if each.id == column.id]
-    mean = statistics.fmean(result.earned for result in results)
+    counting = [result for result in results if result.outcome is not Outcome.MISSING]
+    mean = statistics.fmean(result.earned for result in counting) if counting else 0.0
     return _ExerciseStatistics(
         short=short_name(column.id),
         title=clean_line(column.title or column.id, LINE_LIMIT),
@@ -296,9 +297,13 @@ def _occurs(outcome: Outcome, reports: Sequence[Report]) -> bool:
 
 @dataclass(frozen=True)
 class _Totals:
-    """Points after late penalties over a class; all 0 for an empty one."""
+    """Points after late penalties over a class, without those who submitted nothing readable.
+
+    All 0 for an empty class; `nothing` submissions are left out of the means.
+    """
 
     count: int
+    nothing: int
     maximum: float
     mean: float
     median: float
@@ -308,10 +313,12 @@ class _Totals:
 
 
 def _totals(reports: Sequence[Report]) -> _Totals:
-    points = [report.points for report in reports] or [0.0]
+    present = [report for report in reports if not _is_missing(report)]
+    points = [report.points for report in present] or [0.0]
     lower, _, upper = statistics.quantiles(points * 2 if len(points) == 1 else points, n=4)
     return _Totals(
         count=len(reports),
+        nothing=len(reports) - len(present),
         maximum=max((report.maximum for report in reports), default=0.0),
         mean=statistics.fmean(points),
         median=statistics.median(points),
@@ -319,6 +326,12 @@ def _totals(reports: Sequence[Report]) -> _Totals:
         upper=upper,
         late=sum(report.lateness.penalty > 0 for report in reports),
     )
+
+
+def _is_missing(report: Report) -> bool:
+    """Whether nothing of a submission could be graded because its files are missing."""
+    graded = [exercise for exercise in report.exercises if not exercise.by_hand]
+    return bool(graded) and all(e.outcome is Outcome.MISSING for e in graded)
 
 
 def _histogram(shares: Sequence[float]) -> list[_Bar]:

@@ -6,6 +6,7 @@ StudentFailure             never the grader's fault
 ├── TimedOut               a call, an exercise or the submission passed its deadline
 ├── OutOfMemory            the worker grew past its limit, or raised MemoryError
 ├── Died                   the worker's process ended: exit, signal, closed channel
+├── Missing                the file that holds the exercise is absent, empty or unreadable
 └── Refused                junk on the channel, or a system call that is not allowed
 """
 
@@ -61,6 +62,12 @@ class OutOfMemory(StudentFailure):
 
 class Died(StudentFailure):
     """The worker's process ended without an answer."""
+
+
+class Missing(StudentFailure):
+    """There is no code to be run."""
+
+    outcome = Outcome.MISSING
 
 
 class Refused(StudentFailure):
