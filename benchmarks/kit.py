@@ -14,7 +14,8 @@ from typing import Any
 from unittest import mock
 
 from autograder.course import load_course
-from autograder.grading import batch
+from autograder.grading import batch, kinds
+from autograder.grading.results import ResultsFolder
 from autograder.submissions import collect
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,17 +33,17 @@ def main() -> None:
     session = course.sessions[0]
     collected = collect(options.submissions, session, course.limits.archive)
     with (
-        mock.patch.object(batch, "graders_of", return_value=options.graders),
+        mock.patch.object(kinds, "graders_of", return_value=options.graders),
         mock.patch.object(subprocess, "Popen", _with_stages(options.stages)),
     ):
         batch.grade(
             course,
             session,
-            collected,
-            batch.ResultsFolder(options.output),
+            options.course.parent,
+            collected.submissions,
+            ResultsFolder(options.output),
             batch.Options(require_isolation=options.require_isolation),
-            lambda *_: None,
-            lambda _: None,
+            batch.Callbacks(),
         )
 
 

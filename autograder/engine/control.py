@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 MAX_REQUEST = 1 << 16
@@ -63,10 +64,18 @@ class Control:
         return taken
 
 
-def clean_environment() -> dict[str, str]:
-    """The environment of zygotes and workers: no secrets, one thread per library."""
-    kept = {
-        name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR") if name in os.environ
-    }
+def clean_environment(scratch: Path) -> dict[str, str]:
+    """The environment of zygotes, judges and workers: no secrets, one thread per library.
+
+    What a library keeps in a temporary folder goes to `scratch`, and away with it.
+    """
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return {**kept, **dict.fromkeys(threads, "1"), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+    temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
+    return {
+        **kept,
+        **temporary,
+        **dict.fromkeys(threads, "1"),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+    }

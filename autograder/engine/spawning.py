@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any
 
 from autograder.engine.control import clean_environment
@@ -17,13 +18,14 @@ def start(
     main: str,
     settings: Mapping[str, object],
     inherited: socket.socket,
+    scratch: Path,
     output: int | IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start an isolated interpreter that runs `main` ("module:function", without arguments).
 
-    There `received` gives the settings, which must be JSON values, and the socket. `output`
-    replaces standard output and standard error. On POSIX systems the process leads a session of
-    its own: Ctrl-C is for the command line.
+    There `received` gives the settings, which must be JSON values, and the socket. `scratch` is
+    for what is temporary, `output` replaces standard output and standard error. On POSIX systems
+    the process leads a session of its own: Ctrl-C is for the command line.
     """
     module, _, function = main.partition(":")
     options: dict[str, Any] = {}
@@ -36,7 +38,7 @@ def start(
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=output,
-        env=clean_environment(),
+        env=clean_environment(scratch),
         **options,
     )
     if sys.platform == "win32":

@@ -42,9 +42,11 @@ def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
     if not can_fork():
         pytest.skip("this platform does not fork")
     course = small_course(["add"])
-    job = GradingJob(course.id, course.sessions[0], course.limits, (), TEST_SECRET)
-    zygote = ZygoteProcess(job)
     base = scratch.make_base(Path("/tmp"))
+    job = GradingJob(
+        course.id, course.sessions[0], course.limits, (), TEST_SECRET, scratch=str(base)
+    )
+    zygote = ZygoteProcess(job)
     forked = ZygoteWorkers(zygote.control, CAPS.limits, base)
     yield forked
     forked.close()

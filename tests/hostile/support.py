@@ -31,7 +31,8 @@ import autograder
 import shared
 from autograder.course import Course, parse_course
 from autograder.engine import sandbox
-from autograder.grading import batch
+from autograder.grading import batch, kinds
+from autograder.grading.results import SECRET_VARIABLE, ResultsFolder
 from autograder.records import Report
 from autograder.records.codec import to_json
 from autograder.submissions import Collected, collect
@@ -202,7 +203,6 @@ class Stage:
         answers = f"{honest()}\n# {self.canaries['SOLUTION']}\n"
         (self.root / "solutions" / "answers.py").write_text(answers, encoding="utf-8")
         (self.root / "home" / "notes.txt").write_text(self.canaries["HOME"], encoding="utf-8")
-        (self.root / "results" / "notes.txt").write_text(self.canaries["RESULTS"])
         for name in GITHUB:
             (self.root / "github" / name).touch()
 
@@ -247,7 +247,7 @@ class Stage:
             "TMPDIR": str(self.root / "tmp"),
             "HOME": str(self.root / "home"),
             "COURSE_CANARY": self.canaries["ENVIRONMENT"],
-            batch.SECRET_VARIABLE: self.canaries["SECRET"],
+            SECRET_VARIABLE: self.canaries["SECRET"],
             **{name: str(self.root / "github" / name) for name in GITHUB},
         }
 
@@ -259,18 +259,22 @@ class Stage:
         with (
             mock.patch.dict(os.environ, self.environment()),
             mock.patch.object(tempfile, "tempdir", None),
-            mock.patch.object(batch, "graders_of", return_value=self.root / "graders"),
+            mock.patch.object(kinds, "graders_of", return_value=self.root / "graders"),
         ):
-            reports = batch.grade(
+            graded = batch.grade(
                 rules,
                 session,
-                collected,
-                batch.ResultsFolder(self.root / results),
+                self.root,
+                collected.submissions,
+                ResultsFolder(self.root / results),
                 batch.Options(jobs=jobs),
-                lambda *_: None,
-                lambda _: None,
+                batch.Callbacks(progress=self._hide_among_results),
             )
-        return {report.student: report for report in reports}
+        return {report.student: report for report in graded.reports}
+
+    def _hide_among_results(self, *_: object) -> None:
+        """Plant a secret where results are written, once the run has begun."""
+        (self.root / "results" / "notes.txt").write_text(self.canaries["RESULTS"])
 
     def texts(self, report: Report) -> str:
         """Everything that any page or record says about a student."""
@@ -399,6 +403,7 @@ def plain(report: Report) -> dict[str, Any]:
     def stripped(value: Any) -> Any:
         if isinstance(value, Mapping):
             volatile = ("seconds", "student_seconds", "graded_at", "usage", "isolation")
+            volatile += ("fingerprint",)  # canaries differ between graders
             return {key: stripped(item) for key, item in value.items() if key not in volatile}
         if isinstance(value, Sequence) and not isinstance(value, str):
             return [stripped(item) for item in value]

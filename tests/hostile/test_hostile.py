@@ -219,6 +219,7 @@ def test_the_results_folder_holds_results_only(graded: Graded) -> None:
     for folder in ("reports", "feedback", "staff"):
         assert {path.stem for path in (results / folder).iterdir()} == slugs
     known = {"reports", "feedback", "staff", "grades.csv", "index.html", "notes.txt"}
+    known |= {"run.json", "run.lock"}
     assert {path.name for path in results.iterdir()} == known
 
 

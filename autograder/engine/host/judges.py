@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Protocol
 
 from autograder.engine import spawning
@@ -91,7 +92,7 @@ class ZygoteProcess:
             [sys.executable, "-I", "-c", code],
             stdin=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
-            env=clean_environment(),
+            env=clean_environment(Path(job.scratch)),
             cwd="/",
         )
         theirs.close()
@@ -187,7 +188,9 @@ class SpawnedJudges:
         ours, theirs = socket.socketpair()
         with theirs:
             settings = {"module": self._job.entry}
-            process = spawning.start("autograder.engine.judge.spawned:main", settings, theirs)
+            process = spawning.start(
+                "autograder.engine.judge.spawned:main", settings, theirs, Path(self._job.scratch)
+            )
         return SpawnedJudge(Messages(ours), process)
 
     def restart(self) -> None:

