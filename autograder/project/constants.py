@@ -27,6 +27,10 @@ MAX_OPERANDS = 64  # scales in a row; more are arithmetic
 
 Decode = Callable[[str], Decoded]
 Decoder = Callable[[Network, Node, Sequence[Decoded]], Decoded | None]
+"""From an operator's decoded inputs, without those that only carry a shape, to its result.
+
+None where the operator does more than decode.
+"""
 
 
 def decoder(network: Network) -> Decode:
@@ -43,8 +47,12 @@ def decoder(network: Network) -> Decode:
         node = producers[name]
         if (rule := _DECODERS.get(node.kind)) is not None:
             structure = rules.STRUCTURE.get(node.kind, ())
-            names = [each for index, each in enumerate(node.inputs) if index not in structure]
-            decoded = rule(network, node, [decode(each) for each in names if each])
+            inputs = [
+                decode(operand)
+                for index, operand in enumerate(node.inputs)
+                if operand and index not in structure
+            ]
+            decoded = rule(network, node, inputs)
             if decoded is not None:
                 return decoded
         return _computed(network, name)
@@ -103,8 +111,7 @@ def less_zero_point(network: Network, node: Node, index: int, decode: Decode) ->
     )
 
 
-# ---- decoders: from the decoded inputs, without those that only carry a shape, to the result; None
-# ---- where the operator does more than decode --------------------------------------------------
+# ---- decoders ----------------------------------------------------------------------------------
 
 
 def _reshaped(network: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | None:
@@ -146,7 +153,7 @@ def _cast(network: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | 
     )
 
 
-def _dequantised(_: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | None:
+def _dequantized(_: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | None:
     codes, scale, *points = inputs
     zero = points[0] if points else None
     if codes.values is None or scale.values is None or (zero and zero.values is None):
@@ -207,7 +214,7 @@ def _scaled(_: Network, __: Node, inputs: Sequence[Decoded]) -> Decoded | None:
 _DECODERS: Mapping[str, Decoder] = {
     **dict.fromkeys(rules.RESHAPES, _reshaped),
     "Cast": _cast,
-    "DequantizeLinear": _dequantised,
+    "DequantizeLinear": _dequantized,
     "Gather": _looked_up,
     "Mul": _scaled,
 }

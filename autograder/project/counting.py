@@ -108,8 +108,8 @@ def _table_products(context: _Context, node: Node) -> Iterator[Products]:
         if name in network.activations or not _is_table(network, name, elements):
             continue
         bits = factor_bits(context.decode(name))
-        data = next(context.bits[each] for each in node.inputs if each in network.activations)
-        yield Products(elements, 1, elements, 0, bits, data)
+        activation = next(factor for factor in node.inputs if factor in network.activations)
+        yield Products(elements, 1, elements, 0, bits, context.bits[activation])
 
 
 def _is_table(network: Network, name: str, elements: int) -> bool:

@@ -73,8 +73,8 @@ def shapes(
     )
     runner = session(model.SerializeToString())
     image = ort.OrtValue.ortvalue_from_numpy(np.zeros((1, *input_shape), np.uint8))
-    found = runner.run_with_ort_values(list(types), {runner.get_inputs()[0].name: image})
-    return {name: tuple(value.shape()) for name, value in zip(types, found, strict=True)}
+    values = runner.run_with_ort_values(list(types), {runner.get_inputs()[0].name: image})
+    return {name: tuple(value.shape()) for name, value in zip(types, values, strict=True)}
 
 
 def logits(model: ort.InferenceSession, images: Images, batch: int) -> Logits:
@@ -103,8 +103,8 @@ def out_of_memory(text: str, batch: int) -> str:
     """What ONNX Runtime's complaint about memory says to an author; "" of any other complaint."""
     if not re.search(r"Failed to allocate memory|bad[_ ]alloc", text):
         return ""
-    found = re.search(r"running (\w+) node\. Name:'(node \d+)'", text)
-    where = f"{found.group(2)} ({found.group(1)})" if found else "it"
+    node = re.search(r"running (\w+) node\. Name:'(node \d+)'", text)
+    where = f"{node.group(2)} ({node.group(1)})" if node else "it"
     asked = re.search(r"requested buffer of size (\d+)", text)
     size = f"another {int(asked.group(1)) / 1e9:.1f} GB" if asked else "more memory"
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -53,8 +54,8 @@ class _Ledger:
 
     def enter(self, node: Node, decoded: Decoded) -> None:
         """A constant of an operator, with its operands."""
-        for each in (decoded, *decoded.all_operands):
-            self._enter(node, each)
+        for part in (decoded, *decoded.all_operands):
+            self._enter(node, part)
 
     def _enter(self, node: Node, decoded: Decoded) -> None:
         # Judged at each use: beside large scales the same codes are as wide as these.
@@ -112,7 +113,7 @@ def _folded_batch_norm(network: Network, node: Node, decode: Decode, ledger: _Le
     if not network.activations.isdisjoint(names):
         raise Refusal(f"{node.label}: its scale, shift and statistics have to be constants")
     parts = [decode(name) for name in names]
-    for operand in (each for part in parts for each in part.operands):
+    for operand in itertools.chain.from_iterable(part.operands for part in parts):
         ledger.enter(node, operand)
     channels = network.elements(names[0])
     bits = max(stored_bits(part) for part in parts)

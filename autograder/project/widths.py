@@ -18,7 +18,8 @@ def stored_bits(decoded: Decoded) -> int:
     themselves: blocks of one element make scales of the weights, and signs of the codes.
     """
     # By name, since a tensor may be an operand in two ways; one number cannot hold the values.
-    stored = {each.main.name: each.main for each in decoded.all_operands if each.main.elements > 1}
+    operands = (operand.main for operand in decoded.all_operands)
+    stored = {tensor.name: tensor for tensor in operands if tensor.elements > 1}
     size = decoded.main.elements if decoded.values is None else decoded.values.size
     if 4 * sum(tensor.elements for tensor in stored.values()) > size:
         return max(decoded.main.bits, *(tensor.bits for tensor in stored.values()))
@@ -55,9 +56,9 @@ def _bits_of_result(network: Network, node: Node, name: str, bits: Mapping[str, 
         return bits.get(node.inputs[0], own)
     if node.kind not in rules.KEEPS_BIT_WIDTH:
         return own  # a sum of two 4-bit numbers does not have 4 bits
-    if node.kind == "Concat" and any(network.is_constant(each) for each in node.inputs):
+    if node.kind == "Concat" and any(map(network.is_constant, node.inputs)):
         return own
-    return max(bits[each] for each in node.inputs if each in network.activations)
+    return max(bits[part] for part in node.inputs if part in network.activations)
 
 
 def _has_one_constant_scale(network: Network, node: Node) -> bool:
