@@ -13,7 +13,13 @@ from autograder.engine.judge.processes import WorkerProcess
 from autograder.engine.judge.serving import GraderError
 from autograder.engine.judge.student import as_student_failures, student_error
 from autograder.engine.judge.workers import Workers
-from autograder.graders.toolkit.failures import Died, StudentError, StudentFailure, TimedOut
+from autograder.graders.toolkit.failures import (
+    Died,
+    Missing,
+    StudentError,
+    StudentFailure,
+    TimedOut,
+)
 from autograder.records import Isolation
 from autograder.submissions.submission import Submission
 
@@ -67,7 +73,7 @@ class ExerciseRun:
         if module in self.run.broken:
             raise self.run.broken[module]
         if module not in self.run.sources:
-            raise Died(f"{module}.py is missing or cannot be read")
+            raise Missing(f"{module}.py is missing or cannot be read")
         if self._lost >= MAX_LOST_WORKERS and self._last_failure is not None:
             raise self._last_failure
         worker = self.clean_worker()

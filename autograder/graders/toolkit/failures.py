@@ -5,6 +5,7 @@ StudentFailure             never the grader's fault
 ├── StudentError           the code raised; `kind` is the class name, `is_value_error` a fact
 ├── TimedOut               a call, an exercise or the submission passed its deadline
 ├── OutOfMemory            the worker grew past its limit, or raised MemoryError
+├── Missing                the module is absent or could not be read
 ├── Died                   the worker's process ended: exit, signal, closed channel
 └── Refused                junk on the channel, or a system call that is not allowed
 """
@@ -57,6 +58,12 @@ class OutOfMemory(StudentFailure):
     """The worker's resident memory passed the limit."""
 
     outcome = Outcome.OUT_OF_MEMORY
+
+
+class Missing(StudentFailure):
+    """The module that holds the exercise is absent or could not be read."""
+
+    outcome = Outcome.MISSING
 
 
 class Died(StudentFailure):
