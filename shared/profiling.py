@@ -70,14 +70,14 @@ def model_bytes(model: nn.Module, bits: int | Mapping[str, int] = 32) -> int:
     chosen: dict[int, int] = {}
     for name, width in bits.items():
         if name not in names:
-            raise ValueError(f"bits: the model has no parameter {name!r}")
+            raise ValueError(f"bits: expected names of parameters, got {name!r}")
         check_bits(f"bits[{name!r}]", width)
         if chosen.setdefault(id(names[name]), width) != width:
-            raise ValueError(f"bits: {name!r} is shared and has another number under another name")
+            raise ValueError(f"bits: expected one number per shared parameter, got {bits!r}")
     total = 0
     for name, parameter in model.named_parameters():
         if id(parameter) not in chosen:
-            raise ValueError(f"bits: expected a number for {name!r}")
+            raise ValueError(f"bits: expected a number for {name!r}, got none")
         total += parameter.numel() * chosen[id(parameter)]
     return -(-total // 8)
 
@@ -137,7 +137,7 @@ def conv2d_macs(
     ):
         out = (size + 2 * p - d * (k - 1) - 1) // s + 1
         if out < 1:
-            raise ValueError(f"input_hw: {input_hw} is too small for kernel {kernel}: no output")
+            raise ValueError(f"input_hw: expected room for kernel {kernel}, got {input_hw}")
         positions *= out
     return out_channels * (in_channels // groups) * window[0] * window[1] * positions
 
