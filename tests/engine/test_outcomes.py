@@ -172,7 +172,7 @@ def test_a_module_that_cannot_be_imported_costs_all_of_it(
 
 
 def test_a_missing_module_is_named(reports: dict[str, Report]) -> None:
-    assert {e.outcome for e in reports["missing"].exercises} == {Outcome.CRASHED}
+    assert {e.outcome for e in reports["missing"].exercises} == {Outcome.MISSING}
     assert "work.py is missing" in reports["missing"].exercises[0].tests[0].message
 
 

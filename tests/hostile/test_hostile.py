@@ -36,7 +36,7 @@ LINES = {
     *("Pickles", "Reports", "Process", "Channel"),
 }
 NAMED = {
-    *(Outcome.REFUSED, Outcome.CRASHED, Outcome.TIMED_OUT, Outcome.OUT_OF_MEMORY),
+    *(Outcome.REFUSED, Outcome.MISSING, Outcome.CRASHED, Outcome.TIMED_OUT, Outcome.OUT_OF_MEMORY),
 }
 
 
