@@ -72,7 +72,7 @@ def student_text(report: Report) -> str:
         lines += [*_measured(report.score), ""]
     if any(exercise.has_guard for module in modules for exercise in module.exercises):
         lines += [*_wrapped(GUARD_NOTE), ""]
-    lines += _wrapped(isolation_line(report.isolation))
+    lines += _wrapped(isolation_line(report))
     return "\n".join(lines) + "\n"
 
 

@@ -310,14 +310,16 @@ def mark_line(exercise: ExerciseResult) -> str:
     return f"Marked by hand{by}: {points}{instead}.{f' {comment}' if comment else ''}"
 
 
-def isolation_line(isolation: Isolation) -> str:
-    """How the student's code was confined, in one sentence."""
+def isolation_line(report: Report) -> str:
+    """How the student's code, or the file, was confined, in one sentence."""
+    isolation: Isolation = report.isolation
     known = {
         "strict": "in a process of its own with strict isolation",
         "partial": "in a process of its own with partial isolation",
         "process": "in a process of its own with resource limits only",
     }
-    return f"Your code ran {known.get(isolation.level, 'with unknown isolation')}."
+    what = "Your code ran" if report.score is None else "Your file was read and run"
+    return f"{what} {known.get(isolation.level, 'with unknown isolation')}."
 
 
 # ---- order -------------------------------------------------------------------------------------

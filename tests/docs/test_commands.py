@@ -1,0 +1,98 @@
+"""What the documents tell people to type: every command exists, and those of the README run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from autograder.cli.app import app
+from tests.support import ROOT
+
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "solutions").glob("*/README.md")),
+]
+SAMPLES = ROOT / "tests" / "submissions"
+COMMENT = re.compile(r"\s{2,}#.*$")
+
+
+def commands(document: Path) -> list[str]:
+    """The lines of all shell blocks, without comments."""
+    blocks = re.findall(r"```(?:sh|bash|shell)\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
+    lines = [COMMENT.sub("", line).strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+SHOWN = [
+    (document.relative_to(ROOT).as_posix(), part.strip())
+    for document in DOCUMENTS
+    for line in commands(document)
+    for part in line.split("&&")
+    if part.strip().startswith("autograder ")
+]
+
+
+@pytest.mark.parametrize(("document", "command"), SHOWN)
+def test_a_command_that_is_shown_exists_with_its_options(document: str, command: str) -> None:
+    del document
+    known: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+    name, *arguments = shlex.split(command)[1:]
+    assert name in known
+    known[name].make_context(name, arguments)
+
+
+def test_commands_are_found() -> None:
+    assert len(SHOWN) > 10
+    assert {command.split()[1] for _, command in SHOWN} >= {"check", "submit", "grade", "report"}
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path) -> None:
+    """In a course with one submission per session; training has its own tests."""
+    kit = tmp_path / "kit"
+    kit.mkdir()
+    shutil.copy(ROOT / "course.yaml", kit)
+    for folder in ("assignments", "solutions", "shared"):
+        shutil.copytree(ROOT / folder, kit / folder)
+    shutil.copytree(ROOT / "assignments" / "s1_intro", kit / "submissions" / "ada")
+    (kit / "times.csv").write_text("student,time\nada,2027-01-26T10:00:00+01:00\n")
+    (kit / "marks.csv").write_text("student,exercise,points\nada,split,2\n")
+    project = kit / "assignments" / "s7_final_project"
+    entry = SAMPLES / "s7_final_project" / "samples" / "ada"
+    (project / "out").mkdir()
+    shutil.copy(entry / "model.onnx", project / "out")
+    shutil.copy(entry / "card.yaml", project)
+    shutil.copytree(entry, project / "submissions" / "ada")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    folder = kit
+    ran = 0
+    for line in commands(ROOT / "README.md"):
+        if line.startswith("cd "):
+            folder = kit / line.removeprefix("cd ")
+        if not line.startswith(("autograder ", "cp ")):
+            continue
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=folder,
+            env={**os.environ, "PATH": path, "AUTOGRADER_SECRET": "secret"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found_something = 1  # blanks fail their public tests
+        assert done.returncode in (0, found_something), f"{line}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, line
+        ran += 1
+    assert ran > 10
+    assert (kit / "results" / "grades.csv").read_text().count("ada,") == 1
+    assert (project / "results" / "leaderboard.html").is_file()
