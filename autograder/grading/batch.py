@@ -123,13 +123,13 @@ def grade(
         former = _former(results.load(), session, callbacks)
         plan = _planned(course, session, submissions, former, results, options)
         results.start(present_run(course, session, plan.fingerprints))
-        if plan.stale:
-            verification.verify(plan.job, plan.fingerprints, root, options.spawn)
         students = [
             *(Student(submission.student, submission.slug) for submission in submissions),
             *students_of(former.values()),
         ]
         marks = _marks(results, session, students, options.marks, callbacks)
+        if plan.stale:
+            verification.verify(plan.job, plan.fingerprints, root, options.spawn)
         run = _Run(course, session, results, plan.fingerprints, marks, former)
         try:
             _grade_stale(run, plan, submissions, options, callbacks)
