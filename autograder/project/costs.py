@@ -6,9 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from autograder.course import Dataset, FinalProject
+from autograder.course import DatasetRules, FinalProject
 from autograder.project.card import TEAM
-from autograder.records.measurement import Answers, Layer, Measurement, Products, Score, Stored
+from autograder.records.measurement import (
+    Answers,
+    MeasuredLayer,
+    Measurement,
+    Products,
+    Score,
+    Stored,
+)
 
 FULL_BITS = 32
 
@@ -69,7 +76,7 @@ def _storage(stored: Stored) -> float:
     return min(dense, masked) / FULL_BITS
 
 
-def _operations(layer: Layer) -> float:
+def _operations(layer: MeasuredLayer) -> float:
     return sum(_multiplications(each) + _additions(each) for each in layer.products) + layer.ops
 
 
@@ -96,7 +103,9 @@ COSTS: dict[str, Cost] = {"imt-2025": imt_2025, "micronet-2019": micronet_2019}
 MEMORISED_GAP = 0.05  # beyond the reference network's own drop
 
 
-def entry_costs(measured: Measurement, rules: Dataset, project: FinalProject) -> dict[str, float]:
+def entry_costs(
+    measured: Measurement, rules: DatasetRules, project: FinalProject
+) -> dict[str, float]:
     """Every cost of the course by name."""
     return {
         cost: COSTS[cost](measured, rules.references[cost].params, rules.references[cost].ops)
@@ -104,7 +113,7 @@ def entry_costs(measured: Measurement, rules: Dataset, project: FinalProject) ->
     }
 
 
-def ratios(measured: Measurement, rules: Dataset) -> dict[str, float]:
+def ratios(measured: Measurement, rules: DatasetRules) -> dict[str, float]:
     """Shares of the reference network that are left."""
     network = rules.network
     return {
@@ -114,13 +123,13 @@ def ratios(measured: Measurement, rules: Dataset) -> dict[str, float]:
     }
 
 
-def counted(answers: Answers, rules: Dataset) -> int:
+def counted(answers: Answers, rules: DatasetRules) -> int:
     """Right answers that count: the perturbed ones get what the reference loses on them."""
     slack = int(rules.perturbation_drop * answers.images)
     return min(answers.correct, answers.correct_perturbed + slack)
 
 
-def memorised(answers: Answers, rules: Dataset) -> str:
+def memorised(answers: Answers, rules: DatasetRules) -> str:
     """Why an entry is refused that loses more on perturbed images than one that learnt, or ""."""
     gap = (answers.correct - answers.correct_perturbed) / answers.images
     if gap <= rules.perturbation_drop + MEMORISED_GAP:

@@ -27,7 +27,7 @@ from autograder.errors import AutograderError
 from autograder.project import worker_side
 from autograder.records import Isolation
 from autograder.records.codec import rebuild
-from autograder.records.measurement import Layer, Measurement
+from autograder.records.measurement import MeasuredLayer, Measurement
 from autograder.text_safety import clean_line
 
 PRELOAD = ("autograder.project.worker_side",)
@@ -84,7 +84,7 @@ def measure(
         raise Refused(_line(answer["refusal"]) or "no reason")
     try:
         opset = answer["opset"]
-        layers = tuple(rebuild(Layer, layer) for layer in answer["layers"])
+        layers = tuple(rebuild(MeasuredLayer, layer) for layer in answer["layers"])
     except (AutograderError, TypeError, KeyError):
         raise Refused("the measurement came back malformed") from None
     if type(opset) is not int:

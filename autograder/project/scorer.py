@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograder.course import Dataset, DatasetName, FinalProject
+from autograder.course import DatasetName, DatasetRules, FinalProject
 from autograder.engine.job import Level
 from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
@@ -108,7 +108,7 @@ def _answers(
     box: Sandbox,
     content: bytes,
     name: str,
-    rules: Dataset,
+    rules: DatasetRules,
     images: NDArray[np.uint8],
     labels: Labels,
     secret: bytes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograder.course import Dataset
+from autograder.course import DatasetRules
 from autograder.project.costs import counted, memorised
 from autograder.project.perturb import perturb
 from autograder.records.measurement import Answers
@@ -18,7 +18,7 @@ def answers(correct: int, *perturbed: int) -> Answers:
     return Answers(1000, by_batch, perturbed, "public", 0.0)
 
 
-def rules(drop: float) -> Dataset:
+def rules(drop: float) -> DatasetRules:
     """A data set whose reference network loses `drop` of its right answers."""
     project = bank.course().final_project
     assert project is not None

@@ -21,7 +21,7 @@ from autograder.records.codec import from_json, to_json
 from autograder.records.measurement import (
     Answers,
     Claim,
-    Layer,
+    MeasuredLayer,
     Measurement,
     Products,
     Score,
@@ -32,7 +32,7 @@ from tests import bank
 from tests.project.records import report_of
 
 PROJECT = bank.course().final_project
-LAYER = Layer(
+LAYER = MeasuredLayer(
     3, "Conv", (4, 6, 6), (Stored("w", 36, 30, 8),), (Products(144, 9, 1080, 0, 8, 8),), 7
 )
 SCORE = Score(
