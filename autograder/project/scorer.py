@@ -18,9 +18,9 @@ from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
 from autograder.project import runner
 from autograder.project.card import Card
-from autograder.project.costs import counted, entry_costs, memorised, ratios
+from autograder.project.costs import effective_correct, entry_costs, memorized, ratios
 from autograder.project.perturb import perturb
-from autograder.project.runner import Caps, Refused, Sandbox
+from autograder.project.runner import Caps, EntryRefused, Sandbox
 from autograder.records import Isolation
 from autograder.records.measurement import Answers, Claim, Score
 from shared import data
@@ -89,8 +89,8 @@ def score(
             progress("running")
             answers = _answers(box, content, name, rules, images, labels, secret)
             fields["answers"] = answers
-            fields["counted"] = counted(answers, rules)
-        except Refused as refusal:
+            fields["counted"] = effective_correct(answers, rules)
+        except EntryRefused as refusal:
             fields["refusal"] = str(refusal)
         isolation = box.isolation
     return Score(**fields), isolation
@@ -127,7 +127,7 @@ def _answers(
     alone = by_batch[BATCHES[0]]
     for batch, classes in by_batch.items():
         if np.mean(classes != alone) > MAX_DIFFERENT:
-            raise Refused(
+            raise EntryRefused(
                 f"predictions at batch size {batch} differ from those for each image alone: "
                 "an answer may not depend on the other images of the batch"
             )
@@ -138,6 +138,6 @@ def _answers(
         draws="course" if secret else "public",
         seconds=round(time.monotonic() - started, 2),
     )
-    if reason := memorised(answers, rules):
-        raise Refused(reason)
+    if reason := memorized(answers, rules):
+        raise EntryRefused(reason)
     return answers

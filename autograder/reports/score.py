@@ -186,4 +186,4 @@ _LINKS = re.compile(r"@|#|://|www(?=\.)|GH(?=-)", re.IGNORECASE)
 def escape_markdown(text: str) -> str:
     """Text in which no character means anything to Markdown or HTML, nor names anybody."""
     escaped = text.translate(_SPECIAL).replace("\\<", "&lt;").replace("\\>", "&gt;")
-    return _LINKS.sub(lambda found: f"{found[0][:1]}{_BREAK}{found[0][1:]}", escaped)
+    return _LINKS.sub(lambda match: f"{match[0][:1]}{_BREAK}{match[0][1:]}", escaped)

@@ -213,7 +213,7 @@ def test_the_lower_of_clean_and_perturbed_counts(
     assert PROJECT is not None
     rules = PROJECT.datasets["cifar10"].model_copy(update={"perturbation_drop": 0.02})
     answers = Answers(10_000, {1: correct, 7: correct + 3}, (perturbed,) * 3, "course", 0.0)
-    assert costs.counted(answers, rules) == counted
+    assert costs.effective_correct(answers, rules) == counted
 
 
 def test_the_gate_compares_integers() -> None:
