@@ -52,7 +52,8 @@ def examine() -> Examination:
         ),
     ]
     isolation = [
-        Fact(each.name, each.available, each.detail, each.protects) for each in sandbox.probe()
+        Fact(mechanism.name, mechanism.available, mechanism.detail, mechanism.protects)
+        for mechanism in sandbox.probe()
     ]
     return Examination(tuple(software), tuple(isolation))
 

@@ -4,7 +4,7 @@
     ├── CourseError            course.yaml: file, line, key, what was expected
     ├── ReleaseError           solutions/: file, line, which region
     ├── SubmissionError        a submission that cannot be read or unpacked
-    ├── InputErrors            a table of the staff's: one line per mistake in `lines`
+    ├── InputErrors            a CSV file from the staff: one line per mistake in `lines`
     └── EngineError            the engine itself failed; exit code 4
 
 Only the command line turns these into text on a terminal and an exit code.
@@ -45,7 +45,7 @@ class SubmissionError(AutograderError):
 
 
 class InputErrors(AutograderError):
-    """A table that staff handed in has mistakes; `lines` has one per mistake."""
+    """A CSV file from the course staff has mistakes; `lines` has one line per mistake."""
 
     def __init__(self, message: str, lines: Sequence[str] = ()) -> None:
         super().__init__(message)

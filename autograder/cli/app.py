@@ -12,7 +12,7 @@ from autograder.cli.common import err
 from autograder.errors import AutograderError, ExitCode, InputErrors
 
 EXIT_CODES = (
-    "Exit codes: 0 fine, 1 something was found (failed checks, files out of sync), "
+    "Exit codes: 0 fine, 1 problems reported (failed checks, files out of sync), "
     "2 bad arguments or input, 3 graded with tool errors, 4 the engine failed, 130 interrupted."
 )
 

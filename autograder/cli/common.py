@@ -53,7 +53,10 @@ TimesOption = Annotated[
 ]
 MarksOption = Annotated[
     Path | None,
-    typer.Option("--marks", help="CSV with student, exercise, points, comment, by; kept there."),
+    typer.Option(
+        "--marks",
+        help="CSV with student, exercise, points, comment, by; kept in the results folder.",
+    ),
 ]
 
 
@@ -65,7 +68,7 @@ def open_course(path: Path | None) -> tuple[Path, Course]:
         path = next((candidate for candidate in candidates if candidate.is_file()), None)
         if path is None:
             raise AutograderError(
-                f"no {COURSE_FILE} here or above; run inside the course or --course"
+                f"no {COURSE_FILE} here or above; run it in the course's folder, or give --course"
             )
     return path.resolve().parent, load_course(path)
 
@@ -96,7 +99,7 @@ def note(line: str) -> None:
 
 @contextmanager
 def progress_bar(total: int, verb: str) -> Iterator[Advance]:
-    """A progress bar on standard error, gone when the work is done."""
+    """A progress bar on standard error, gone when all is done."""
     columns = (
         TextColumn(verb),
         BarColumn(),

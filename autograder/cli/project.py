@@ -69,7 +69,7 @@ def score(
     chosen = dataset_option(rules, dataset)
     dataset_of(project, chosen, about)  # a card that names no data set of the course
     if output is not None:
-        check_writable(output)  # before minutes of work
+        check_writable(output)  # before minutes of scoring
     with err.status("scoring") as status:
         report = checking.score(
             rules,

@@ -1,4 +1,4 @@
-"""Commands for students: check their own work, pack it."""
+"""Commands for students: check their own code, pack a submission."""
 
 from __future__ import annotations
 

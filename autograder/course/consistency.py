@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from autograder.course.schema import (
     POINTS_PER_SESSION,
     Course,
-    Dataset,
+    DatasetRules,
     Exercise,
     FinalProject,
     Limits,
@@ -85,7 +85,7 @@ def _check_exercise_ids(course: Course) -> Iterator[Inconsistency]:
 
 
 def located_exercises(session: Session) -> Iterator[tuple[Location, Exercise]]:
-    """All exercises of a session, each with its place below the session's key."""
+    """All exercises of a session, each with its path below the session's key."""
     for j, module in enumerate(session.modules):
         for k, exercise in enumerate(module.exercises):
             yield ("modules", j, "exercises", k), exercise
@@ -133,7 +133,7 @@ def _check_project(project: FinalProject) -> Iterator[Inconsistency]:
 
 
 def _check_dataset(
-    here: Location, dataset: Dataset, costs: Iterable[str]
+    here: Location, dataset: DatasetRules, costs: Iterable[str]
 ) -> Iterator[Inconsistency]:
     if dataset.gate_correct > dataset.test_images:
         expected = f"at most test_images ({dataset.test_images})"

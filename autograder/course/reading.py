@@ -146,10 +146,10 @@ def _line(root: yaml.Node, location: Location) -> int:
     node, line = root, root.start_mark.line
     for part in location:
         if isinstance(node, yaml.MappingNode):
-            found = [(k, v) for k, v in node.value if k.value == str(part)]
-            if not found:
+            items = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not items:
                 break
-            line, node = found[-1][0].start_mark.line, found[-1][1]
+            line, node = items[-1][0].start_mark.line, items[-1][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
             if part >= len(node.value):
                 break
@@ -166,10 +166,10 @@ def _dotted(location: Location) -> str:
 # ---- messages --------------------------------------------------------------------------------
 
 
-def _located(root: yaml.Node, found: Iterable[Inconsistency]) -> list[_Problem]:
+def _located(root: yaml.Node, problems: Iterable[Inconsistency]) -> list[_Problem]:
     return [
         _Problem(_line(root, location), _dotted(location), expected, got)
-        for location, expected, got in found
+        for location, expected, got in problems
     ]
 
 

@@ -79,8 +79,8 @@ def _names(folder: Path) -> list[str]:
 def _check_thresholds(here: Location, session: Session, graders: Path) -> Iterator[Inconsistency]:
     stated = stated_thresholds(graders)
     for location, exercise in located_exercises(session):
-        place = (*here, *location, "thresholds")
-        yield from _compare(place, exercise.thresholds, stated.get(exercise.id, ()))
+        path = (*here, *location, "thresholds")
+        yield from _compare(path, exercise.thresholds, stated.get(exercise.id, ()))
 
 
 def stated_thresholds(graders: Path) -> dict[str, tuple[str, ...]]:

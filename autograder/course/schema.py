@@ -197,13 +197,13 @@ class Session(_Model):
 
 
 class NoPenalty(_Model):
-    """Late work counts in full."""
+    """Late submissions count in full."""
 
     kind: Literal["none"] = "none"
 
 
 class GracePeriod(_Model):
-    """Work up to `hours` late counts in full, later work not at all."""
+    """Submissions up to `hours` late count in full, later ones not at all."""
 
     kind: Literal["grace"] = "grace"
     hours: PositiveFloat
@@ -218,7 +218,7 @@ class PercentPerDay(_Model):
 
 
 class CutOff(_Model):
-    """Late work does not count."""
+    """Late submissions do not count."""
 
     kind: Literal["cut_off"] = "cut_off"
 
@@ -277,8 +277,8 @@ class Credit(_Model):
     zero_cost: PositiveFloat
 
 
-class Dataset(_Model):
-    """One data set of the final project.
+class DatasetRules(_Model):
+    """The rules of the final project on one data set.
 
     `input_shape` is (channels, height, width) of a uint8 image with values 0..`pixel_max`. A
     model passes the gate with at least `gate_correct` of `test_images` right answers. `network`
@@ -307,7 +307,7 @@ class FinalProject(_Model):
     max_bytes: PositiveInt
     costs: Items[CostName]
     teams: Items[Slug] = ()
-    datasets: dict[DatasetName, Dataset]
+    datasets: dict[DatasetName, DatasetRules]
     graded: Items[DatasetName] = ()
 
     def admits(self, team: str) -> bool:

@@ -82,7 +82,7 @@ def _unmarked(exercise: Exercise) -> ExerciseResult:
 
 
 def _with_mark(result: ExerciseResult, mark: Mark | None) -> ExerciseResult:
-    """A result with a mark in place of the former one, or without."""
+    """A result with a mark instead of its former one, or without any."""
     if not result.by_hand:
         return replace(result, mark=mark)
     outcome = Outcome.NOT_MARKED

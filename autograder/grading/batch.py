@@ -22,7 +22,7 @@ from autograder.grading.kinds import Settings, kind_of
 from autograder.grading.results import Loaded, ResultsFolder, present_run
 from autograder.grading.tables import (
     Marks,
-    Student,
+    StudentNames,
     read_marks,
     read_times,
     readable_marks,
@@ -124,13 +124,13 @@ def grade(
         plan = _planned(course, session, submissions, former, results, options)
         results.start(present_run(course, session, plan.fingerprints))
         students = [
-            *(Student(submission.student, submission.slug) for submission in submissions),
+            *(StudentNames(submission.student, submission.slug) for submission in submissions),
             *students_of(former.values()),
         ]
         marks = _marks(results, session, students, options.marks, callbacks)
         if plan.stale:
             verification.verify(plan.job, plan.fingerprints, root, options.spawn)
-        run = _Run(course, session, results, plan.fingerprints, marks, former)
+        run = _RunState(course, session, results, plan.fingerprints, marks, former)
         try:
             _grade_stale(run, plan, submissions, options, callbacks)
             run.refresh({s.slug: s.submitted_at for s in submissions})
@@ -162,14 +162,14 @@ def refresh(
         for line in unknown:
             callbacks.note(line)
         given = _marks(results, session, students, marks, callbacks)
-        run = _Run(course, session, results, {}, given, former)
+        run = _RunState(course, session, results, {}, given, former)
         run.refresh(known)
         results.summarize(run.reports.values(), course, session)
     reports = tuple(run.reports.values())
     return Batch(reports, 0, len(reports), tuple(run.changes), len(loaded.errors))
 
 
-class _Run:
+class _RunState:
     """What one run knows of the folder that it writes to: reports so far, and whose changed."""
 
     def __init__(
@@ -238,7 +238,7 @@ def _with_times(
     """The submissions with the times of a table, which win over those of the platform."""
     if times is None:
         return submissions
-    known, unknown = read_times(times, [Student(s.student, s.slug) for s in submissions])
+    known, unknown = read_times(times, [StudentNames(s.student, s.slug) for s in submissions])
     for line in unknown:
         callbacks.note(line)
     return [replace(s, submitted_at=known.get(s.slug, s.submitted_at)) for s in submissions]
@@ -289,7 +289,7 @@ def _stale(
 def _marks(
     results: ResultsFolder,
     session: Session,
-    students: Iterable[Student],
+    students: Iterable[StudentNames],
     table: Path | None,
     callbacks: Callbacks,
 ) -> Marks:
@@ -308,7 +308,7 @@ def _marks(
 
 
 def _grade_stale(
-    run: _Run,
+    run: _RunState,
     plan: _Plan,
     submissions: Sequence[Submission],
     options: Options,

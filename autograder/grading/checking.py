@@ -33,7 +33,7 @@ def exercise_ids(session: Session, names: Iterable[str]) -> tuple[str, ...]:
         return name if name.startswith(f"{session.id}.") else f"{session.id}.{name}"
 
     ids = tuple(session.exercise(full(name)).id for name in names)
-    by_hand = [each for each in ids if each not in automatic(session)]
+    by_hand = [exercise_id for exercise_id in ids if exercise_id not in automatic(session)]
     if by_hand:
         raise AutograderError(f"{by_hand[0]} is graded by hand: give its points with --marks")
     return ids
@@ -101,7 +101,7 @@ def score(
     """The report of one entry, whose card says which team it is.
 
     The draws of perturbed images are keyed by the environment's secret, else they are public.
-    AutograderError if it is not the entry that keeps it from being scored.
+    AutograderError if the entry cannot be scored for a reason that is not its own.
     """
     session = project_session(course)
     files = {MODEL: model, CARD: card}

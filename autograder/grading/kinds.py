@@ -1,4 +1,4 @@
-"""Kinds of work: how a submission becomes a report. A session in course.yaml states its kind.
+"""Kinds of sessions: how a submission becomes a report. course.yaml states the kind.
 
     functions   hidden graders call the student's functions in a worker     engine.judge
     project     a final project is measured from its file                   project.judge
@@ -42,7 +42,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of work: its job, what its results depend on, and how large a submission may be."""
+    """One kind of session: its job, what results depend on, how large a submission may be."""
 
     job: Callable[[Course, Session, Settings], GradingJob]
     fingerprints: Callable[[Course, Session, Settings], Mapping[str, str]]
@@ -57,7 +57,7 @@ def kind_of(session: Session) -> Kind:
 def automatic(session: Session, only: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Ids of the exercises that are graded automatically, or of those of them in `only`."""
     ids = tuple(e.id for e in session.exercises if e.graded == "automatically")
-    return tuple(each for each in ids if not only or each in only)
+    return tuple(exercise_id for exercise_id in ids if not only or exercise_id in only)
 
 
 # ---- functions -----------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ def lateness(
 ) -> Lateness:
     """Say how late a submission is and which share of its points that costs.
 
-    `extension` is the due date granted to the student; the later of both dates counts, and work
-    handed in at that very moment is on time. Without a due date or a submission time nothing is
+    `extension` is the due date granted to the student; the later of both dates counts, and what is
+    submitted at that very moment is on time. Without a due date or a submission time nothing is
     late. `submitted_at` is a datetime with a time zone or its ISO 8601 text; anything else raises
     `SubmissionError`. `days_late` is exact (12 hours are 0.5), `penalty` a share in 0..1.
     """
@@ -55,7 +55,7 @@ def _moment(value: datetime | str | None) -> datetime | None:
 
 
 def _penalty(policy: LatePolicy, late: timedelta) -> float:
-    """Return the share that work late by a positive `late` loses."""
+    """Return the share that a submission loses that is late by a positive `late`."""
     match policy:
         case CutOff():
             return 1.0

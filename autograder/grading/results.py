@@ -1,4 +1,4 @@
-"""The results folder: what it holds, whose it is, and how it survives being killed.
+"""The results folder: its files, the session it belongs to, and how it survives being killed.
 
     results/
         run.json                  course, session, kit, environment, fingerprints of exercises
@@ -95,7 +95,7 @@ class ResultsFolder:
         self.former = self.reports / "former"
         self.marks = path / "marks.csv"
 
-    # ---- whose it is -------------------------------------------------------------------------
+    # ---- which session it belongs to -----------------------------------------------------------
 
     def run(self) -> Run | None:
         """What `run.json` says; None without one; AutograderError if it cannot be read."""
@@ -196,9 +196,9 @@ class ResultsFolder:
         self._write(self.reports / f"{slug}.json", to_json(report), durable=True)
 
     def set_aside(self, slug: str) -> None:
-        """Keep what a record says now, before another takes its place."""
+        """Keep what a record says now, before another replaces it."""
         path = self.reports / f"{slug}.json"
-        taken = {each.name for each in self.former.glob(f"{slug}.*.json")}
+        taken = {path.name for path in self.former.glob(f"{slug}.*.json")}
         number = next(n for n in range(1, len(taken) + 2) if f"{slug}.{n}.json" not in taken)
         try:
             self.former.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""CSV files that staff hand in: submission times, and points given by hand.
+"""CSV files from the course staff: submission times, and points given by hand.
 
 A table counts as a whole: what is wrong with it is one line per mistake, and nothing is applied.
 """
@@ -29,15 +29,15 @@ Row = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Student:
-    """The names under which a table may speak of one student."""
+class StudentNames:
+    """The names that a table may use for one student."""
 
     name: str
     slug: str
 
 
 class _Table:
-    """Rows of a CSV file with their lines, and the mistakes found so far."""
+    """Rows of a CSV file with their lines, and the mistakes in them so far."""
 
     def __init__(self, path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> None:
         self._path = path
@@ -72,8 +72,8 @@ class _Table:
         missing = [name for name in required if name not in names]
         if missing or len(set(names)) < len(names):
             expected = ", ".join((*required, *(f"[{name}]" for name in optional)))
-            found = clean_line(", ".join(names), 200) or "nothing"
-            raise InputErrors(f"{self._path}:1: expected the columns {expected}, got {found}")
+            actual = clean_line(", ".join(names), 200) or "nothing"
+            raise InputErrors(f"{self._path}:1: expected the columns {expected}, got {actual}")
         return [
             (number, dict.fromkeys(optional, "") | dict(zip(names, cells, strict=False)))
             for number, cells in lines[1:]
@@ -100,9 +100,9 @@ class _Table:
             raise InputErrors(f"{self._path}: not UTF-8; save it as CSV UTF-8") from None
 
 
-def _finder(students: Iterable[Student]) -> Callable[[str], Student | None]:
+def _finder(students: Iterable[StudentNames]) -> Callable[[str], StudentNames | None]:
     students = list(students)
-    by_name: dict[str, list[Student]] = {}
+    by_name: dict[str, list[StudentNames]] = {}
     for student in students:
         by_name.setdefault(student.name, []).append(student)
     # two students of one name can only be told apart by their slugs, the names of their records
@@ -113,7 +113,9 @@ def _finder(students: Iterable[Student]) -> Callable[[str], Student | None]:
 # ---- times -------------------------------------------------------------------------------------
 
 
-def read_times(path: Path, students: Iterable[Student]) -> tuple[dict[str, str], tuple[str, ...]]:
+def read_times(
+    path: Path, students: Iterable[StudentNames]
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """Submission times by slug from a CSV with the columns `student` and `time`.
 
     `time` is ISO 8601 with a UTC offset. A student who is not among `students` is a line of the
@@ -155,7 +157,7 @@ def _moment(text: str) -> str | None:
 # ---- points by hand ------------------------------------------------------------------------------
 
 
-def read_marks(path: Path, session: Session, students: Iterable[Student]) -> Marks:
+def read_marks(path: Path, session: Session, students: Iterable[StudentNames]) -> Marks:
     """Points by hand from a CSV with the columns student, exercise, points, [comment], [by].
 
     `exercise` is an id of the session, with or without `s1.` in front; its automatic points, if
@@ -168,7 +170,7 @@ def read_marks(path: Path, session: Session, students: Iterable[Student]) -> Mar
 
 
 def readable_marks(
-    path: Path, session: Session, students: Iterable[Student]
+    path: Path, session: Session, students: Iterable[StudentNames]
 ) -> tuple[Marks, tuple[str, ...]]:
     """The rows of a table that still hold, and a line for each that does not.
 
@@ -178,7 +180,7 @@ def readable_marks(
     return marks, tuple(table.errors)
 
 
-def _marks(path: Path, session: Session, students: Iterable[Student]) -> tuple[Marks, _Table]:
+def _marks(path: Path, session: Session, students: Iterable[StudentNames]) -> tuple[Marks, _Table]:
     table = _Table(path, ("student", "exercise", "points"), ("comment", "by"))
     find = _finder(students)
     exercises = {e.id: e for e in session.exercises} | {e.name: e for e in session.exercises}
@@ -211,6 +213,6 @@ def _points(text: str, exercise: Exercise) -> float | None:
     return round(points, 2) if 0 <= points <= exercise.points else None
 
 
-def students_of(reports: Iterable[Report]) -> list[Student]:
+def students_of(reports: Iterable[Report]) -> list[StudentNames]:
     """The students of these reports."""
-    return [Student(report.student, report.slug) for report in reports]
+    return [StudentNames(report.student, report.slug) for report in reports]

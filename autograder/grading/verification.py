@@ -1,7 +1,8 @@
 """Before a class is graded, the model solution is: it has to get all points.
 
-A grader that fails right work would cost a whole class; so the graders run on `solutions/` first.
-The result is remembered by fingerprint, in a cache that may be deleted at any time.
+A grader that fails correct code would cost a whole class points, so the graders run on
+`solutions/` first. The result is remembered by fingerprint, in a cache that may be deleted at
+any time.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Where results go besides files: platforms that run the kit or show what it found."""
+"""Where results go besides files: platforms that run the kit or show its results."""

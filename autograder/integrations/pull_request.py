@@ -154,14 +154,14 @@ def verify(
     Stage one runs the pull request's own workflow file, so its artefact may be anything.
     """
     entry = entry_of(repository, base, head, max_bytes)
-    found = sorted(path.name for path in artefact.iterdir()) if artefact.is_dir() else []
-    if found != sorted(FILES):
+    names = sorted(path.name for path in artefact.iterdir()) if artefact.is_dir() else []
+    if names != sorted(FILES):
         raise SubmissionError(f"the artefact does not hold exactly {CARD} and {MODEL}")
     model, card = repository.read(entry.model), repository.read(entry.card)
-    for name, wanted in ((MODEL, model), (CARD, card)):
+    for name, expected in ((MODEL, model), (CARD, card)):
         path = artefact / name
-        same_size = not path.is_symlink() and path.stat().st_size == len(wanted)
-        if not same_size or path.read_bytes() != wanted:
+        same_size = not path.is_symlink() and path.stat().st_size == len(expected)
+        if not same_size or path.read_bytes() != expected:
             raise SubmissionError(f"{name} of the artefact is not the file of the pull request")
     return entry, model, card
 

@@ -6,9 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from autograder.course import Dataset, FinalProject
+from autograder.course import DatasetRules, FinalProject
 from autograder.project.card import TEAM
-from autograder.records.measurement import Answers, Layer, Measurement, Products, Score, Stored
+from autograder.records.measurement import (
+    Answers,
+    MeasuredLayer,
+    Measurement,
+    Products,
+    Score,
+    Stored,
+)
 
 FULL_BITS = 32
 
@@ -21,10 +28,8 @@ def imt_2025(measured: Measurement, params: float, ops: float) -> float:
     `imt_2025_formula`; here everything is measured. Unstructured zeros save storage only.
     """
     storage = measured.stored_bits / FULL_BITS
-    products = [each for layer in measured.layers for each in layer.products]
-    work = sum(
-        each.macs * max(each.weight_bits, each.activation_bits) / FULL_BITS for each in products
-    )
+    products = [products for layer in measured.layers for products in layer.products]
+    work = sum(p.macs * max(p.weight_bits, p.activation_bits) / FULL_BITS for p in products)
     return storage / params + (work + measured.excess_macs) / ops
 
 
@@ -57,7 +62,7 @@ def micronet_2019(measured: Measurement, params: float, ops: float) -> float:
     operations), an addition at 32 bits, one less than products in each sum. Other operations
     count 1.
     """
-    storage = sum(_storage(each) for layer in measured.layers for each in layer.stored)
+    storage = sum(_storage(constant) for layer in measured.layers for constant in layer.stored)
     work = sum(_operations(layer) for layer in measured.layers)
     return storage / params + work / ops
 
@@ -69,7 +74,7 @@ def _storage(stored: Stored) -> float:
     return min(dense, masked) / FULL_BITS
 
 
-def _operations(layer: Layer) -> float:
+def _operations(layer: MeasuredLayer) -> float:
     return sum(_multiplications(each) + _additions(each) for each in layer.products) + layer.ops
 
 
@@ -93,10 +98,12 @@ COSTS: dict[str, Cost] = {"imt-2025": imt_2025, "micronet-2019": micronet_2019}
 
 # ---- the course's rules, applied to what was measured --------------------------------------------
 
-MEMORISED_GAP = 0.05  # beyond the reference network's own drop
+MEMORIZED_GAP = 0.05  # beyond the reference network's own drop
 
 
-def entry_costs(measured: Measurement, rules: Dataset, project: FinalProject) -> dict[str, float]:
+def entry_costs(
+    measured: Measurement, rules: DatasetRules, project: FinalProject
+) -> dict[str, float]:
     """Every cost of the course by name."""
     return {
         cost: COSTS[cost](measured, rules.references[cost].params, rules.references[cost].ops)
@@ -104,7 +111,7 @@ def entry_costs(measured: Measurement, rules: Dataset, project: FinalProject) ->
     }
 
 
-def ratios(measured: Measurement, rules: Dataset) -> dict[str, float]:
+def ratios(measured: Measurement, rules: DatasetRules) -> dict[str, float]:
     """Shares of the reference network that are left."""
     network = rules.network
     return {
@@ -114,16 +121,16 @@ def ratios(measured: Measurement, rules: Dataset) -> dict[str, float]:
     }
 
 
-def counted(answers: Answers, rules: Dataset) -> int:
+def effective_correct(answers: Answers, rules: DatasetRules) -> int:
     """Right answers that count: the perturbed ones get what the reference loses on them."""
     slack = int(rules.perturbation_drop * answers.images)
     return min(answers.correct, answers.correct_perturbed + slack)
 
 
-def memorised(answers: Answers, rules: Dataset) -> str:
+def memorized(answers: Answers, rules: DatasetRules) -> str:
     """Why an entry is refused that loses more on perturbed images than one that learnt, or ""."""
     gap = (answers.correct - answers.correct_perturbed) / answers.images
-    if gap <= rules.perturbation_drop + MEMORISED_GAP:
+    if gap <= rules.perturbation_drop + MEMORIZED_GAP:
         return ""
     return (
         f"it loses {100 * gap:.1f} points of accuracy on slightly changed test images: "
@@ -136,11 +143,11 @@ def _check_measurement(measured: Measurement, score: Score) -> None:
     if (measured.sha256, measured.file_bytes) != (score.sha256, score.file_bytes):
         raise ValueError("it was measured on another file")
     for layer in measured.layers:
-        if any(each.nonzeros > each.elements for each in layer.stored):
+        if any(constant.nonzeros > constant.elements for constant in layer.stored):
             raise ValueError("it has more nonzeros than elements")
-        for each in layer.products:
-            used = each.outputs - each.empty_outputs
-            if each.nonzero_macs > each.macs or not 0 <= used <= each.nonzero_macs:
+        for products in layer.products:
+            used = products.outputs - products.empty_outputs
+            if products.nonzero_macs > products.macs or not 0 <= used <= products.nonzero_macs:
                 raise ValueError("its products do not add up")
 
 
@@ -151,7 +158,7 @@ def revalidate(score: Score, project: FinalProject) -> Score:
     are the course's present ones and nobody's text. Raises ValueError, in one line, if the record
     contradicts itself or names a data set that the course does not have.
     """
-    rules = next((each for name, each in project.datasets.items() if name == score.dataset), None)
+    rules = next((r for name, r in project.datasets.items() if name == score.dataset), None)
     if rules is None:
         raise ValueError("its data set is not in course.yaml")
     if not (TEAM.fullmatch(score.team) and project.admits(score.team)):
@@ -174,9 +181,9 @@ def revalidate(score: Score, project: FinalProject) -> Score:
         raise ValueError("it has neither a refusal nor a measurement")
     return replace(
         score,
-        refusal=score.refusal or (memorised(answers, rules) if answers else ""),
+        refusal=score.refusal or (memorized(answers, rules) if answers else ""),
         costs=entry_costs(measured, rules, project) if measured else {},
         ratios=ratios(measured, rules) if measured else {},
-        counted=counted(answers, rules) if answers else 0,
+        counted=effective_correct(answers, rules) if answers else 0,
         gate=rules.gate_correct,
     )

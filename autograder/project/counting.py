@@ -17,10 +17,10 @@ from autograder.project.constants import Decode, decoder, less_zero_point, long_
 from autograder.project.network import Network, Node, Refusal
 from autograder.project.sparsity import count_nonzero_macs
 from autograder.project.widths import activation_bits, factor_bits
-from autograder.records.measurement import Layer, Products, Stored
+from autograder.records.measurement import MeasuredLayer, Products, Stored
 
 
-def count(network: Network) -> tuple[Layer, ...]:
+def count(network: Network) -> tuple[MeasuredLayer, ...]:
     """One layer for each operator that touches the image; Refusal beyond the caps."""
     decode = decoder(network)
     stored = storage.stored_tensors(network, decode)
@@ -45,14 +45,14 @@ class _Context:
     bits: Mapping[str, int]
 
 
-def _layer(context: _Context, node: Node, stored: tuple[Stored, ...]) -> Layer:
+def _layer(context: _Context, node: Node, stored: tuple[Stored, ...]) -> MeasuredLayer:
     network = context.network
     table = tuple(_table_products(context, node))
     # What is charged as a multiply-accumulate is not charged as an operation again.
     ops = _ops(network, node) - sum(products.macs for products in table)
     shape = network.shapes[node.outputs[0]][1:]
     products = (*_products(context, node), *table)
-    return Layer(node.position, node.kind, shape, stored, products, ops)
+    return MeasuredLayer(node.position, node.kind, shape, stored, products, ops)
 
 
 # ---- multiply-accumulates ----------------------------------------------------------------------

@@ -37,13 +37,13 @@ class Decoded:
     @cached_property
     def all_operands(self) -> tuple[Decoded, ...]:
         """The operands, and those that they need themselves, each once."""
-        found: dict[tuple[str, str], Decoded] = {}
+        operands: dict[tuple[str, str], Decoded] = {}
         remaining = list(self.operands)
         # Not a recursion without memory: a scale that is squared again and again has 2^n ways back.
         while remaining:
             operand = remaining.pop()
             key = (operand.provenance, operand.zero_pattern)
-            if key not in found:
-                found[key] = operand
+            if key not in operands:
+                operands[key] = operand
                 remaining += operand.operands
-        return tuple(found.values())
+        return tuple(operands.values())

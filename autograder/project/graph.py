@@ -76,11 +76,11 @@ def _check_use(nodes: list[Node], result: str, constants: Mapping[str, object]) 
 
 def _activations(nodes: Iterable[Node], source: str) -> frozenset[str]:
     """Names of tensors that depend on the image."""
-    found = {source}
+    names = {source}
     for node in nodes:
-        if not found.isdisjoint(node.inputs):
-            found.update(name for name in node.outputs if name)
-    return frozenset(found)
+        if not names.isdisjoint(node.inputs):
+            names.update(name for name in node.outputs if name)
+    return frozenset(names)
 
 
 def _check_shapes_are_stored(

@@ -1,4 +1,4 @@
-"""Runs an entry with ONNX Runtime. Inside the sandbox: it sees images and no label.
+"""Runs an entry with ONNX Runtime. Runs in the sandbox: it sees images and no label.
 
 All graph optimisations are disabled and one thread is used: with its default optimisations ONNX
 Runtime 1.31 gives wrong logits for 2-bit weights, differently in each session.

@@ -121,7 +121,7 @@ def _score(
 def team_of(submission: Submission) -> str:
     """The team as which a submission is listed: its student's name, in a team's letters.
 
-    Who submitted is known from the platform or the folder, never from a file inside.
+    Who submitted is known from the platform or the folder, never from a file in it.
     """
     if TEAM.fullmatch(submission.student):
         return submission.student

@@ -114,7 +114,7 @@ def constant_nodes(
     nodes: Iterable[NodeProto], initializers: Mapping[str, object]
 ) -> dict[str, TensorProto]:
     """Tensors of the Constant nodes by name, checked."""
-    found: dict[str, TensorProto] = {}
+    tensors: dict[str, TensorProto] = {}
     for position, node in enumerate(nodes):
         if node.op_type != "Constant":
             continue
@@ -132,10 +132,10 @@ def constant_nodes(
         else:
             raise Refusal(f"{label}: {quoted(attribute.name)} is not allowed")
         _check_tensor(tensor, name)
-        if name in initializers or name in found:
+        if name in initializers or name in tensors:
             raise Refusal(f"two tensors are called {quoted(name)}")
-        found[name] = tensor
-    return found
+        tensors[name] = tensor
+    return tensors
 
 
 def _check_tensor(tensor: TensorProto, name: str) -> None:

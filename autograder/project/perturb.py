@@ -1,7 +1,7 @@
-"""Changes that keep what an image shows: whoever memorised the test images loses them here.
+"""Small changes of the test images: an entry that memorized the images loses accuracy here.
 
 Labels cost almost nothing to store, so accuracy on the stored test images alone can be bought.
-The seed is drawn when an entry is scored and written into its record.
+The seeds follow from the file's bytes and the secret of the course (`scorer.draw_seeds`).
 
 The changes are small, since a network that was trained with the usual augmentation is to lose
 little: what it loses is the room in which memorised images go unseen.
@@ -20,8 +20,8 @@ from shared.datasets import DATASETS, Perturbation
 Images = NDArray[np.uint8]
 
 
-def perturb(images: Images, dataset: str, peak: int, seed: int) -> Images:
-    """Perturbed copies of uint8 images (N, C, H, W) with values 0..peak.
+def perturb(images: Images, dataset: str, max_value: int, seed: int) -> Images:
+    """Perturbed copies of uint8 images (N, C, H, W) with values 0..max_value.
 
     `shared.datasets` says how much: mirrored or not, shifted, cropped and enlarged again, brighter
     or darker, noisy.
@@ -35,7 +35,7 @@ def perturb(images: Images, dataset: str, peak: int, seed: int) -> Images:
         factors = 1 + how.brightness * _uniform(len(changed), generator)
         changed = changed * factors.view(-1, 1, 1, 1)
     changed = changed + how.noise * torch.randn(changed.shape, generator=generator)
-    return changed.round().clamp(0, peak).to(torch.uint8).numpy()
+    return changed.round().clamp(0, max_value).to(torch.uint8).numpy()
 
 
 def _uniform(count: int, generator: torch.Generator) -> Tensor:

@@ -27,7 +27,7 @@ from autograder.errors import AutograderError
 from autograder.project import worker_side
 from autograder.records import Isolation
 from autograder.records.codec import rebuild
-from autograder.records.measurement import Layer, Measurement
+from autograder.records.measurement import MeasuredLayer, Measurement
 from autograder.text_safety import clean_line
 
 PRELOAD = ("autograder.project.worker_side",)
@@ -35,7 +35,7 @@ PRELOAD = ("autograder.project.worker_side",)
 MAX_REASON = 300
 
 
-class Refused(Exception):
+class EntryRefused(Exception):
     """The file is no entry; the text is one sentence for its author."""
 
 
@@ -74,52 +74,52 @@ def sandbox(
 def measure(
     box: Sandbox, content: bytes, input_shape: tuple[int, ...], classes: int
 ) -> Measurement:
-    """Count what a file stores and computes; Refused if it is no entry."""
+    """Count what a file stores and computes; EntryRefused if it is no entry."""
     try:
         with box.process() as process:
             answer = process.call(worker_side.measure, content, list(input_shape), classes)
     except ConfinedFailure as failure:
-        raise Refused(f"the file could not be measured: {_line(failure)}") from None
+        raise EntryRefused(f"the file could not be measured: {_line(failure)}") from None
     if isinstance(answer, dict) and isinstance(answer.get("refusal"), str):
-        raise Refused(_line(answer["refusal"]) or "no reason")
+        raise EntryRefused(_line(answer["refusal"]) or "no reason")
     try:
         opset = answer["opset"]
-        layers = tuple(rebuild(Layer, layer) for layer in answer["layers"])
+        layers = tuple(rebuild(MeasuredLayer, layer) for layer in answer["layers"])
     except (AutograderError, TypeError, KeyError):
-        raise Refused("the measurement came back malformed") from None
+        raise EntryRefused("the measurement came back malformed") from None
     if type(opset) is not int:
-        raise Refused("the measurement came back malformed")
+        raise EntryRefused("the measurement came back malformed")
     return Measurement(len(content), hashlib.sha256(content).hexdigest(), opset, layers)
 
 
 def predictions(
     box: Sandbox, content: bytes, runs: Sequence[tuple[NDArray[np.uint8], int]], classes: int
 ) -> list[NDArray[np.int64]]:
-    """The predicted classes for each run, which is (images, batch size); Refused without one.
+    """The predicted classes for each run, which is (images, batch size).
 
-    Refused as well if a tensor has another shape than the one that was measured.
+    EntryRefused if the network does not run, or if a tensor has another shape than was measured.
     """
     shape = list(runs[0][0].shape[1:])
     try:
         with box.process() as process:
             mismatch = process.call(worker_side.shape_mismatch, content, shape, classes)
             if mismatch != "":
-                raise Refused(_line(mismatch))
+                raise EntryRefused(_line(mismatch))
             return [
                 _classes(process.call(worker_side.predict, content, *run), len(run[0]), classes)
                 for run in runs
             ]
     except ConfinedFailure as failure:
-        raise Refused(f"the network could not be run: {_line(failure)}") from None
+        raise EntryRefused(f"the network could not be run: {_line(failure)}") from None
 
 
 def _classes(logits: object, images: int, classes: int) -> NDArray[np.int64]:
-    """The class of the largest logit for each image; Refused unless these are logits."""
+    """The class of the largest logit for each image; EntryRefused unless these are logits."""
     expected = (images, classes)
     if not isinstance(logits, np.ndarray) or logits.dtype != np.float32 or logits.shape != expected:
-        raise Refused(f"the output has to be float32 (N, {classes}) for every N")
+        raise EntryRefused(f"the output has to be float32 (N, {classes}) for every N")
     if not np.isfinite(logits).all():
-        raise Refused("an output is NaN or infinite")
+        raise EntryRefused("an output is NaN or infinite")
     classes_of_images: NDArray[np.int64] = logits.argmax(axis=1)
     return classes_of_images
 
@@ -131,8 +131,8 @@ def _line(text: object) -> str:
 __all__ = [
     "PRELOAD",
     "Caps",
+    "EntryRefused",
     "IsolationTooWeak",
-    "Refused",
     "Sandbox",
     "measure",
     "predictions",

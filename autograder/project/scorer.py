@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograder.course import Dataset, DatasetName, FinalProject
+from autograder.course import DatasetName, DatasetRules, FinalProject
 from autograder.engine.job import Level
 from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
 from autograder.project import runner
 from autograder.project.card import Card
-from autograder.project.costs import counted, entry_costs, memorised, ratios
+from autograder.project.costs import effective_correct, entry_costs, memorized, ratios
 from autograder.project.perturb import perturb
-from autograder.project.runner import Caps, Refused, Sandbox
+from autograder.project.runner import Caps, EntryRefused, Sandbox
 from autograder.records import Isolation
 from autograder.records.measurement import Answers, Claim, Score
 from shared import data
@@ -89,8 +89,8 @@ def score(
             progress("running")
             answers = _answers(box, content, name, rules, images, labels, secret)
             fields["answers"] = answers
-            fields["counted"] = counted(answers, rules)
-        except Refused as refusal:
+            fields["counted"] = effective_correct(answers, rules)
+        except EntryRefused as refusal:
             fields["refusal"] = str(refusal)
         isolation = box.isolation
     return Score(**fields), isolation
@@ -108,7 +108,7 @@ def _answers(
     box: Sandbox,
     content: bytes,
     name: str,
-    rules: Dataset,
+    rules: DatasetRules,
     images: NDArray[np.uint8],
     labels: Labels,
     secret: bytes,
@@ -127,7 +127,7 @@ def _answers(
     alone = by_batch[BATCHES[0]]
     for batch, classes in by_batch.items():
         if np.mean(classes != alone) > MAX_DIFFERENT:
-            raise Refused(
+            raise EntryRefused(
                 f"predictions at batch size {batch} differ from those for each image alone: "
                 "an answer may not depend on the other images of the batch"
             )
@@ -138,6 +138,6 @@ def _answers(
         draws="course" if secret else "public",
         seconds=round(time.monotonic() - started, 2),
     )
-    if reason := memorised(answers, rules):
-        raise Refused(reason)
+    if reason := memorized(answers, rules):
+        raise EntryRefused(reason)
     return answers

@@ -49,7 +49,7 @@ def _infer(model: ModelProto, nodes: Sequence[Node], batch: int) -> Inferred:
     fixed.CopyFrom(model)
     del fixed.graph.value_info[:]
     for position, node in enumerate(fixed.graph.node):
-        node.name = f"node {position}"  # so that what the checker says names a place in the file
+        node.name = f"node {position}"  # so that the checker's message names a node of the file
     fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
     try:
         checker.check_model(fixed, full_check=False)
@@ -74,7 +74,7 @@ def _infer(model: ModelProto, nodes: Sequence[Node], batch: int) -> Inferred:
 
 
 def _complaint(text: str, nodes: Sequence[Node]) -> str:
-    """Where, and what is wrong, from the checker's text of several lines."""
+    """The node and what is wrong with it, from the checker's text of several lines."""
     where = re.search(r"ame: node (\d+)(?: |\))", text)
     # "… (op_type:Add, node name: node 2): [ShapeInferenceError] Incompatible dimensions", or the
     # complaint, an empty line, and a context with the name.

@@ -66,7 +66,7 @@ def count_nonzero_macs(
 def _kernels(node: Node, is_nonzero: Array, is_left: bool) -> Array | None:
     """Bool (kinds of sums, products in each); None where a weight's rows are not those of sums."""
     if node.kind in _CONVOLUTIONS:
-        # A constant image under a computed kernel: its zeros meet every weight at another place.
+        # A constant image under a computed kernel: its zeros meet each weight at another position.
         return None if is_left else is_nonzero.reshape(len(is_nonzero), -1)
     if is_nonzero.ndim != 2:
         return None  # a batch of matrices: counted as dense

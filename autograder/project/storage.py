@@ -25,15 +25,15 @@ Stores = dict[int, tuple[Stored, ...]]
 
 def stored_tensors(network: Network, decode: Decode) -> Stores:
     """Tensors of the file that the arithmetic on the image uses; numbers in attributes are last."""
-    found: Stores = {}
+    stores: Stores = {}
     ledger = _Ledger()
     # What decodes constants is entered with the result, at the first operator on the image.
     for node in network.nodes:
         if not network.activations.isdisjoint(node.outputs):
-            found[node.position] = (*_of_node(network, node, decode, ledger), *attributes(node))
+            stores[node.position] = (*_of_node(network, node, decode, ledger), *attributes(node))
     for position, stored in ledger.merged():
-        found[position] = (*found[position], stored)
-    return found
+        stores[position] = (*stores[position], stored)
+    return stores
 
 
 def _of_node(network: Network, node: Node, decode: Decode, ledger: _Ledger) -> tuple[Stored, ...]:
@@ -133,11 +133,11 @@ def _folded_batch_norm(network: Network, node: Node, decode: Decode, ledger: _Le
 
 def attributes(node: Node) -> tuple[Stored, ...]:
     """Numbers that stand in a node's attributes, other than what they are by default."""
-    found = []
+    stored = []
     for name, default in rules.SCALAR_ATTRIBUTES.get(node.kind, {}).items():
         value = node.number(name, math.nan)
         is_default = default is not None and math.isclose(value, default)
         if not (math.isnan(value) or is_default):
             text = f"{name} of node {node.position}"
-            found.append(Stored(text, 1, int(value != 0), 32, False))
-    return tuple(found)
+            stored.append(Stored(text, 1, int(value != 0), 32, False))
+    return tuple(stored)

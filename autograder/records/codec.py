@@ -55,7 +55,7 @@ def to_json(record: Report) -> str:
 def from_json(text: str) -> Report:
     """The report that `to_json` wrote.
 
-    Anything else raises AutograderError with one line that names the place: text that is no JSON,
+    Anything else raises AutograderError with one line that names the key: text that is no JSON,
     another schema version, a missing or unknown key, a value of another type or out of range, or
     totals that are not those of the exercises.
     """
@@ -83,7 +83,7 @@ def rebuild(kind: type[R], tree: Any) -> R:
     try:
         text = json.dumps(tree, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        raise AutograderError("record: it holds what JSON does not") from None
+        raise AutograderError("record: holds a value that JSON cannot express") from None
     return _rebuild(kind, _parse(text))
 
 
@@ -154,8 +154,8 @@ def _difference(expected: Any, actual: Any, path: str) -> str:
         for key in expected:
             if key not in actual:
                 return f"{path}: no key {key!r}"
-            if found := _difference(expected[key], actual[key], f"{path}.{key}"):
-                return found
+            if difference := _difference(expected[key], actual[key], f"{path}.{key}"):
+                return difference
         return ""  # unknown keys have been refused
     if isinstance(expected, list | tuple) and isinstance(actual, list):
         pairs = enumerate(zip(expected, actual, strict=True))

@@ -46,7 +46,7 @@ class Products:
 
 
 @dataclass(frozen=True)
-class Layer:
+class MeasuredLayer:
     """One operator of the graph: what it stores and what it computes for one image.
 
     `position` is that in the file, `shape` that of its first output without the batch,
@@ -64,22 +64,22 @@ class Layer:
     @property
     def params(self) -> int:
         """Elements of the constants that this operator is the first to use."""
-        return sum(each.elements for each in self.stored)
+        return sum(constant.elements for constant in self.stored)
 
     @property
     def nonzeros(self) -> int:
         """Those of them that are not zero."""
-        return sum(each.nonzeros for each in self.stored)
+        return sum(constant.nonzeros for constant in self.stored)
 
     @property
     def stored_bits(self) -> int:
         """Bits of the nonzeros."""
-        return sum(each.nonzeros * each.bits for each in self.stored)
+        return sum(constant.nonzeros * constant.bits for constant in self.stored)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates."""
-        return sum(each.macs for each in self.products)
+        return sum(products.macs for products in self.products)
 
     @property
     def bits(self) -> tuple[int, int] | None:
@@ -101,7 +101,7 @@ class Measurement:
     file_bytes: int
     sha256: str
     opset: int
-    layers: tuple[Layer, ...]
+    layers: tuple[MeasuredLayer, ...]
 
     @property
     def params(self) -> int:
@@ -136,9 +136,9 @@ class Measurement:
         count by their bits: so useless products of few bits do not pay for other work.
         """
         eighths = sum(
-            each.macs * min(8, max(each.weight_bits, each.activation_bits))
+            products.macs * min(8, max(products.weight_bits, products.activation_bits))
             for layer in self.layers
-            for each in layer.products
+            for products in layer.products
         )
         return max(0, self.ops - eighths // 32)
 

@@ -76,7 +76,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class ExerciseResult:
-    """One exercise: automatic `points` of `maximum`, and a `mark` that takes their place.
+    """One exercise: automatic `points` of `maximum`, and a `mark` that replaces them.
 
     `by_hand` says that no grader gives points for it. `fingerprint` identifies everything but the
     submission that the automatic points depend on; empty if they depend on nothing.
@@ -126,7 +126,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Lateness:
-    """When the work came in against the due date; `penalty` is a share in 0..1 of the points.
+    """When the submission came in against the due date; `penalty` is a share in 0..1 of the points.
 
     `policy` is the kind of late policy. Without `submitted_at` no time is known, and the policy was
     not applied. `due` is the date that counts for this student: the session's, or a later one that

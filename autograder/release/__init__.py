@@ -1,7 +1,7 @@
 """`solutions/` -> `assignments/`: strip the solution regions, copy the rest, keep both in sync.
 
 text      source text: encoding, line ends, syntax, comments; refusals with file and line
-regions   solution regions of a module, and the blanks that take their place
+regions   solution regions of a module, and the blanks that replace them
 notebook  lab sheets (jupytext, percent format) and the notebooks that students get
 build     all of solutions/ against course.yaml: what assignments/ must hold
 sync      write that, or say how the folder differs from it

@@ -1,4 +1,4 @@
-"""Solution regions of a module, and the blanks that take their place."""
+"""Solution regions of a module, and the blanks that replace them."""
 
 from __future__ import annotations
 

@@ -24,24 +24,24 @@ def write_release(files: Files, assignments_dir: Path) -> None:
     """Make `assignments_dir` hold exactly the generated `files`, and remove stale generated ones.
 
     `GENERATED.txt` in the folder lists what is generated; anything else is left alone. All
-    files are written aside first and then moved into place, so a full disk changes nothing and
+    files are written aside first and then moved to their paths, so a full disk changes nothing and
     an interrupted run can be repeated. Raises `ReleaseError` for a folder with content but
     without that list, for a file in the way that was not generated, and for links, which could
     lead outside.
     """
-    wanted = _with_manifest(files)
+    expected = _with_manifest(files)
     try:
         known = _generated_files(assignments_dir)
-        _check_target(wanted, known, assignments_dir)
+        _check_target(expected, known, assignments_dir)
         assignments_dir.mkdir(parents=True, exist_ok=True)
         with _staging(assignments_dir) as staging:
-            for name, data in wanted.items():
+            for name, data in expected.items():
                 _write(staging / "new" / name, data)
             _write(staging / MANIFEST, _manifest(known | set(files)))
             (staging / MANIFEST).replace(assignments_dir / MANIFEST)
             for name in sorted(known - set(files)):
                 _remove(assignments_dir, name)
-            for name in wanted:
+            for name in expected:
                 (assignments_dir / name).parent.mkdir(parents=True, exist_ok=True)
                 if name != MANIFEST:
                     (staging / "new" / name).replace(assignments_dir / name)
@@ -57,7 +57,7 @@ def check_release(files: Files, assignments_dir: Path) -> list[str]:
     Missing and stale files are diffs against /dev/null; a file that nobody generated is one
     line. Raises `ReleaseError` where the folder's list of generated files is unusable.
     """
-    wanted = _with_manifest(files)
+    expected = _with_manifest(files)
     try:
         present = {}
         if assignments_dir.is_dir():
@@ -65,13 +65,13 @@ def check_release(files: Files, assignments_dir: Path) -> list[str]:
             present = {path.relative_to(assignments_dir).as_posix(): path for path in paths}
         known = _generated_files(assignments_dir) if MANIFEST in present else set()
         lines: list[str] = []
-        for name in sorted(wanted.keys() | present.keys()):
+        for name in sorted(expected.keys() | present.keys()):
             label = (assignments_dir / name).as_posix()
-            if name not in wanted and name not in known:
+            if name not in expected and name not in known:
                 lines.append(f"{label}: not generated; move it to solutions/ or delete it")
                 continue
             old = present[name].read_bytes() if name in present else None
-            lines += _diff(label, old, wanted.get(name))
+            lines += _diff(label, old, expected.get(name))
     except OSError as error:
         path = error.filename or assignments_dir
         raise ReleaseError(f"{path}: {error.strerror or type(error).__name__}") from None
@@ -97,12 +97,12 @@ def _manifest(names: Iterable[str]) -> bytes:
 
 def _with_manifest(files: Files) -> dict[str, bytes]:
     for name in files:
-        if not _is_inside(name) or name == MANIFEST:
-            raise ReleaseError(f"{name!r} is no path inside the target folder")
+        if not _is_relative(name) or name == MANIFEST:
+            raise ReleaseError(f"{name!r} is not a relative path in the target folder")
     return {**files, MANIFEST: _manifest(files)}
 
 
-def _is_inside(name: str) -> bool:
+def _is_relative(name: str) -> bool:
     path = PurePosixPath(name)
     parts = path.parts
     return bool(parts) and not path.is_absolute() and ".." not in parts and "\\" not in name
@@ -122,22 +122,22 @@ def _generated_files(target: Path) -> set[str]:
         return set()
     names = decode(manifest.read_bytes(), str(manifest)).split("\n")[2:]
     for line, name in enumerate(names, start=3):
-        if name and not _is_inside(name):
-            raise refuse(str(manifest), line, f"{name!r} is no path inside the folder")
+        if name and not _is_relative(name):
+            raise refuse(str(manifest), line, f"{name!r} is not a relative path in the folder")
     return {name for name in names if name}
 
 
-def _check_target(wanted: Files, known: Collection[str], target: Path) -> None:
-    for name in sorted({*wanted, *known}):
+def _check_target(expected: Files, known: Collection[str], target: Path) -> None:
+    for name in sorted({*expected, *known}):
         parents = [
             target.joinpath(*PurePosixPath(name).parts[: n + 1]) for n in range(name.count("/"))
         ]
         for path in (*parents, target / name):
             if path.is_symlink():
                 raise ReleaseError(f"{path}: a link, which a release does not follow")
-    for name in sorted(wanted.keys() - {MANIFEST} - set(known)):
+    for name in sorted(expected.keys() - {MANIFEST} - set(known)):
         path = target / name
-        if path.is_file() and path.read_bytes() != wanted[name]:
+        if path.is_file() and path.read_bytes() != expected[name]:
             raise ReleaseError(f"{path}: in the way, and not generated; move it elsewhere")
 
 

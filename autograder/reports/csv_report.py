@@ -31,7 +31,7 @@ _FIRST_COLUMNS = (
 
 
 def grades_csv(reports: Sequence[Report]) -> str:
-    """One row a student, in the order of their names, with a header row and `"\\n"` line ends.
+    """One row per student, in the order of their names, with a header row and `"\\n"` line ends.
 
     Columns: `student` (the identity that platform or folder gave), `total` after the late
     penalty, `maximum` without extra credit, `raw_total` before the penalty, `automatic_total`
@@ -39,19 +39,19 @@ def grades_csv(reports: Sequence[Report]) -> str:
     submission is known and the late policy was not applied), the number of exercises that are
     `not_marked`, `grade_again` ("yes" after a fault of the grader), the numbers of `incidents` and
     `problems`; then the points of every exercise under its id, then every outcome under
-    "<id> outcome", then the automatic points that a mark took the place of under "<id> automatic"
-    where there is one. What a report lacks is an empty cell.
+    "<id> outcome", then the automatic points that a mark replaced under "<id> automatic" where
+    there is one. What a report lacks is an empty cell.
     """
     ids = [exercise.id for exercise in exercises_of(reports)]
-    names = [clean_line(each, NAME_LIMIT) for each in ids]
+    names = [clean_line(exercise_id, NAME_LIMIT) for exercise_id in ids]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    replaced = [each for each in ids if _has_replaced(reports, each)]
+    replaced = [exercise_id for exercise_id in ids if _has_replaced(reports, exercise_id)]
     header = [
         *_FIRST_COLUMNS,
         *names,
         *(f"{name} outcome" for name in names),
-        *(f"{clean_line(each, NAME_LIMIT)} automatic" for each in replaced),
+        *(f"{clean_line(exercise_id, NAME_LIMIT)} automatic" for exercise_id in replaced),
     ]
     writer.writerow([escape_formula(name) for name in header])
     writer.writerows(_row(report, ids, replaced) for report in by_student(reports))
@@ -81,9 +81,9 @@ def _row(report: Report, ids: Sequence[str], replaced: Sequence[str]) -> list[st
         "yes" if report.has_tool_error else "",
         str(len(report.incidents)),
         str(len(report.problems)),
-        *(number(results[each].earned) if each in results else "" for each in ids),
-        *(str(results[each].outcome) if each in results else "" for each in ids),
-        *(number(results[each].points) if each in results else "" for each in replaced),
+        *(number(results[id_].earned) if id_ in results else "" for id_ in ids),
+        *(str(results[id_].outcome) if id_ in results else "" for id_ in ids),
+        *(number(results[id_].points) if id_ in results else "" for id_ in replaced),
     ]
 
 

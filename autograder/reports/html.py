@@ -34,7 +34,6 @@ from autograder.reports.view import (
     NAME_LIMIT,
     Audience,
     by_student,
-    counted,
     duration,
     exercises_of,
     first_lines,
@@ -46,6 +45,7 @@ from autograder.reports.view import (
     number,
     penalty_line,
     percent,
+    quantity,
     share,
     short_name,
 )
@@ -75,7 +75,7 @@ def environment() -> Environment:
         "css": _css_class,
     }
     environment.globals |= {"GLYPH": GLYPH, "MEANING": MEANING, "Outcome": Outcome}
-    environment.globals |= {"counted": counted}
+    environment.globals |= {"quantity": quantity}
     return environment
 
 
@@ -211,7 +211,7 @@ def class_page(reports: Sequence[Report], course_title: str, session_title: str)
     """
     ordered = by_student(reports)
     columns = exercises_of(ordered)
-    rows = [_row(report, [each.id for each in columns]) for report in ordered]
+    rows = [_row(report, [column.id for column in columns]) for report in ordered]
     return (
         environment()
         .get_template("class.html.j2")
@@ -219,7 +219,7 @@ def class_page(reports: Sequence[Report], course_title: str, session_title: str)
             course=clean_line(course_title, NAME_LIMIT),
             session=clean_line(session_title, NAME_LIMIT),
             rows=rows,
-            exercises=[_exercise_statistics(each, ordered) for each in columns],
+            exercises=[_exercise_statistics(column, ordered) for column in columns],
             modules=_module_spans(columns),
             seen=[outcome for outcome in Outcome if _occurs(outcome, ordered)],
             totals=_totals(ordered),
@@ -231,8 +231,8 @@ def class_page(reports: Sequence[Report], course_title: str, session_title: str)
             unmarked=[row for row in rows if row.report.unmarked],
             unknown_times=sum(report.lateness.unknown for report in ordered),
             weaker=[row for row in rows if row.level != "strict"],
-            seconds=sum(each.usage.seconds for each in ordered),
-            student_seconds=sum(each.usage.student_seconds for each in ordered),
+            seconds=sum(report.usage.seconds for report in ordered),
+            student_seconds=sum(report.usage.student_seconds for report in ordered),
         )
     )
 
@@ -246,7 +246,7 @@ def _row(report: Report, ids: Sequence[str]) -> _Row:
         page=f"feedback/{slug}.html",
         ta_page=f"staff/{slug}.html",
         report=report,
-        cells=tuple(_cell(results.get(each)) for each in ids),
+        cells=tuple(_cell(results.get(exercise_id)) for exercise_id in ids),
         level=clean_line(report.isolation.level, NAME_LIMIT),
         incidents=first_lines(report.incidents),
         problems=first_lines(report.problems),
@@ -265,7 +265,7 @@ def _cell(result: ExerciseResult | None) -> _Cell | None:
 
 
 def _exercise_statistics(column: ExerciseResult, reports: Sequence[Report]) -> _ExerciseStatistics:
-    results = [each for report in reports for each in report.exercises if each.id == column.id]
+    results = [e for report in reports for e in report.exercises if e.id == column.id]
     counting = [result for result in results if result.outcome is not Outcome.MISSING]
     mean = statistics.fmean(result.earned for result in counting) if counting else 0.0
     return _ExerciseStatistics(
@@ -293,7 +293,7 @@ def _module_spans(columns: Sequence[ExerciseResult]) -> list[tuple[str, int]]:
 
 
 def _occurs(outcome: Outcome, reports: Sequence[Report]) -> bool:
-    return any(each.outcome is outcome for report in reports for each in report.exercises)
+    return any(e.outcome is outcome for report in reports for e in report.exercises)
 
 
 @dataclass(frozen=True)
@@ -337,7 +337,7 @@ def _is_missing(report: Report) -> bool:
 
 def _histogram(shares: Sequence[float]) -> list[_Bar]:
     """Counts of shares in 0..1 in ten bins; 1.0 belongs to the last."""
-    counts = Counter(min(int(each * _BINS), _BINS - 1) for each in shares)
+    counts = Counter(min(int(part * _BINS), _BINS - 1) for part in shares)
     most = max(counts.values(), default=1)
     width, height = 32.0, 100.0
     bars = []

@@ -93,8 +93,8 @@ def _case(check: CheckView, classname: str) -> Element:
     if tag:
         share = f" {percent(check.credit)}" if check.outcome is Outcome.PARTIAL else ""
         first = clean_line(check.hint, LINE_LIMIT) or str(check.outcome)
-        found = SubElement(case, tag, type=str(check.outcome), message=f"{first}{share}")
-        found.text = check.detail or check.hint
+        element = SubElement(case, tag, type=str(check.outcome), message=f"{first}{share}")
+        element.text = check.detail or check.hint
     return case
 
 

@@ -50,8 +50,8 @@ def _cells(rank: int, score: Score, cost: str) -> tuple[str, ...]:
 def leaderboard_table(board: Board) -> Table:
     """For the command line."""
     table = narrow_table(f"{board.dataset}, ranked by {board.cost}")
-    for place, head in enumerate(HEADS):
-        table.add_column(head, justify="left" if place in (1, 7) else "right", no_wrap=True)
+    for index, head in enumerate(HEADS):
+        table.add_column(head, justify="left" if index in (1, 7) else "right", no_wrap=True)
     for rank, score in enumerate(board.ranked, start=1):
         table.add_row(*_cells(rank, score, board.cost))
     for standing in board.standings:
@@ -93,7 +93,7 @@ def axes(board: Board) -> list[tuple[str, Number]]:
 
 @dataclass(frozen=True)
 class Dot:
-    """One entry in a chart; `label` is written beside it, for all of the front at its place."""
+    """One entry in a chart; `label` is written beside it, for all of the front at its position."""
 
     x: float
     y: float
@@ -105,7 +105,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Chart:
-    """Accuracy against one number: dots, the front's staircase, and ticks (place, text)."""
+    """Accuracy against one number: dots, the front's staircase, and ticks (position, text)."""
 
     title: str
     dots: tuple[Dot, ...]
@@ -126,7 +126,7 @@ def leaderboard_page(boards: Sequence[Board], title: str) -> str:
         {
             "board": board,
             "charts": [chart(board.ranked, *axis) for axis in axes(board)] if board.ranked else [],
-            "rows": [_row(rank, s, board) for rank, s in enumerate(_placed(board), start=1)],
+            "rows": [_row(rank, s, board) for rank, s in enumerate(_with_entry(board), start=1)],
             "histories": [_history(s, board.cost) for s in board.standings],
             "others": [_other(s) for s in board.standings if s.best is None],
         }
@@ -144,7 +144,7 @@ def leaderboard_page(boards: Sequence[Board], title: str) -> str:
     return template.render(title=clean_line(title, METHOD), sections=sections, area=area)
 
 
-def _placed(board: Board) -> list[Standing]:
+def _with_entry(board: Board) -> list[Standing]:
     return [standing for standing in board.standings if standing.best is not None]
 
 
@@ -174,7 +174,7 @@ def _other(standing: Standing) -> dict[str, str]:
 
 
 def chart(scores: Sequence[Score], title: str, number: Number) -> Chart:
-    """Place entries in the drawing area: a logarithmic x axis, accuracy in percent on y."""
+    """Draw entries in the drawing area: a logarithmic x axis, accuracy in percent on y."""
     values = [max(number(score), 1e-12) for score in scores]
     percents = [100 * score.accuracy for score in scores]
     x_low, x_high = _padded(math.log10(min(values)), math.log10(max(values)), 0.08, 0.05)
@@ -193,19 +193,19 @@ def chart(scores: Sequence[Score], title: str, number: Number) -> Chart:
     ]
     stairs = sorted((dots[i].x, dots[i].y) for i in best)
     points = [stairs[0]]
-    for (_, before), (place, height) in itertools.pairwise(stairs):
-        points += [(place, before), (place, height)]
+    for (_, before), (x_position, height) in itertools.pairwise(stairs):
+        points += [(x_position, before), (x_position, height)]
     points.append((WIDTH - RIGHT, stairs[-1][1]))
     return Chart(
         title,
-        tuple(_labelled(dots)),
+        tuple(_labeled(dots)),
         " ".join(f"{a:.1f},{b:.1f}" for a, b in points),
         tuple((x(10**v), _short(10**v)) for v in _spread(x_low, x_high)),
         tuple((y(v), f"{v:.1f}") for v in _spread(y_low, y_high)),
     )
 
 
-def _labelled(dots: Sequence[Dot]) -> Iterator[Dot]:
+def _labeled(dots: Sequence[Dot]) -> Iterator[Dot]:
     """The dots; of those of the front that cover each other, the first is labelled for all."""
     names: dict[tuple[float, float], list[str]] = defaultdict(list)
     for dot in dots:
@@ -227,7 +227,7 @@ def _between(value: float, low: float, high: float, start: float, end: float) ->
 
 def _spread(low: float, high: float) -> list[float]:
     step = (high - low) / TICKS
-    return [low + step * (place + 0.5) for place in range(TICKS)]
+    return [low + step * (tick + 0.5) for tick in range(TICKS)]
 
 
 def _short(value: float) -> str:

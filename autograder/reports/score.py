@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.records import Report
-from autograder.records.measurement import Answers, Layer, Score
+from autograder.records.measurement import Answers, MeasuredLayer, Score
 from autograder.text_safety import clean_line
 
 NAME = 60
@@ -93,7 +93,7 @@ def claims(score: Score) -> list[Row]:
     return rows
 
 
-def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
+def layer_rows(layers: Sequence[MeasuredLayer]) -> list[tuple[str, ...]]:
     """(position, operator, output, params, nonzeros, bits, MACs, other operations) per layer."""
     rows: list[tuple[str, ...]] = []
     for layer in layers:
@@ -186,4 +186,4 @@ _LINKS = re.compile(r"@|#|://|www(?=\.)|GH(?=-)", re.IGNORECASE)
 def escape_markdown(text: str) -> str:
     """Text in which no character means anything to Markdown or HTML, nor names anybody."""
     escaped = text.translate(_SPECIAL).replace("\\<", "&lt;").replace("\\>", "&gt;")
-    return _LINKS.sub(lambda found: f"{found[0][:1]}{_BREAK}{found[0][1:]}", escaped)
+    return _LINKS.sub(lambda match: f"{match[0][:1]}{_BREAK}{match[0][1:]}", escaped)

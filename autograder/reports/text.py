@@ -20,7 +20,6 @@ from autograder.reports.view import (
     ExerciseView,
     ModuleView,
     by_student,
-    counted,
     duration,
     exercises_of,
     isolation_line,
@@ -31,6 +30,7 @@ from autograder.reports.view import (
     number,
     penalty_line,
     percent,
+    quantity,
     short_name,
 )
 from autograder.text_safety import clean, clean_line
@@ -183,7 +183,7 @@ def _first_hint(exercise: ExerciseView) -> str:
 
 
 def class_table(reports: Sequence[Report], width: int = _WIDTH) -> Table:
-    """One row a student: points, a strip with one glyph an exercise, what needs a look.
+    """One row per student: points, a strip with one glyph per exercise, what needs a look.
 
     From 120 columns (`width` of the console) on, isolation, seconds and memory are shown too.
     """
@@ -218,7 +218,7 @@ def late_policy_line(reports: Sequence[Report]) -> str:
     if not unknown:
         return ""
     return (
-        f"the late policy was not applied to {counted(unknown, 'submission')}: "
+        f"the late policy was not applied to {quantity(unknown, 'submission')}: "
         "no time of submission is known; give them with --times"
     )
 
@@ -243,8 +243,8 @@ def _cost(report: Report) -> list[Text]:
 def _strip(exercises: Iterable[ExerciseResult], ids: Sequence[str]) -> Text:
     outcomes = {exercise.id: exercise.outcome for exercise in exercises}
     strip = Text()
-    for each in ids:
-        outcome = outcomes.get(each)
+    for exercise_id in ids:
+        outcome = outcomes.get(exercise_id)
         strip.append(GLYPH[outcome] if outcome else " ", STYLE[outcome] if outcome else "")
     return strip
 
@@ -254,5 +254,5 @@ def _to_look_at(report: Report) -> str:
     if report.unmarked:
         notes.append(f"{report.unmarked} not marked")
     if report.problems:
-        notes.append(counted(len(report.problems), "problem"))
+        notes.append(quantity(len(report.problems), "problem"))
     return clean_line("; ".join(notes), LINE_LIMIT)

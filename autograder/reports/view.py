@@ -113,7 +113,7 @@ class HiddenChecks:
     def __str__(self) -> str:
         what = "further hidden check" if self.further else "hidden check"
         also = f", {self.partial} partial" if self.partial else ""
-        return f"{counted(self.total, what)}: {self.passed} passed{also}"
+        return f"{quantity(self.total, what)}: {self.passed} passed{also}"
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ def percent(part: float) -> str:
     return f"{number(100 * part, 1)} %"
 
 
-def counted(count: int, noun: str) -> str:
+def quantity(count: int, noun: str) -> str:
     """`"1 check"`, `"2 checks"`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
@@ -279,7 +279,7 @@ def moment(text: str) -> str:
 
 
 def penalty_line(report: Report) -> str:
-    """What lateness cost, in one sentence; empty for work that cost nothing."""
+    """What lateness cost, in one sentence; empty if it cost nothing."""
     late: Lateness = report.lateness
     if late.penalty <= 0 and late.days_late <= 0:
         return ""

@@ -212,7 +212,7 @@ def _read_member(
     chunks = plain(packed) if stored else inflated(packed, name)
     crc = 0
 
-    def counted() -> Iterator[bytes]:
+    def checked_chunks() -> Iterator[bytes]:
         nonlocal crc
         size = 0
         for chunk in chunks:
@@ -226,7 +226,7 @@ def _read_member(
             raise UnsafeArchive(f"{name} is smaller than the archive says")
 
     keep = is_kept(entry.path, entry.size, max_sizes)
-    data = read_all(counted(), keep)
+    data = read_all(checked_chunks(), keep)
     if crc != entry.crc:
         raise SubmissionError(f"{name} is damaged (wrong checksum)")
     return Member(entry.path, entry.size, data)

@@ -55,7 +55,12 @@ def test_the_real_course_resolves() -> None:
 
 MISTAKES = [
     # old, new, key, words
-    ("withhold: [pro", "withhold: [proo", "sessions[0].withhold[0]", "a module of shared/ (data, "),
+    (
+        "withhold: [pro",
+        "withhold: [proo",
+        "sessions[0].withhold[0]",
+        "a module of shared/ (checks, ",
+    ),
     ("profiling,", "profilling,", "withhold[0]", "got 'profilling'; did you mean 'profiling'?"),
     ("profiling,", "__init__,", "withhold[0]", "got '__init__'"),
     ("folder: s1_intro", "folder: s1_intor", "sessions[0].folder", "did you mean 's1_intro'?"),

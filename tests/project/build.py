@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from autograder.project import counting, graph
-from autograder.records.measurement import Layer, Measurement, Products
+from autograder.records.measurement import MeasuredLayer, Measurement, Products
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (1, 8, 8)
@@ -121,9 +121,9 @@ def count(model: ModelProto | bytes, shape: Sequence[int] = SHAPE) -> Measuremen
 def costing(cost: float) -> Measurement:
     """A measurement that costs that much (imt-2025) on the digits."""
     products = Products(macs := round(cost * 299_840), 1, macs, 0, 32, 32)
-    return Measurement(123, "ab" * 32, 21, (Layer(0, "Conv", (1,), (), (products,)),))
+    return Measurement(123, "ab" * 32, 21, (MeasuredLayer(0, "Conv", (1,), (), (products,)),))
 
 
-def layer(measured: Measurement, kind: str) -> Layer:
+def layer(measured: Measurement, kind: str) -> MeasuredLayer:
     """The last layer of a kind before the tail."""
     return [each for each in measured.layers[: -len(tail(""))] if each.kind == kind][-1]

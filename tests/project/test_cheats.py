@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from autograder.project import inference, worker_side
 from autograder.records.codec import rebuild
-from autograder.records.measurement import Layer, Measurement
+from autograder.records.measurement import MeasuredLayer, Measurement
 from tests.project import build
 from tests.project.cheats import CHEATS, RUNNING, honest
 
@@ -20,7 +20,7 @@ def measure(content: bytes) -> str | Measurement:
     answer = worker_side.measure(content, list(build.SHAPE), build.CLASSES)
     if "refusal" in answer:
         return str(answer["refusal"])
-    layers = tuple(rebuild(Layer, each) for each in answer["layers"])
+    layers = tuple(rebuild(MeasuredLayer, each) for each in answer["layers"])
     return Measurement(len(content), "", answer["opset"], layers)
 
 

@@ -21,7 +21,7 @@ from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from autograder.project.costs import COSTS, imt_2025, imt_2025_formula, micronet_2019
-from autograder.records.measurement import Layer, Measurement, Products, Stored
+from autograder.records.measurement import MeasuredLayer, Measurement, Products, Stored
 from shared.models import ResNet18
 from shared.profiling import count_parameters, profile
 from tests.project import build
@@ -62,12 +62,14 @@ def test_names_of_costs_are_fixed() -> None:
 # ---- measurements by hand ------------------------------------------------------------------------
 
 
-def measurement(*layers: Layer) -> Measurement:
+def measurement(*layers: MeasuredLayer) -> Measurement:
     return Measurement(0, "", 21, layers)
 
 
-def one(stored: Sequence[Stored] = (), products: Sequence[Products] = (), ops: int = 0) -> Layer:
-    return Layer(0, "Conv", (1,), tuple(stored), tuple(products), ops)
+def one(
+    stored: Sequence[Stored] = (), products: Sequence[Products] = (), ops: int = 0
+) -> MeasuredLayer:
+    return MeasuredLayer(0, "Conv", (1,), tuple(stored), tuple(products), ops)
 
 
 def test_imt_counts_nonzeros_and_the_wider_factor() -> None:

@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from autograder.project import constants as decoding
 from autograder.project import counting, graph
 from autograder.project.graph import Array, Refusal
-from autograder.records.measurement import Layer
+from autograder.records.measurement import MeasuredLayer
 from tests.project import build
 from tests.project.build import Constant, floats, ints, node, packed, scalar
 
@@ -21,16 +21,16 @@ Parts = list[tuple[int, int, int]]
 
 def measured(
     nodes: Sequence[NodeProto], constants: Mapping[str, Constant], kind: str, opset: int = 21
-) -> Layer:
+) -> MeasuredLayer:
     return build.layer(build.count(build.between(nodes, constants, opset=opset)), kind)
 
 
-def parts(layer: Layer) -> Parts:
+def parts(layer: MeasuredLayer) -> Parts:
     """(elements, nonzeros, bits), sorted."""
     return sorted((each.elements, each.nonzeros, each.bits) for each in layer.stored)
 
 
-def widths(layer: Layer) -> list[tuple[int, int]]:
+def widths(layer: MeasuredLayer) -> list[tuple[int, int]]:
     return [(each.weight_bits, each.activation_bits) for each in layer.products]
 
 
@@ -367,7 +367,7 @@ def test_a_tensor_that_is_decoded_in_two_ways_keeps_what_either_needs() -> None:
 # ---- bits ----------------------------------------------------------------------------------------
 
 
-def codebook(entries: int, weights: int, kind: type = np.uint8) -> Layer:
+def codebook(entries: int, weights: int, kind: type = np.uint8) -> MeasuredLayer:
     index = (np.arange(weights) % entries).astype(kind).reshape(-1, 1, 1, 1)
     nodes = [
         node("Cast", ["i"], ["c"], to=TensorProto.INT32),

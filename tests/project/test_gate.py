@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograder.course import Dataset
-from autograder.project.costs import counted, memorised
+from autograder.course import DatasetRules
+from autograder.project.costs import effective_correct, memorized
 from autograder.project.perturb import perturb
 from autograder.records.measurement import Answers
 from tests import bank
@@ -18,7 +18,7 @@ def answers(correct: int, *perturbed: int) -> Answers:
     return Answers(1000, by_batch, perturbed, "public", 0.0)
 
 
-def rules(drop: float) -> Dataset:
+def rules(drop: float) -> DatasetRules:
     """A data set whose reference network loses `drop` of its right answers."""
     project = bank.course().final_project
     assert project is not None
@@ -26,8 +26,8 @@ def rules(drop: float) -> Dataset:
 
 
 def test_the_draws_count_by_their_mean_rounded_down() -> None:
-    assert counted(answers(900, 870, 871, 879), rules(0.0)) == 873
-    assert counted(answers(900, 1000, 850, 850), rules(0.0)) == 900
+    assert effective_correct(answers(900, 870, 871, 879), rules(0.0)) == 873
+    assert effective_correct(answers(900, 1000, 850, 850), rules(0.0)) == 900
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_draws_count_by_their_mean_rounded_down() -> None:
 def test_the_lower_of_clean_and_perturbed_counts(
     correct: int, perturbed: int, drop: float, expected: int
 ) -> None:
-    assert counted(answers(correct, perturbed), rules(drop)) == expected
+    assert effective_correct(answers(correct, perturbed), rules(drop)) == expected
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_the_lower_of_clean_and_perturbed_counts(
         (900, 0.0, True),
     ],
 )
-def test_who_loses_five_points_more_than_the_reference_has_memorised(
+def test_who_loses_five_points_more_than_the_reference_has_memorized(
     lost: int, drop: float, is_refused: bool
 ) -> None:
-    reason = memorised(answers(900, 900 - lost), rules(drop))
+    reason = memorized(answers(900, 900 - lost), rules(drop))
     assert bool(reason) == is_refused
     if is_refused:
         assert f"loses {lost / 10:.1f} points" in reason

@@ -23,7 +23,14 @@ from autograder.errors import AutograderError
 from autograder.grading import scores as kept_scores
 from autograder.project.costs import revalidate
 from autograder.project.leaderboard import AXES, boards, front
-from autograder.records.measurement import Answers, Layer, Measurement, Products, Score, Stored
+from autograder.records.measurement import (
+    Answers,
+    MeasuredLayer,
+    Measurement,
+    Products,
+    Score,
+    Stored,
+)
 from autograder.reports.leaderboard import (
     LABEL,
     LEFT,
@@ -75,7 +82,11 @@ FORGED: tuple[dict[str, Any], ...] = (
     {"team": "zed\n# heading"},
     {"scored_at": "2027-04-01"},
     *(
-        {"measurement": replace(build.costing(0.4), layers=(Layer(0, "Conv", (1,), *forged),))}
+        {
+            "measurement": replace(
+                build.costing(0.4), layers=(MeasuredLayer(0, "Conv", (1,), *forged),)
+            )
+        }
         for forged in (
             ((Stored("w", 3, 4, 32),), ()),
             ((), (Products(10**15, 1, 0, 0, 32, 32),)),
@@ -265,7 +276,7 @@ def test_whatever_a_record_says_the_board_stands(rows: list[tuple[int, int, int]
     found = []
     for number, (sums, right, ops) in enumerate(rows):
         bits = Products(sums, sums, sums * sums, 0, 32, 32)
-        layers = (Layer(0, "Conv", (1,), (), (bits,), ops),)
+        layers = (MeasuredLayer(0, "Conv", (1,), (), (bits,), ops),)
         score = entry(
             f"t{number}",
             1.0,

@@ -21,7 +21,7 @@ from autograder.records.codec import from_json, to_json
 from autograder.records.measurement import (
     Answers,
     Claim,
-    Layer,
+    MeasuredLayer,
     Measurement,
     Products,
     Score,
@@ -32,7 +32,7 @@ from tests import bank
 from tests.project.records import report_of
 
 PROJECT = bank.course().final_project
-LAYER = Layer(
+LAYER = MeasuredLayer(
     3, "Conv", (4, 6, 6), (Stored("w", 36, 30, 8),), (Products(144, 9, 1080, 0, 8, 8),), 7
 )
 SCORE = Score(
@@ -213,7 +213,7 @@ def test_the_lower_of_clean_and_perturbed_counts(
     assert PROJECT is not None
     rules = PROJECT.datasets["cifar10"].model_copy(update={"perturbation_drop": 0.02})
     answers = Answers(10_000, {1: correct, 7: correct + 3}, (perturbed,) * 3, "course", 0.0)
-    assert costs.counted(answers, rules) == counted
+    assert costs.effective_correct(answers, rules) == counted
 
 
 def test_the_gate_compares_integers() -> None:

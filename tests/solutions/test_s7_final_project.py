@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from autograder.project import costs, counting, graph, inference, scorer
 from autograder.project.card import Card
-from autograder.records.measurement import Layer, Measurement
+from autograder.records.measurement import MeasuredLayer, Measurement
 from shared.data import DataMissing, load_cifar10
 from shared.profiling import profile_layers
 from tests import bank
@@ -64,7 +64,9 @@ def network(kit: SimpleNamespace, bits: int = 4, weight_bits: int | None = None)
     return model.eval()
 
 
-def exported(kit: SimpleNamespace, model: nn.Module, path: Path) -> tuple[Tensor, list[Layer]]:
+def exported(
+    kit: SimpleNamespace, model: nn.Module, path: Path
+) -> tuple[Tensor, list[MeasuredLayer]]:
     """Logits of the file and what the scorer counts in it."""
     kit.export.export_submission(model, path, SHAPE, PEAK)
     content = path.read_bytes()
