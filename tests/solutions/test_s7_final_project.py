@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,16 @@ from torch import Tensor, nn
 from autograder.project import costs, counting, graph, inference, scorer
 from autograder.project.card import Card
 from autograder.records.measurement import Layer, Measurement
-from shared.data import DataMissing, load_cifar10
+from shared.data import DataMissing, load_cifar10, load_digits
 from shared.profiling import profile_layers
 from tests import bank
 from tests.support import ROOT
 
 FOLDER = ROOT / "solutions" / "s7_final_project"
-MODULES = ("quantised", "network", "recipes", "channels", "export", "train")
+MODULES = (
+    *("norms", "quantised", "network", "recipes", "channels", "export"),
+    *("soft_labels", "windows", "teacher", "plans", "train"),
+)
 SHAPE = (1, 8, 8)
 PEAK = 16
 
@@ -57,7 +61,7 @@ def network(kit: SimpleNamespace, bits: int = 4, weight_bits: int | None = None)
         nn.init.normal_(layer.norm.weight)  # some are negative
         nn.init.normal_(layer.norm.bias)
     if bits:
-        kit.recipes.start_quantising(model, (bits, bits), 8, weight_bits)
+        kit.recipes.start_quantising(model, (bits, bits), 8, weight_bits and (weight_bits,) * 2)
     model.train()
     for _ in range(3):
         model(centred(pixels(32)))
@@ -191,6 +195,89 @@ def test_learned_steps_have_the_gradients_of_the_paper(
     assert float(quantiser.step.grad) == pytest.approx(to_step * scale, rel=1e-3)
     inside = (x / step >= low) & (x / step <= high)
     torch.testing.assert_close(x.grad, inside.float())
+
+
+def slow_quantiser(x: Tensor, step: Tensor, low: int, high: int, scale: float) -> Tensor:
+    """The same by torch's own derivatives: (detached) differences carry the gradients of LSQ."""
+    step = step * scale + (step * (1 - scale)).detach()
+    ratio = (x / step).clamp(low, high)
+    return ((ratio.round() - ratio).detach() + ratio) * step
+
+
+@pytest.mark.parametrize("channels", [None, 6])
+@pytest.mark.parametrize(("signed", "bits"), [(True, 2), (True, 4), (False, 4), (False, 8)])
+def test_the_fused_quantiser_is_the_slow_one(
+    kit: SimpleNamespace, channels: int | None, signed: bool, bits: int
+) -> None:
+    torch.manual_seed(0)
+    quantiser = kit.quantised.Quantiser(signed, channels)
+    quantiser.start(bits)
+    x = torch.randn(6, 5, 3, 3).to(memory_format=torch.channels_last).requires_grad_()
+    quantiser(x)
+    out, gradient = quantiser(x), torch.randn(6, 5, 3, 3)
+    out.backward(gradient)
+    copy = x.detach().clone().requires_grad_()
+    step = quantiser.step.detach().clone().requires_grad_()
+    low, high = quantiser.bounds()
+    scale = (x.numel() / step.numel() * high) ** -0.5
+    expected = slow_quantiser(copy, step + 1e-8, low, high, scale)
+    expected.backward(gradient)
+    assert step.grad is not None
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(x.grad, copy.grad)
+    torch.testing.assert_close(quantiser.step.grad, step.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_in_mixed_precision_activations_keep_their_type(kit: SimpleNamespace, bits: int) -> None:
+    """And are a code times the step, to the precision of that type; sums are in float32."""
+    torch.manual_seed(0)
+    quantiser = kit.quantised.Quantiser(signed=False)
+    quantiser.start(bits)
+    x = torch.rand(8, 16, 32, 32).bfloat16().requires_grad_()
+    out = quantiser(x)
+    gradient = torch.rand(out.shape).bfloat16()
+    out.backward(gradient)
+    assert (out.dtype, quantiser.step.grad.dtype) == (torch.bfloat16, torch.float32)
+    step = quantiser.positive_step().item()
+    codes = (out.detach().float() / step).round()
+    _, high = quantiser.bounds()
+    assert 0 <= codes.min() <= codes.max() <= high
+    torch.testing.assert_close(out.detach().float(), codes * step, rtol=2**-8, atol=0)
+    assert float((codes - x.detach().float() / step).clamp(max=1).abs().max()) <= 0.5 + high / 2**8
+    full = kit.quantised.Quantiser(signed=False)
+    full.load_state_dict(quantiser.state_dict())
+    full(x.detach().float()).backward(gradient.float())
+    unit = 1 / np.sqrt(high * x.numel())  # what an element counts whose code is one off
+    error = abs(float(quantiser.step.grad - full.step.grad))
+    assert error < unit * x.numel() * high / 2**10
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 6, 6), (5, 12, 7, 3), (2, 1, 1, 1), (16, 10, 12, 12)])
+def test_the_narrow_batch_norm_is_torchs(kit: SimpleNamespace, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    narrow, torchs = kit.norms.NarrowBatchNorm(shape[1]), nn.BatchNorm2d(shape[1]).double()
+    for norm in (narrow, torchs):
+        nn.init.constant_(norm.weight, 1.7)
+        nn.init.constant_(norm.bias, -0.3)
+    for _ in range(3):
+        x = (torch.randn(shape) * 3 + 2).to(memory_format=torch.channels_last).requires_grad_()
+        double = x.detach().double().requires_grad_()
+        gradient = torch.randn(shape)
+        narrow.zero_grad()
+        torchs.zero_grad()
+        out, expected = narrow(x), torchs(double)
+        out.backward(gradient)
+        expected.backward(gradient.double())
+        pairs = [(out, expected), (x.grad, double.grad)]
+        pairs += [(a.grad, b.grad) for a, b in zip(narrow.parameters(), torchs.parameters())]
+        for found, right in pairs:
+            torch.testing.assert_close(found.double(), right, rtol=1e-4, atol=1e-4)
+    for name, value in torchs.state_dict().items():
+        torch.testing.assert_close(narrow.state_dict()[name].to(value.dtype), value)
+    torch.testing.assert_close(
+        narrow.eval()(x).double(), torchs.eval()(double), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_step_is_set_from_the_first_tensor(kit: SimpleNamespace) -> None:
@@ -335,15 +422,13 @@ def test_grouped_convolutions_keep_their_channels(kit: SimpleNamespace) -> None:
 
 
 def test_distillation_is_the_loss_of_the_paper(kit: SimpleNamespace) -> None:
-    teacher, student = nn.Linear(3, 4), nn.Linear(3, 4)
-    inputs, targets = torch.randn(5, 3), torch.tensor([0, 1, 2, 3, 0])
-    loss = kit.recipes.distillation(teacher, temperature=3.0, alpha=0.25)(student, inputs, targets)
+    student = nn.Linear(3, 4)
+    inputs, logits = torch.randn(5, 3), torch.randn(5, 4)
+    loss = kit.recipes.distillation(temperature=3.0)(student, inputs, logits)
     total = 0.0
-    rows = zip(student(inputs).detach(), teacher(inputs).detach(), targets.tolist(), strict=True)
-    for ours, theirs, target in rows:
+    for ours, theirs in zip(student(inputs).detach(), logits, strict=True):
         p, q = torch.softmax(theirs / 3, 0), torch.softmax(ours / 3, 0)
-        hard = -torch.log_softmax(ours, 0)[target]
-        total += float(0.25 * hard + 0.75 * 9 * (p * (p / q).log()).sum())
+        total += float(9 * (p * (p / q).log()).sum())
     assert loss.item() == pytest.approx(total / 5, rel=1e-5)
 
 
@@ -355,26 +440,143 @@ def test_the_sample_is_what_the_exporter_writes(kit: SimpleNamespace) -> None:
     assert sum(layer.params for layer in layers) == 5_140
 
 
-def test_windows_grow_from_epoch_to_epoch_and_after_a_restart(kit: SimpleNamespace) -> None:
-    data = kit.train.load_digits()
-    grow = kit.train.GrowingWindows
+# ---- windows, teacher, stored labels -------------------------------------------------------------
 
+
+@pytest.mark.parametrize(("size", "offsets"), [(8, 3), (4, 3), (6, 5), (8, 1), (10, 1)])
+def test_a_window_is_what_loops_cut_out(kit: SimpleNamespace, size: int, offsets: int) -> None:
+    images = torch.randint(0, 17, (offsets**2, 2, 8, 8), dtype=torch.uint8)
+    places = torch.arange(offsets**2)
+    found = kit.windows.cut(images, places, size, offsets, fill=8)
+    first = (8 - size - offsets + 1) // 2
+    for place in places.tolist():
+        row, column = first + place // offsets, first + place % offsets
+        for y in range(size):
+            for x in range(size):
+                inside = 0 <= row + y < 8 and 0 <= column + x < 8
+                expected = images[place, :, row + y, column + x].tolist() if inside else [8, 8]
+                assert found[place, :, y, x].tolist() == expected
+
+
+def test_windows_of_two_sizes_at_one_place_have_one_center(kit: SimpleNamespace) -> None:
+    images = torch.randint(0, 256, (81, 3, 32, 32), dtype=torch.uint8)
+    large, small = (
+        kit.windows.cut(images, torch.arange(81), size, 9, fill=128) for size in (32, 24)
+    )
+    assert torch.equal(large[:, :, 4:28, 4:28], small)
+
+
+def windows(kit: SimpleNamespace, **options: Any) -> Any:
+    data = kit.plans.centred(load_digits())
+    arguments = {"phase": ((2, 4), (2, 8)), "offsets": 3, "mirror": True} | options
+    return kit.windows.GrowingWindows(data, data.validation, 64, **arguments)
+
+
+def test_windows_grow_from_epoch_to_epoch_and_after_a_restart(kit: SimpleNamespace) -> None:
     def sizes(batches: list[tuple[Tensor, Tensor]]) -> set[tuple[int, ...]]:
         return {tuple(images.shape[1:]) for images, _ in batches}
 
-    batches = grow(data, data.validation, 64, ((2, 4), (1, 8)))
-    epochs = [list(batches) for _ in range(4)]
-    assert [sizes(each) for each in epochs] == [{(1, 4, 4)}] * 2 + [{(1, 8, 8)}] * 2
-    again = grow(data, data.validation, 64, ((2, 4), (1, 8)))
+    batches = windows(kit)
+    epochs = [list(batches) for _ in range(5)]
+    assert [sizes(each) for each in epochs] == [{(1, 4, 4)}] * 2 + [{(1, 8, 8)}] * 3
+    again = windows(kit)
     again.epoch = 2
     for (images, labels), (others, theirs) in zip(again, epochs[2], strict=True):
         assert torch.equal(images, others)
         assert torch.equal(labels, theirs)
+    assert not all(torch.equal(a, b) for (a, _), (b, _) in zip(epochs[2], epochs[3], strict=True))
+
+
+def test_images_are_mirrored_in_turns(kit: SimpleNamespace) -> None:
+    batches = windows(kit, phase=((1, 8),), offsets=1)
+    batches.seed = None  # in the order of the split
+    first, second, third = (torch.cat([images for images, _ in batches]) for _ in range(3))
+    assert torch.equal(first, third)
+    assert torch.equal(first, second.flip(-1))
+    plain = centred(batches.images)
+    mirrored = [not torch.equal(a, b) for a, b in zip(first, plain, strict=True)]
+    assert 100 < sum(mirrored) < 260
+
+
+def test_students_see_every_stored_view_with_its_own_answer(
+    kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    """The stored logits are those of a made-up teacher, who names the image and the place."""
+    n, views = 360, 4
+
+    def answer(places: Tensor) -> Tensor:
+        return torch.stack([torch.arange(n) / 8, places], dim=1)
+
+    soft = kit.soft_labels.store(answer, tmp_path / "labels.pt", views, n, offsets=3)
+    assert all(len(set(each)) == views for each in soft.places.T.tolist())
+    batches = windows(kit, phase=((1, 8),), soft=soft)
+    seen: list[set[tuple[int, bool]]] = [set() for _ in range(n)]
+    for _ in range(2 * views):
+        for images, logits in batches:
+            for image, (name, place) in zip(images, logits.tolist(), strict=True):
+                index = round(name * 8)
+                whole = batches.images[index : index + 1]
+                cut = kit.windows.cut(whole, torch.tensor([int(place)]), 8, 3, 8)
+                window = centred(cut)[0]
+                mirrored = torch.equal(image, window.flip(-1))
+                assert mirrored or torch.equal(image, window)
+                seen[index].add((int(place), mirrored))
+    complete = sum(len(each) == 2 * views for each in seen)
+    assert complete > 0.9 * n  # of an image that is its own mirror image one half is missing
+
+
+def test_stored_labels_go_on_where_they_stopped(kit: SimpleNamespace, tmp_path: Path) -> None:
+    path, asked = tmp_path / "labels.pt", []
+
+    def answer(places: Tensor) -> Tensor:
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        asked.append(places)
+        return places.view(-1, 1).float()
+
+    with pytest.raises(KeyboardInterrupt):
+        kit.soft_labels.store(answer, path, 5, 20, offsets=3)
+    kept = asked.copy()
+    asked.clear()
+    whole = kit.soft_labels.store(answer, path, 5, 20, offsets=3)
+    assert len(asked) == 2
+    assert torch.equal(torch.stack(kept + asked).to(torch.uint8), whole.places)
+    assert torch.equal(whole.logits[..., 0].to(torch.uint8), whole.places)
+    assert torch.equal(kit.soft_labels.load(path).logits, whole.logits)
+    with pytest.raises(ValueError, match="other images"):
+        kit.soft_labels.store(answer, path, 5, 21, offsets=3)
+    with pytest.raises(ValueError, match="at most 9 for 3 offsets, got 10"):
+        kit.soft_labels.places(10, 20, 3)
+
+
+def test_whitened_patches_are_not_correlated(kit: SimpleNamespace) -> None:
+    torch.manual_seed(0)
+    images = torch.nn.functional.avg_pool2d(torch.randn(400, 3, 9, 9), 2, 1)
+    teacher = kit.teacher.Teacher((8,))
+    teacher.whiten(images)
+    out = torch.nn.functional.conv2d(images, teacher.whitening.weight)
+    half = out.shape[1] // 2
+    torch.testing.assert_close(out[:, :half], -out[:, half:])
+    covariance = torch.cov(out[:, :half].transpose(0, 1).flatten(1))
+    off = covariance - covariance.diag().diag()
+    assert float(off.abs().max()) < 1e-3
+    assert float(covariance.diag().min()) > 0.9
+
+
+def test_a_teacher_looks_at_the_mirror_image_too(kit: SimpleNamespace) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 16, 16)
+    teacher = kit.teacher.Teacher((8, 8)).eval()
+    torch.testing.assert_close(teacher(x), teacher(x.flip(-1)))
+    plain = kit.teacher.Teacher((8, 8), mirror=False).eval()
+    plain.load_state_dict(teacher.state_dict())
+    torch.testing.assert_close(teacher(x), (plain(x) + plain(x.flip(-1))) / 2)
+    assert not torch.allclose(plain(x), plain(x.flip(-1)))
 
 
 @pytest.mark.parametrize("hold_out", [False, True])
 def test_held_out_images_are_not_trained_on(kit: SimpleNamespace, hold_out: bool) -> None:
-    data, images, held_out = kit.train.prepare(kit.train.PLANS["digits"], hold_out)
+    data, images, held_out = kit.plans.prepare(kit.plans.PLANS["digits"], hold_out)
     kept = len(data.validation.labels)
     assert (held_out is not None) == hold_out
     assert len(images.labels) == len(data.train.labels) + (0 if hold_out else kept)

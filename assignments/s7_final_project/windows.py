@@ -1,0 +1,104 @@
+# Generated from solutions/s7_final_project/windows.py by `autograder release`: change it there.
+"""Training batches: windows of images, mirrored in turns, with labels or stored answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from soft_labels import SoftLabels
+from torch import Tensor
+
+from shared.data import Dataset, Split, TensorBatches, normalise, to_float
+
+Windows = tuple[tuple[int, int], ...]  # (epochs, pixels) after each other
+
+
+def epochs(phase: Windows) -> int:
+    """All epochs of a phase."""
+    return sum(count for count, _ in phase)
+
+
+def cut(images: Tensor, places: Tensor, size: int, offsets: int, fill: int) -> Tensor:
+    """One window of each image.
+
+    `offsets` places in each direction, around the middle: place row * offsets + column. A window
+    may reach beyond the image. Windows of two sizes at one place have the same center.
+
+    Args:
+        images: any dtype (N, C, S, S).
+        places: int64 (N,), below offsets squared.
+        size: pixels in each direction.
+        fill: the value beyond the image.
+
+    Returns:
+        (N, C, size, size), channels last in memory.
+    """
+    first = (images.shape[-1] - size - offsets + 1) // 2
+    padding = max(0, -first)
+    padded = F.pad(images, [padding] * 4, value=fill).permute(0, 2, 3, 1)
+    pixels = torch.arange(first + padding, first + padding + size, device=images.device)
+    rows = (places // offsets).view(-1, 1, 1) + pixels.view(-1, 1)
+    columns = (places % offsets).view(-1, 1, 1) + pixels
+    every = torch.arange(len(images), device=images.device).view(-1, 1, 1)
+    return padded[every, rows, columns].permute(0, 3, 1, 2)
+
+
+class GrowingWindows(TensorBatches):
+    """Batches of windows whose size depends on the epoch, see `cut`.
+
+    With `mirror` every image is mirrored in every other epoch, half of them in the first (Jordan,
+    "94% on CIFAR-10 in 3.29 seconds", 2024). With `soft` the places are those that a teacher
+    looked at, in turns, and its logits take the place of the labels.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: Split,
+        batch_size: int,
+        phase: Windows,
+        offsets: int,
+        mirror: bool,
+        soft: SoftLabels | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(dataset, split, batch_size, seed=0, device=device)
+        self._sizes = [size for count, size in phase for _ in range(count)]
+        self._offsets, self._mirror = offsets, mirror
+        self._soft = None if soft is None else soft.to(device)
+        self._start = torch.randint(2**20, (len(split),), generator=_generator(0)).to(device)
+        self._size, self._turns, self._places = self._sizes[0], self._start, self._start
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches (images float32 (N, C, size, size), targets) of one epoch.
+
+        Targets are labels int64 (N,), or with `soft` logits float32 (N, classes).
+        """
+        epoch = self.epoch
+        self._size = self._sizes[min(epoch, len(self._sizes) - 1)]
+        self._turns = self._start + epoch
+        drawn = torch.randint(
+            self._offsets**2, (len(self.labels),), generator=_generator(epoch + 1)
+        )
+        self._places = drawn.to(self.labels.device)
+        return super().__iter__()
+
+    def batch(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The samples at `indices` (int64), in the windows of this epoch."""
+        del generator  # every image has its own turn, whatever the order
+        turns, places, targets = self._turns[indices], self._places[indices], self.labels[indices]
+        if self._soft is not None:
+            # mirrored changes with every epoch, the place with every second one
+            places, targets = self._soft.look_up(indices, turns // 2)
+        fill = (self.dataset.peak + 1) // 2
+        images = cut(self.images[indices], places, self._size, self._offsets, fill)
+        images = normalise(to_float(images, self.dataset.peak), self.dataset.mean, self.dataset.std)
+        if self._mirror:
+            images = torch.where((turns % 2 == 1).view(-1, 1, 1, 1), images.flip(-1), images)
+        return images.contiguous(memory_format=torch.channels_last), targets
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
