@@ -99,7 +99,7 @@ def score(model: nn.Module, name: Any) -> Score:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export.export_submission(model, path, tuple(rules.input_shape), rules.pixel_max)
-        return scorer.score(path.read_bytes(), Card(team="reference"), name, project)
+        return scorer.score(path.read_bytes(), Card(team="reference"), name, project)[0]
 
 
 def main() -> None:
