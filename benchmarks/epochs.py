@@ -63,7 +63,7 @@ def measure(dataset: str, batches: int, mixed_precision: bool, profile: bool) ->
     training = importlib.import_module("shared.training")
     plan = plans.PLANS[dataset]
     data, images, _ = plans.prepare(plan, hold_out=True)
-    places = soft_labels.places(1, len(images), plan.offsets)
+    places = soft_labels.places(1, len(images), plan.changes.offsets)
     logits: Tensor = torch.randn(1, len(images), 10, dtype=torch.float16)
     soft = soft_labels.SoftLabels(places, logits)
     recipe = training.Recipe(1, plan.lr, mixed_precision=mixed_precision)
@@ -71,7 +71,7 @@ def measure(dataset: str, batches: int, mixed_precision: bool, profile: bool) ->
     print("|---|---|---|---|---|")
     for phase, size in itertools.product(("float", "low"), {s for _, s in plan.quantised_phase}):
         source = windows.GrowingWindows(
-            data, images, plan.batch_size, ((1, size),), plan.offsets, plan.mirror, soft
+            data, images, plan.batch_size, ((1, size),), plan.changes, soft
         )
         model: nn.Module = plans.build(plan)
         if phase == "low":

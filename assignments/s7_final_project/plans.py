@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from network import SmallResNet
 from teacher import Teacher
-from windows import Windows
+from windows import Changes, Windows
 
 from shared.data import Dataset, Split, TensorBatches, load_cifar10, load_digits
 
@@ -39,7 +39,7 @@ class Plan:
 
     A phase is a tuple of (epochs, window): small windows first, because an epoch on windows of
     24 x 24 pixels takes half the time of one on 32 x 32 and teaches nearly as much (progressive
-    resizing). `offsets` and `mirror` are those of `windows.GrowingWindows`.
+    resizing).
     """
 
     load: Callable[[], Dataset]
@@ -50,8 +50,7 @@ class Plan:
     float_cycles: tuple[Windows, ...]
     quantised_phase: Windows
     bits: tuple[int, ...]
-    offsets: int
-    mirror: bool
+    changes: Changes
     inner: tuple[int, ...] | None = None
     batch_size: int = 128
     groups: int = 1
@@ -77,8 +76,7 @@ PLANS = {
         float_cycles=(((200, 24), (40, 28), (60, 32)),),
         quantised_phase=((50, 24), (8, 28), (12, 32)),
         bits=(4, 4, 4),
-        offsets=9,
-        mirror=True,
+        changes=Changes(offsets=9, mirror=True, brightness=0.15, noise=0.008),
         sparsity=0.4,
         lr=0.2,
         quantised_lr=0.05,
@@ -92,8 +90,7 @@ PLANS = {
         float_cycles=(((15, 8),),),
         quantised_phase=((15, 8),),
         bits=(4, 4),
-        offsets=3,
-        mirror=False,
+        changes=Changes(offsets=3, mirror=False),
         batch_size=64,
         max_macs=110_000,
     ),
@@ -135,5 +132,5 @@ def build(plan: Plan) -> SmallResNet:
 def build_teacher(plan: Plan) -> Teacher:
     """The teacher of a plan before training."""
     torch.manual_seed(0)
-    model = Teacher(plan.teacher.widths, plan.channels, mirror=plan.mirror)
+    model = Teacher(plan.teacher.widths, plan.channels, mirror=plan.changes.mirror)
     return model.to(memory_format=torch.channels_last)

@@ -57,16 +57,8 @@ class Training:
         self, phase: Windows, batch_size: int, soft: SoftLabels | None = None
     ) -> TensorBatches:
         """The training images of one phase, on the device, with labels or a teacher's logits."""
-        plan = self.plan
         return GrowingWindows(
-            self.data,
-            self.images,
-            batch_size,
-            phase,
-            plan.offsets,
-            plan.mirror,
-            soft,
-            self.device,
+            self.data, self.images, batch_size, phase, self.plan.changes, soft, self.device
         )
 
     def the_teacher(self) -> Teacher:
@@ -91,23 +83,20 @@ class Training:
         It looks at the whole image wherever a student's smaller window lies; a held-out image is
         asked about too, so that the file also serves a last training without `--hold-out`.
         """
-        plan = self.plan
         images = both(self.data).images
-        side = images.shape[-1]
+        views, offsets = self.plan.teacher.views, self.plan.changes.offsets
+        side, fill = images.shape[-1], (self.data.peak + 1) // 2
 
         @torch.inference_mode()
         def answer(places: Tensor) -> Tensor:
             answers = []
             for some, where in zip(images.split(ANSWER_BATCH), places.split(ANSWER_BATCH)):
-                fill = (self.data.peak + 1) // 2
-                batch = self._pixels(cut(some, where, side, plan.offsets, fill)).to(self.device)
+                batch = self._pixels(cut(some, where, side, offsets, fill)).to(self.device)
                 with torch.autocast(batch.device.type, torch.bfloat16, self.mixed_precision):
                     answers.append(teacher(batch).float().cpu())
             return torch.cat(answers)
 
-        return soft_labels.store(
-            answer, self.out / "labels.pt", plan.teacher.views, len(images), plan.offsets
-        )
+        return soft_labels.store(answer, self.out / "labels.pt", views, len(images), offsets)
 
     def in_floating_point(self, model: SmallResNet, soft: SoftLabels) -> None:
         """Train `model` in place, each cycle from half the learning rate of the one before.

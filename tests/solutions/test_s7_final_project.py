@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -468,8 +469,10 @@ def test_windows_of_two_sizes_at_one_place_have_one_center(kit: SimpleNamespace)
 
 def windows(kit: SimpleNamespace, **options: Any) -> Any:
     data = kit.plans.centred(load_digits())
-    arguments = {"phase": ((2, 4), (2, 8)), "offsets": 3, "mirror": True} | options
-    return kit.windows.GrowingWindows(data, data.validation, 64, **arguments)
+    phase = options.pop("phase", ((2, 4), (2, 8)))
+    soft = options.pop("soft", None)
+    changes = kit.windows.Changes(**({"offsets": 3, "mirror": True} | options))
+    return kit.windows.GrowingWindows(data, data.validation, 64, phase, changes, soft)
 
 
 def test_windows_grow_from_epoch_to_epoch_and_after_a_restart(kit: SimpleNamespace) -> None:
@@ -496,6 +499,21 @@ def test_images_are_mirrored_in_turns(kit: SimpleNamespace) -> None:
     plain = centred(batches.images)
     mirrored = [not torch.equal(a, b) for a, b in zip(first, plain, strict=True)]
     assert 100 < sum(mirrored) < 260
+
+
+def test_brightness_and_noise_are_as_large_as_asked(kit: SimpleNamespace) -> None:
+    plain, relit, noisy = (
+        torch.cat([images for images, _ in windows(kit, phase=((1, 8),), **options)])
+        for options in ({}, {"brightness": 0.2}, {"noise": 0.05})
+    )
+    # normalised values are (p - 8) / 4, of full intensity 16
+    light, changed = plain * 4 + 8, relit * 4 + 8
+    factors = changed.flatten(1).sum(1) / light.flatten(1).sum(1)
+    torch.testing.assert_close(changed, light * factors.view(-1, 1, 1, 1), rtol=1e-4, atol=1e-4)
+    assert 0.8 <= float(factors.min()) < 0.82
+    assert 1.18 < float(factors.max()) <= 1.2
+    assert float((noisy - plain).std() * 4 / 16) == pytest.approx(0.05, rel=0.03)
+    assert abs(float((noisy - plain).mean() * 4 / 16)) < 0.002
 
 
 def test_students_see_every_stored_view_with_its_own_answer(
@@ -580,6 +598,40 @@ def test_held_out_images_are_not_trained_on(kit: SimpleNamespace, hold_out: bool
     kept = len(data.validation.labels)
     assert (held_out is not None) == hold_out
     assert len(images.labels) == len(data.train.labels) + (0 if hold_out else kept)
+
+
+def test_every_step_has_an_output_of_its_own_and_is_done_once(
+    kit: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = kit.plans.PLANS["digits"]
+    short = ((1, 8),)
+    teacher = replace(plan.teacher, phase=short, views=2)
+    plan = replace(plan, teacher=teacher, float_cycles=(short,), quantised_phase=short)
+    data, images, held_out = kit.plans.prepare(plan, hold_out=True)
+    training = kit.train.Training(plan, data, images, held_out, tmp_path)
+
+    def files() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+    outputs = ["teacher.pt", "labels.pt", "float-1.pt", "quantised.pt", "model.onnx"]
+    for count in range(1, 3):
+        kit.train.run(training, kit.train.STEPS[:count])
+        assert set(files()) == set(outputs[:count])
+    before = files()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a student ran the teacher")
+
+    monkeypatch.setattr(kit.teacher.Teacher, "forward", refuse)
+    kit.train.run(training, kit.train.STEPS)
+    after = files()
+    assert set(after) == set(outputs)
+    assert {name: after[name] for name in before} == before
+    other = tmp_path / "other"
+    other.mkdir()
+    without = replace(training, out=other, images=kit.plans.both(data), held_out=None)
+    kit.train.run(without, kit.train.STEPS, labels=tmp_path / "labels.pt")
+    assert {path.name for path in other.iterdir()} == set(outputs[2:])
 
 
 REFERENCE = FOLDER / "reference" / "model.onnx"
