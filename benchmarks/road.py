@@ -38,20 +38,21 @@ METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".png": {}
 def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
     """(what was done, network) for each step; networks are in eval mode."""
     sys.path.insert(0, str(STARTER))
-    trainer, recipes = map(importlib.import_module, ("train", "recipes"))
-    plan = trainer.PLANS[name]
-    data, everything, _ = trainer.prepare(plan, hold_out=False)
+    plans, trainer, recipes = map(importlib.import_module, ("plans", "train", "recipes"))
+    plan = plans.PLANS[name]
+    data, everything, _ = plans.prepare(plan, hold_out=False)
     training = trainer.Training(plan, data, everything, None, folder)
     images = data.normalised().train.images[:CALIBRATION_IMAGES]
 
     def blank() -> nn.Module:
-        model: nn.Module = trainer.build(plan)
+        model: nn.Module = plans.build(plan)
         return model.eval()
 
     def calibrated(model: nn.Module, bits: Sequence[int], sparsity: float = 0.0) -> nn.Module:
+        weight_bits = plan.weight_bits if bits == plan.bits else None
         model = copy.deepcopy(model)
         recipes.prune_globally(model, sparsity)
-        recipes.start_quantising(model, bits, plan.edge_bits)
+        recipes.start_quantising(model, bits, plan.edge_bits, weight_bits)
         with torch.no_grad():
             model(images)
         return model
@@ -98,7 +99,7 @@ def score(model: nn.Module, name: Any) -> Score:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export.export_submission(model, path, tuple(rules.input_shape), rules.pixel_max)
-        return scorer.score(path.read_bytes(), Card(team="reference"), name, project)
+        return scorer.score(path.read_bytes(), Card(team="reference"), name, project)[0]
 
 
 def main() -> None:

@@ -386,13 +386,17 @@ class TensorBatches:
             order = torch.randperm(len(self.labels), generator=generator)
         self.epoch += 1
         for indices in torch.split(order.to(self.labels.device), self.batch_size):
-            images = self.images[indices]
-            if not images.is_floating_point():
-                images = to_float(images, self.dataset.peak)
-                images = normalise(images, self.dataset.mean, self.dataset.std)
-            if self.augmentation is not None:
-                images = self.augmentation(images, generator)
-            yield images, self.labels[indices]
+            yield self.batch(indices, generator)
+
+    def batch(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The samples at `indices` (int64) as they are yielded; subclasses may change it."""
+        images = self.images[indices]
+        if not images.is_floating_point():
+            images = to_float(images, self.dataset.peak)
+            images = normalise(images, self.dataset.mean, self.dataset.std)
+        if self.augmentation is not None:
+            images = self.augmentation(images, generator)
+        return images, self.labels[indices]
 
 
 # ---- augmentation --------------------------------------------------------------------------

@@ -346,13 +346,17 @@ _MIXES: dict[str, Mix] = {"mixup": _mixup, "cutmix": _cutmix}
 
 
 def _save(path: Path, run: _Run, history: History) -> None:
-    """Write beside `path` first, so that a kill leaves the old file or the new one."""
     state = {
         "recipe": dataclasses.asdict(run.recipe),
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "history": dataclasses.asdict(history),
     }
+    save_whole(state, path)
+
+
+def save_whole(state: object, path: Path) -> None:
+    """torch.save through a file beside `path`: a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_file = path.with_name(path.name + ".part")
     torch.save(state, partial_file)

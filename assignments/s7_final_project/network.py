@@ -18,12 +18,15 @@ class Block(nn.Module):
     cost nothing in bits and every rounding there would stay until the end of the network.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, groups: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, groups: int = 1, inner: int | None = None
+    ) -> None:
         super().__init__()
+        between = inner or outputs
         self.input = Quantiser(signed=False)
-        self.first = ConvNorm(inputs, outputs, 3, stride, groups)
+        self.first = ConvNorm(inputs, between, 3, stride, groups)
         self.middle = Quantiser(signed=False)
-        self.second = ConvNorm(outputs, outputs, 3, 1, groups)
+        self.second = ConvNorm(between, outputs, 3, 1, groups)
         self.shortcut = ConvNorm(inputs, outputs, 1, stride) if inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,8 +41,10 @@ class SmallResNet(nn.Module):
     """3x3 stem, one stage of `blocks[i]` blocks with `widths[i]` channels each, pooling, linear.
 
     With `groups` above 1 the 3x3 convolutions of the blocks are grouped: as many times cheaper.
+    `inner[i]` channels lie between the two convolutions of a block, by default `widths[i]`: few of
+    them are cheap where images are large, while the sums keep all channels.
 
-    Input: pixels p of 0..peak as (p - peak / 2) / (peak / 4), see `train.centred`.
+    Input: pixels p of 0..peak as (p - peak / 2) / (peak / 4), see `plans.centred`.
     """
 
     def __init__(
@@ -49,16 +54,16 @@ class SmallResNet(nn.Module):
         channels: int = 3,
         classes: int = 10,
         groups: int = 1,
+        inner: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.stem = ConvNorm(channels, widths[0], 3)
         self.stages = nn.Sequential()
-        for count, (before, width) in zip(
-            blocks, itertools.pairwise((widths[0], *widths)), strict=True
-        ):
+        pairs = itertools.pairwise((widths[0], *widths))
+        for count, (before, width), between in zip(blocks, pairs, inner or widths, strict=True):
             stride = 2 if len(self.stages) else 1
-            first = Block(before, width, stride, groups)
-            others = (Block(width, width, 1, groups) for _ in range(count - 1))
+            first = Block(before, width, stride, groups, between)
+            others = (Block(width, width, 1, groups, between) for _ in range(count - 1))
             self.stages.append(nn.Sequential(first, *others))
         self.pooled = Quantiser(signed=False)
         self.classifier = QuantisedLinear(widths[-1], classes)

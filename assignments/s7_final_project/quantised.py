@@ -13,19 +13,24 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from norms import NarrowBatchNorm
 from torch import Tensor, nn
 
 
 class _LearnedStep(torch.autograd.Function):
-    """round and clamp with LSQ's gradients; `step` is one number or one for each first index."""
+    """round and clamp with LSQ's gradients; `step` is one number or one for each first index.
+
+    Works in the type of `x`, which holds the codes without error, and sums over it in float32.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int, scale: float) -> Tensor:
-        ratio = x / step
+        factor = step.reshape(()) if step.numel() == 1 else step  # 0-d: keeps the type of x
+        ratio = x / factor
         codes = ratio.clamp(low, high).round_()
         ctx.save_for_backward(ratio, codes, step)
         ctx.bounds = (low, high, scale)
-        return codes * step
+        return codes * factor
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
@@ -35,24 +40,25 @@ class _LearnedStep(torch.autograd.Function):
         # eq. 5: straight through where low < ratio < high
         to_x = torch.ops.aten.hardtanh_backward(gradient, ratio, low, high)
         # eq. 3: d x_hat / d step is codes - ratio inside the range, the bound outside it
-        each = _dots(gradient, codes, len(step)) - _dots(to_x, ratio, len(step))
-        return to_x, each.view_as(step) * scale, None, None, None
+        rows = len(step)
+        total = _dots(gradient, codes, rows) - _dots(to_x, ratio, rows)
+        return to_x, total.view_as(step) * scale, None, None, None
 
 
 def _dots(left: Tensor, right: Tensor, rows: int) -> Tensor:
-    """Sum of left * right, for each first index or of everything: (rows,)."""
+    """Sum of left * right, for each first index or of everything: float32 (rows,)."""
     if left.dim() == 4:  # so that channels-last tensors are read as they lie
         left, right = left.permute(0, 2, 3, 1), right.permute(0, 2, 3, 1)
-    if rows == 1:
-        return torch.dot(left.reshape(-1), right.reshape(-1))
-    return torch.linalg.vecdot(left.reshape(rows, -1), right.reshape(rows, -1))
+    pair = (left.float().reshape(rows, -1), right.float().reshape(rows, -1))
+    return torch.linalg.vecdot(*pair) if rows > 1 else torch.dot(pair[0][0], pair[1][0]).view(1)
 
 
 class Quantiser(nn.Module):
     """Quantises to `bits` with one learned step, or one for each of `channels` output channels.
 
     Signed codes are symmetric, -(2^(b-1) - 1) .. 2^(b-1) - 1, so that a channel can be negated;
-    unsigned ones are 0 .. 2^b - 1. In floating point until `start(bits)`.
+    unsigned ones are 0 .. 2^b - 1. In floating point until `start(bits)`. What comes in keeps its
+    type: in mixed precision that is bfloat16, which holds every code of 8 bits.
     """
 
     step: Tensor
@@ -85,7 +91,6 @@ class Quantiser(nn.Module):
         """Any shape; (channels, ...) with one step a channel."""
         if int(self.bits) == 0:
             return x
-        x = x.float()
         low, high = self.bounds()
         if int(self.fresh):
             self._set_step(x.detach(), high)
@@ -106,7 +111,7 @@ class Quantiser(nn.Module):
     @torch.no_grad()
     def _set_step(self, x: Tensor, high: int) -> None:
         over = tuple(range(1, x.dim())) if self.step.numel() > 1 else tuple(range(x.dim()))
-        mean = x.abs().mean(dim=over, keepdim=self.step.numel() > 1)
+        mean = x.float().abs().mean(dim=over, keepdim=self.step.numel() > 1)
         self.step.copy_((2 * mean / math.sqrt(high)).clamp_min(1e-4).reshape(self.step.shape))
         self.fresh.zero_()
 
@@ -126,7 +131,7 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm = NarrowBatchNorm(outputs)
         self.quantiser = Quantiser(signed=True, channels=outputs)
         self.register_buffer("mask", torch.ones_like(self.conv.weight, dtype=torch.bool))
 

@@ -20,17 +20,20 @@ def convolutions(model: nn.Module) -> Iterator[ConvNorm]:
 
 
 def start_quantising(
-    model: SmallResNet, bits: Sequence[int], edge_bits: int, weight_bits: int | None = None
+    model: SmallResNet,
+    bits: Sequence[int],
+    edge_bits: int,
+    weight_bits: Sequence[int] | None = None,
 ) -> None:
     """Quantise each stage to its number of `bits`, the first and last layer to `edge_bits`.
 
-    Those two are few MACs and suffer most. `weight_bits` are those of the weights in all stages,
-    by default the stage's; 1 is BinaryConnect.
+    Those two are few MACs and suffer most. `weight_bits` are those of the weights in each stage,
+    by default `bits`; 1 is BinaryConnect.
     """
-    for stage, width in zip(model.stages, bits, strict=True):
+    for stage, width, weight_width in zip(model.stages, bits, weight_bits or bits, strict=True):
         for module in stage.modules():
             if isinstance(module, Quantiser):
-                module.start(weight_bits if weight_bits and module.signed else width)
+                module.start(weight_width if module.signed else width)
     for quantiser in (model.stem.quantiser, model.pooled, model.classifier.quantiser):
         quantiser.start(edge_bits)
 
@@ -52,17 +55,17 @@ def prune_globally(model: nn.Module, sparsity: float) -> None:
         layer.mask.copy_(score > threshold)
 
 
-def distillation(
-    teacher: nn.Module, temperature: float = 4.0, alpha: float = 0.3
-) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
-    """alpha * cross-entropy + (1 - alpha) * T^2 * KL(teacher || student): Hinton et al. 2015."""
+def distillation(temperature: float) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    """T^2 * KL(teacher || student), both softened by T (Hinton et al. 2015).
+
+    The objective's targets are the teacher's logits (N, classes); labels are not looked at.
+    """
 
     def objective(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        logits = model(inputs).float()
-        with torch.no_grad():
-            wanted = F.softmax(teacher(inputs).float() / temperature, dim=1)
-        soft = F.kl_div(F.log_softmax(logits / temperature, 1), wanted, reduction="batchmean")
-        return alpha * F.cross_entropy(logits, targets) + (1 - alpha) * temperature**2 * soft
+        ours = F.log_softmax(model(inputs).float() / temperature, dim=1)
+        theirs = F.log_softmax(targets.float() / temperature, dim=1)
+        loss = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+        return temperature**2 * loss
 
     return objective
 

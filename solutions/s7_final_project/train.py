@@ -1,152 +1,49 @@
-"""Train the reference solution: floating point; channels removed; quantised, pruned, distilled.
+"""Train the reference solution, one step after the other:
+
+    teacher   a larger network that learns from the labels        teacher.pt
+    labels    its answers on many windows of each image           labels.pt
+    float     the small network, in floating point                float-1.pt, ...
+    low       channels removed, quantised, pruned in rounds       quantised.pt, model.onnx
 
     python train.py --dataset digits --out build/digits        a minute
     COURSE_DATA=... python train.py --dataset cifar10 --out build/cifar10
 
-Each phase is checkpointed after every epoch; the same command goes on where it stopped.
+Everything is written after each epoch or view; the same command goes on where it stopped. The last
+two steps need labels.pt alone and learn from nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import soft_labels
 import torch
 from channels import slimmed
 from export import export_submission
 from network import SmallResNet
+from plans import PLANS, Plan, both, build, build_teacher, prepare
 from recipes import PruneInRounds, distillation, start_quantising
-from torch import Tensor
+from soft_labels import SoftLabels
+from teacher import WHITENING_IMAGES, Teacher
+from torch import Tensor, nn
+from windows import GrowingWindows, Windows, cut, epochs
 
-from shared.data import (
-    Dataset,
-    Split,
-    TensorBatches,
-    load_cifar10,
-    load_digits,
-    random_crop,
-    random_flip,
-)
+from shared.data import Dataset, Split, TensorBatches, normalise, to_float
 from shared.training import Recipe, train
 
-Windows = tuple[tuple[int, int], ...]
+STEPS = ("teacher", "labels", "float", "low")
 IMPORTANCE_BATCHES = 16  # of 250 images, to find the channels that matter least
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one data set is trained: network, phases, bits of each stage, final sparsity.
-
-    With `max_macs`, channels are removed after the floating-point phase until one image costs no
-    more multiply-accumulates. `lr` is that of the first cycle, `quantised_lr` of the last phase.
-
-    A phase is a tuple of (epochs, window): small windows first, because an epoch on windows of
-    24 x 24 pixels takes half the time of one on 32 x 32 and teaches nearly as much (progressive
-    resizing). A window as large as the image, on a data set that is not augmented, is the image.
-    """
-
-    load: Callable[[], Dataset]
-    channels: int
-    blocks: tuple[int, ...]
-    widths: tuple[int, ...]
-    float_cycles: tuple[Windows, ...]
-    quantised_phase: Windows
-    bits: tuple[int, ...]
-    augmented: bool
-    batch_size: int = 128
-    groups: int = 1
-    mix: Literal["none", "mixup", "cutmix"] = "none"
-    edge_bits: int = 8
-    sparsity: float = 0.5
-    lr: float = 0.1
-    quantised_lr: float = 0.025
-    quantised_decay: float = 1e-4
-    max_macs: int | None = None
-
-
-PLANS = {
-    "cifar10": Plan(
-        load_cifar10,
-        channels=3,
-        blocks=(2, 2, 2),
-        widths=(16, 32, 64),
-        float_cycles=(((30, 24), (6, 28), (8, 32)), ((24, 24), (6, 28), (6, 32))),
-        quantised_phase=((2, 24), (1, 28), (4, 32)),
-        bits=(4, 4, 4),
-        augmented=True,
-        sparsity=0.36,
-        lr=0.2,
-        quantised_lr=0.05,
-    ),
-    "digits": Plan(
-        load_digits,
-        channels=1,
-        blocks=(1, 1),
-        widths=(8, 16),
-        float_cycles=(((15, 8),),),
-        quantised_phase=((15, 8),),
-        bits=(4, 4),
-        augmented=False,
-        batch_size=64,
-        max_macs=110_000,
-    ),
-}
-
-
-def epochs(phase: Windows) -> int:
-    """All epochs of a phase."""
-    return sum(count for count, _ in phase)
-
-
-class GrowingWindows(TensorBatches):
-    """Batches of flipped random windows, whose size depends on the epoch.
-
-    A window lies at one of nine offsets in each direction, in images that are padded with zeros
-    where it needs them: 24 x 24 pixels of a 32 x 32 image without padding, 32 x 32 with four.
-    """
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        split: Split,
-        batch_size: int,
-        phase: Windows,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        super().__init__(dataset, split, batch_size, 0, self._window, device)
-        self._sizes = [size for count, size in phase for _ in range(count)]
-        self._size = self._sizes[0]
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches (images float32 (N, C, size, size), labels int64 (N,)) of one epoch."""
-        self._size = self._sizes[min(self.epoch, len(self._sizes) - 1)]
-        return super().__iter__()
-
-    def _window(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        padding = max(self._size + 8 - images.shape[-1], 0) // 2
-        images = random_crop(random_flip(images, generator), generator, padding, self._size)
-        return images.contiguous(memory_format=torch.channels_last)
-
-
-def centred(dataset: Dataset) -> Dataset:
-    """The data set with pixels scaled as (p - peak / 2) / (peak / 4).
-
-    So the exported network needs one DequantizeLinear in front, with a zero point of peak / 2.
-    """
-    channels = dataset.train.images.shape[1]
-    middle = (dataset.peak + 1) // 2 / dataset.peak
-    spread = (dataset.peak + 1) // 4 / dataset.peak
-    return replace(dataset, mean=(middle,) * channels, std=(spread,) * channels)
+ANSWER_BATCH = 500
 
 
 @dataclass(frozen=True)
 class Training:
-    """The phases on one data set. `held_out` images, if any, are measured every epoch."""
+    """The steps on one data set. `held_out` images, if any, are measured every epoch."""
 
     plan: Plan
     data: Dataset
@@ -156,22 +53,62 @@ class Training:
     device: str = "cpu"
     mixed_precision: bool = False
 
-    def batches(self, phase: Windows) -> TensorBatches:
-        """The training images of one phase, on the device."""
-        size = self.plan.batch_size
-        if self.plan.augmented:
-            return GrowingWindows(self.data, self.images, size, phase, self.device)
-        return TensorBatches(self.data, self.images, size, seed=0, device=self.device)
+    def batches(
+        self, phase: Windows, batch_size: int, soft: SoftLabels | None = None
+    ) -> TensorBatches:
+        """The training images of one phase, on the device, with labels or a teacher's logits."""
+        return GrowingWindows(
+            self.data, self.images, batch_size, phase, self.plan.changes, soft, self.device
+        )
 
-    def in_floating_point(self, model: SmallResNet) -> None:
+    def the_teacher(self) -> Teacher:
+        """The trained teacher, in eval mode; checkpoints in teacher.pt."""
+        plan = self.plan.teacher
+        model = build_teacher(self.plan)
+        model.whiten(self._pixels(self.images.images[:WHITENING_IMAGES]))
+        recipe = Recipe(
+            epochs(plan.phase),
+            plan.lr,
+            warmup=2,
+            weight_decay=plan.weight_decay,
+            label_smoothing=plan.label_smoothing,
+        )
+        model.to(self.device)
+        self._train(model, self.batches(plan.phase, plan.batch_size), recipe, "teacher.pt")
+        return model.eval()
+
+    def soft_labels(self, teacher: Teacher) -> SoftLabels:
+        """What the teacher says of all training and validation images, in labels.pt.
+
+        It looks at the whole image wherever a student's smaller window lies; a held-out image is
+        asked about too, so that the file also serves a last training without `--hold-out`.
+        """
+        images = both(self.data).images
+        views, offsets = self.plan.teacher.views, self.plan.changes.offsets
+        side, fill = images.shape[-1], (self.data.peak + 1) // 2
+
+        @torch.inference_mode()
+        def answer(places: Tensor) -> Tensor:
+            answers = []
+            for some, where in zip(images.split(ANSWER_BATCH), places.split(ANSWER_BATCH)):
+                batch = self._pixels(cut(some, where, side, offsets, fill)).to(self.device)
+                with torch.autocast(batch.device.type, torch.bfloat16, self.mixed_precision):
+                    answers.append(teacher(batch).float().cpu())
+            return torch.cat(answers)
+
+        return soft_labels.store(answer, self.out / "labels.pt", views, len(images), offsets)
+
+    def in_floating_point(self, model: SmallResNet, soft: SoftLabels) -> None:
         """Train `model` in place, each cycle from half the learning rate of the one before.
 
         Warm restarts as in SGDR, Loshchilov & Hutter (2017); checkpoints in float-1.pt and so on.
         """
         plan = self.plan
         for cycle, phase in enumerate(plan.float_cycles):
-            recipe = Recipe(epochs(phase), plan.lr / 2**cycle, warmup=2, mix=plan.mix)
-            self._train(model, phase, recipe, f"float-{cycle + 1}.pt")
+            recipe = Recipe(
+                epochs(phase), plan.lr / 2**cycle, warmup=2, weight_decay=plan.float_decay
+            )
+            self._distil(model, phase, soft, recipe, f"float-{cycle + 1}.pt")
 
     def with_fewer_channels(self, model: SmallResNet) -> SmallResNet:
         """What is left of `model` under the plan's `max_macs`; `model` itself without one."""
@@ -187,56 +124,76 @@ class Training:
         channels, height, width = self.data.test.images.shape[1:]
         return channels, height, width
 
-    def at_low_precision(self, model: SmallResNet, teacher: SmallResNet) -> None:
-        """Quantise `model`, prune it in rounds and go on training towards the answers of `teacher`.
-
-        Checkpoints in quantised.pt.
-        """
+    def at_low_precision(self, model: SmallResNet, soft: SoftLabels) -> None:
+        """Quantise `model`, prune it in rounds and go on training; checkpoints in quantised.pt."""
         plan, phase = self.plan, self.plan.quantised_phase
-        start_quantising(model, plan.bits, plan.edge_bits)
-        rounds = PruneInRounds(model, plan.sparsity, epochs(phase) * len(self.batches(phase)))
+        start_quantising(model, plan.bits, plan.edge_bits, plan.weight_bits)
+        steps = epochs(phase) * len(self.batches(phase, plan.batch_size))
+        rounds = PruneInRounds(model, plan.sparsity, steps)
         recipe = Recipe(epochs(phase), plan.quantised_lr, weight_decay=plan.quantised_decay)
-        soft = distillation(teacher)
-        self._train(model, phase, recipe, "quantised.pt", after_step=rounds, objective=soft)
+        self._distil(model, phase, soft, recipe, "quantised.pt", after_step=rounds)
+
+    def _distil(
+        self,
+        model: SmallResNet,
+        phase: Windows,
+        soft: SoftLabels,
+        recipe: Recipe,
+        checkpoint: str,
+        **options: Any,
+    ) -> None:
+        batches = self.batches(phase, self.plan.batch_size, soft)
+        objective = distillation(self.plan.temperature)
+        self._train(model, batches, recipe, checkpoint, objective=objective, **options)
 
     def _train(
-        self, model: SmallResNet, phase: Windows, recipe: Recipe, checkpoint: str, **options: Any
+        self, model: nn.Module, batches: TensorBatches, recipe: Recipe, name: str, **options: Any
     ) -> None:
         train(
             model,
-            self.batches(phase),
+            batches,
             self.held_out,
             replace(recipe, mixed_precision=self.mixed_precision),
-            checkpoint=self.out / checkpoint,
+            checkpoint=self.out / name,
             progress=True,
             **options,
         )
 
-
-def prepare(plan: Plan, hold_out: bool) -> tuple[Dataset, Split, TensorBatches | None]:
-    """The data, what to train on, and what is held out: without `hold_out` nothing is."""
-    data = centred(plan.load())
-    if hold_out:
-        return data, data.train, TensorBatches(data, data.validation, 500)
-    images = torch.cat([data.train.images, data.validation.images])
-    labels = torch.cat([data.train.labels, data.validation.labels])
-    return data, Split(images, labels), None
+    def _pixels(self, images: Tensor) -> Tensor:
+        return normalise(to_float(images, self.data.peak), self.data.mean, self.data.std)
 
 
-def build(plan: Plan) -> SmallResNet:
-    """The network of a plan before training."""
-    torch.manual_seed(0)
-    model = SmallResNet(plan.blocks, plan.widths, plan.channels, groups=plan.groups)
-    return model.to(memory_format=torch.channels_last)
+def run(training: Training, steps: Sequence[str], labels: Path | None = None) -> None:
+    """Do `steps` in their order; `labels` is a file instead of the first two."""
+    if "teacher" in steps and labels is None:
+        teacher = training.the_teacher()
+    if "labels" in steps and labels is None:
+        training.soft_labels(teacher)
+    if "float" not in steps:
+        return
+    soft = soft_labels.load(labels or training.out / "labels.pt")
+    model = build(training.plan).to(training.device)
+    training.in_floating_point(model, soft)
+    if "low" not in steps:
+        return
+    model = training.with_fewer_channels(model)
+    training.at_low_precision(model, soft)
+    path = training.out / "model.onnx"
+    export_submission(model.cpu(), path, training.image_shape, training.data.peak)
+    print(f"wrote {path}; now: autograder score")
 
 
 def main() -> None:
-    """Read the arguments, train, export."""
+    """Read the arguments and train."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", choices=PLANS, default="digits")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--until", choices=STEPS, default=STEPS[-1], help="the last step to do")
+    parser.add_argument(
+        "--labels", type=Path, help="another run's labels.pt: no teacher is trained then"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(
         "--hold-out",
@@ -255,13 +212,7 @@ def main() -> None:
     plan = PLANS[options.dataset]
     data, images, held_out = prepare(plan, options.hold_out)
     training = Training(plan, data, images, held_out, options.out, options.device, options.bfloat16)
-    model = build(plan).to(options.device)
-    training.in_floating_point(model)
-    teacher = copy.deepcopy(model).eval()
-    model = training.with_fewer_channels(model)
-    training.at_low_precision(model, teacher)
-    export_submission(model.cpu(), options.out / "model.onnx", training.image_shape, data.peak)
-    print(f"wrote {options.out / 'model.onnx'}; now: autograder score")
+    run(training, STEPS[: STEPS.index(options.until) + 1], options.labels)
 
 
 if __name__ == "__main__":
