@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,35 +65,54 @@ def score(
     A file that cannot be an entry gives a Score with its `refusal`; AutograderError is raised only
     for what is not the file's fault.
     """
-    rules = project.datasets[name]
-    images, labels = test_images(name)
-    fields: dict[str, Any] = {
-        "team": card.team,
-        "dataset": name,
-        "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "file_bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "method": card.method,
-        "members": card.members,
-        "base_revision": card.base_revision,
-        "gate": rules.gate_correct,
-        "claim": Claim(card.claimed_accuracy, card.claimed_cost),
-    }
+    tests = _tests(name, project.datasets[name])
+    score = _unmeasured(content, card, tests)
     with runner.sandbox(caps or Caps(), require_isolation, workers) as box:
         try:
             progress("measuring")
-            measured = runner.measure(box, content, rules.input_shape, rules.classes)
-            fields["measurement"] = measured
-            fields["costs"] = entry_costs(measured, rules, project)
-            fields["ratios"] = ratios(measured, rules)
+            measured = runner.measure(box, content, tests.rules.input_shape, tests.rules.classes)
+            score = replace(
+                score,
+                measurement=measured,
+                costs=entry_costs(measured, tests.rules, project),
+                ratios=ratios(measured, tests.rules),
+            )
             progress("running")
-            answers = _answers(box, content, name, rules, images, labels, secret)
-            fields["answers"] = answers
-            fields["counted"] = effective_correct(answers, rules)
+            answers = _answers(box, content, tests, secret)
+            score = replace(score, answers=answers, counted=effective_correct(answers, tests.rules))
         except EntryRefused as refusal:
-            fields["refusal"] = str(refusal)
-        isolation = box.isolation
-    return Score(**fields), isolation
+            score = replace(score, refusal=str(refusal))
+        return score, box.isolation
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """Test images uint8 (N, C, H, W) and labels of a data set, and the course's rules for it."""
+
+    name: DatasetName
+    rules: DatasetRules
+    images: NDArray[np.uint8]
+    labels: Labels
+
+
+def _tests(name: DatasetName, rules: DatasetRules) -> _Tests:
+    return _Tests(name, rules, *test_images(name))
+
+
+def _unmeasured(content: bytes, card: Card, tests: _Tests) -> Score:
+    """Whose entry it is, of which file, and what the card says of it."""
+    return Score(
+        team=card.team,
+        dataset=tests.name,
+        scored_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        sha256=hashlib.sha256(content).hexdigest(),
+        file_bytes=len(content),
+        method=card.method,
+        members=card.members,
+        base_revision=card.base_revision,
+        gate=tests.rules.gate_correct,
+        claim=Claim(card.claimed_accuracy, card.claimed_cost),
+    )
 
 
 def draw_seeds(content: bytes, secret: bytes) -> list[int]:
@@ -104,23 +123,15 @@ def draw_seeds(content: bytes, secret: bytes) -> list[int]:
     return [int.from_bytes(digest[:4], "big") for digest in digests]
 
 
-def _answers(
-    box: Sandbox,
-    content: bytes,
-    name: str,
-    rules: DatasetRules,
-    images: NDArray[np.uint8],
-    labels: Labels,
-    secret: bytes,
-) -> Answers:
+def _answers(box: Sandbox, content: bytes, tests: _Tests, secret: bytes) -> Answers:
     started = time.monotonic()
     seeds = draw_seeds(content, secret)
-    order = np.random.default_rng(seeds[0]).permutation(len(images))
-    shuffled, expected = images[order], labels[order]
-    changed = [perturb(shuffled, name, rules.pixel_max, seed) for seed in seeds]
+    order = np.random.default_rng(seeds[0]).permutation(len(tests.images))
+    shuffled, expected = tests.images[order], tests.labels[order]
+    rules = tests.rules
     runs = [
         *((shuffled, batch) for batch in BATCHES),
-        *((drawn, BATCHES[-1]) for drawn in changed),
+        *((perturb(shuffled, tests.name, rules.pixel_max, s), BATCHES[-1]) for s in seeds),
     ]
     predicted = runner.predictions(box, content, runs, rules.classes)
     by_batch = dict(zip(BATCHES, predicted, strict=False))
@@ -132,7 +143,7 @@ def _answers(
                 "an answer may not depend on the other images of the batch"
             )
     answers = Answers(
-        images=len(images),
+        images=len(tests.images),
         by_batch={batch: int(np.sum(c == expected)) for batch, c in by_batch.items()},
         perturbed=tuple(int(np.sum(c == expected)) for c in predicted[len(BATCHES) :]),
         draws="course" if secret else "public",
