@@ -50,7 +50,7 @@ class Attack:
 
     @property
     def submission(self) -> Files:
-        """The whole hand-in."""
+        """All files of the submission."""
         return {f"{MODULE}.py": f"{WRONG}\n\n{self.code}", **self.files}
 
 
@@ -231,60 +231,60 @@ ATTACKS = (
 
 def verdict(points: float | None, outputs: str, done: Run | None, right: float | None) -> str:
     """What an attack achieved, from what the grader wrote and what its processes did."""
-    found = []
+    effects = []
     if points:
-        found.append(f"forged {points:g}/4")
+        effects.append(f"forged {points:g}/4")
     if MARK in outputs:
-        found.append("read")
+        effects.append("read")
     if right is None or (done is not None and done.timed_out):
-        found.append("stopped the batch")
+        effects.append("stopped the batch")
     if done is not None and done.orphans:
-        found.append("leftover")
-    return ", ".join(found) or "held"
+        effects.append("leftover")
+    return ", ".join(effects) or "held"
 
 
-def attack(grader: Grader, attacks: Sequence[Attack]) -> dict[str, str]:
+def run_attacks(grader: Grader, attacks: Sequence[Attack]) -> dict[str, str]:
     """Verdict by attack.
 
     A batch grader gets the harmless-looking attacks in one command, the others (and those that
     ended without a result) one by one with a right submission behind.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        place = Path(folder)
-        grader.prepare(place)
-        together = [each for each in attacks if grader.batch and not each.alone]
-        verdicts = _attack(grader, place, together) if together else {}
-        for each in attacks:
-            if verdicts.get(each.name) in (None, NO_RESULT):
-                verdicts |= _attack(grader, place, [each])
+        root = Path(folder)
+        grader.prepare(root)
+        together = [attack for attack in attacks if grader.batch and not attack.alone]
+        verdicts = _grade(grader, root, together) if together else {}
+        for attack in attacks:
+            if verdicts.get(attack.name) in (None, NO_RESULT):
+                verdicts |= _grade(grader, root, [attack])
     return verdicts
 
 
-def _attack(grader: Grader, place: Path, attacks: Sequence[Attack]) -> dict[str, str]:
+def _grade(grader: Grader, root: Path, attacks: Sequence[Attack]) -> dict[str, str]:
     alone = len(attacks) == 1
-    names = {f"attack{zlib.crc32(each.name.encode()):08x}": each for each in attacks}
-    files = {name: each.submission for name, each in names.items()}
+    names = {f"attack{zlib.crc32(attack.name.encode()):08x}": attack for attack in attacks}
+    files = {name: attack.submission for name, attack in names.items()}
     if grader.batch:
         files["right"] = {f"{MODULE}.py": SOLUTION}
-    graded = grader.grade(place, files, None, TIMEOUT)
+    graded = grader.grade(root, files, None, TIMEOUT)
     (done,) = graded.runs
     right = graded.points["right"] if grader.batch else float(len(CHECKS))
     verdicts = {}
-    for name, each in names.items():
+    for name, attack in names.items():
         points = graded.points[name]
         if not alone and (points is None or right is None):
-            verdicts[each.name] = NO_RESULT
+            verdicts[attack.name] = NO_RESULT
             continue
-        outputs = _stored(place, grader, name) + (done.output if alone else "")
-        verdicts[each.name] = verdict(points, outputs, done if alone else None, right)
+        outputs = _stored(root, grader, name) + (done.output if alone else "")
+        verdicts[attack.name] = verdict(points, outputs, done if alone else None, right)
     return verdicts
 
 
-def _stored(place: Path, grader: Grader, name: str) -> str:
+def _stored(root: Path, grader: Grader, name: str) -> str:
     """Everything that the grader wrote about one submission."""
     texts = []
     for pattern in grader.results:
-        for path in place.glob(pattern.format(name=name)):
+        for path in root.glob(pattern.format(name=name)):
             if path.is_file():
                 texts.append(path.read_text(encoding="utf-8", errors="replace"))
     return "".join(texts)
@@ -296,11 +296,11 @@ def table(verdicts: dict[str, dict[str, str]]) -> Table:
     shown.add_column("attack", no_wrap=True)
     for name in verdicts:
         shown.add_column(name)
-    for each in ATTACKS:
-        cells = [found.get(each.name, "") for found in verdicts.values()]
+    for attack in ATTACKS:
+        cells = [by_attack.get(attack.name, "") for by_attack in verdicts.values()]
         if any(cells):
             styled = [cell if cell in ("held", "") else f"[red]{cell}[/red]" for cell in cells]
-            shown.add_row(each.name, *styled)
+            shown.add_row(attack.name, *styled)
     return shown
 
 
@@ -308,7 +308,7 @@ def _side_by_side(names: Sequence[str], attacks: Sequence[str]) -> dict[str, dic
     """Each grader in a process of its own, as many at a time as there are processors."""
 
     def one(name: str, file: Path) -> dict[str, str]:
-        chosen = [part for each in attacks for part in ("--only", each)]
+        chosen = [part for attack in attacks for part in ("--only", attack)]
         command = [
             sys.executable,
             "-m",
@@ -319,8 +319,8 @@ def _side_by_side(names: Sequence[str], attacks: Sequence[str]) -> dict[str, dic
             str(file),
         ]
         subprocess.run([*command, *chosen], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        found: dict[str, dict[str, str]] = json.loads(file.read_text(encoding="utf-8"))
-        return found[name]
+        verdicts: dict[str, dict[str, str]] = json.loads(file.read_text(encoding="utf-8"))
+        return verdicts[name]
 
     slowest_first = list(reversed(names))
     with (
@@ -328,8 +328,8 @@ def _side_by_side(names: Sequence[str], attacks: Sequence[str]) -> dict[str, dic
         ThreadPoolExecutor(len(processors())) as pool,
     ):
         files = [Path(folder, f"{number}.json") for number in range(len(names))]
-        found = dict(zip(slowest_first, pool.map(one, slowest_first, files)))
-    return {name: found[name] for name in names}
+        verdicts = dict(zip(slowest_first, pool.map(one, slowest_first, files)))
+    return {name: verdicts[name] for name in names}
 
 
 def main() -> None:
@@ -341,17 +341,17 @@ def main() -> None:
     parser.add_argument("--grader", action="append", metavar="GRADER", help="only this grader")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    chosen = [each for each in ATTACKS if not options.only or each.name in options.only]
+    chosen = [a for a in ATTACKS if not options.only or a.name in options.only]
     console = Console()
     known = graders()
-    wanted = [n for n in options.grader or known if n in known and (n == Kit.name or ready())]
-    if len(wanted) == 1:
+    names = [n for n in options.grader or known if n in known and (n == Kit.name or ready())]
+    if len(names) == 1:
         os.environ[SECRET_VARIABLE] = secrets.token_hex(8)
-        verdicts = {wanted[0]: attack(known[wanted[0]], chosen)}
+        verdicts = {names[0]: run_attacks(known[names[0]], chosen)}
     else:
-        verdicts = _side_by_side(wanted, [each.name for each in chosen])
-    for name, found in verdicts.items():
-        held = sum(each == "held" for each in found.values())
+        verdicts = _side_by_side(names, [attack.name for attack in chosen])
+    for name, by_attack in verdicts.items():
+        held = sum(verdict == "held" for verdict in by_attack.values())
         console.print(f"{name}: held {held} of {len(chosen)}")
     console.print(table(verdicts))
     if options.json:

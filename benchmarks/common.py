@@ -155,8 +155,10 @@ def run(
         None if expired.is_set() else process.returncode,
         output,
         wall,
-        usage.ru_utime + usage.ru_stime + sum(each.ru_utime + each.ru_stime for _, each in orphans),
-        1024 * max([usage.ru_maxrss, *(each.ru_maxrss for _, each in orphans)]),
+        usage.ru_utime
+        + usage.ru_stime
+        + sum(orphan.ru_utime + orphan.ru_stime for _, orphan in orphans),
+        1024 * max([usage.ru_maxrss, *(orphan.ru_maxrss for _, orphan in orphans)]),
         totals[0],
         sum(killed for killed, _ in orphans),
     )
@@ -190,27 +192,27 @@ def _reap_orphans(grace: float = 0.5) -> list[tuple[bool, resource.struct_rusage
 
 def _children(pid: int) -> list[int]:
     """Process ids of the children of all threads of a process."""
-    found: list[int] = []
+    children: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*"):
         with contextlib.suppress(OSError):
-            found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+            children += [int(child) for child in (task / "children").read_text().split()]
+    return children
 
 
 def _tree(pid: int) -> list[int]:
-    return [pid, *(each for child in _children(pid) for each in _tree(child))]
+    return [pid, *(descendant for child in _children(pid) for descendant in _tree(child))]
 
 
 def _end_tree(pid: int, expired: threading.Event) -> None:
     expired.set()
-    for each in reversed(_tree(pid)):
+    for descendant in reversed(_tree(pid)):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(each, signal.SIGKILL)
+            os.kill(descendant, signal.SIGKILL)
 
 
 def _watch(pid: int, done: threading.Event, totals: list[int]) -> None:
     while not done.wait(0.25):
-        totals[0] = max(totals[0], sum(_proportional_bytes(each) for each in _tree(pid)))
+        totals[0] = max(totals[0], sum(_proportional_bytes(process) for process in _tree(pid)))
 
 
 def _proportional_bytes(pid: int) -> int:

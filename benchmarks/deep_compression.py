@@ -42,7 +42,7 @@ def load() -> Any:
 
 
 def table(name: str, results: list[Any]) -> Table:
-    """One line a file, the paper's first."""
+    """One line per file, the paper's first."""
     shown = Table(title=f"{name}: times smaller than dense float32", title_justify="left")
     shown.add_column("file")
     for head in ("nonzeros", "pruned", "+ shared", "+ Huffman", "bytes", "test error", "of dense"):
@@ -50,13 +50,13 @@ def table(name: str, results: list[Any]) -> Table:
     dense, after = (f"{error:.2%}" for error in PAPER[name]["errors"])
     ratios = [f"{ratio:g}x" for ratio in PAPER[name]["ratios"]]
     shown.add_row("the paper's", "", *ratios, "", after, dense)
-    for each in results[1:]:
+    for result in results[1:]:
         shown.add_row(
-            each.name,
-            f"{each.nonzeros:,}",
-            *(f"{each.ratio(stage):.1f}x" for stage in STAGES),
-            f"{each.stages['huffman']:,}",
-            f"{1 - each.test:.2%}",
+            result.name,
+            f"{result.nonzeros:,}",
+            *(f"{result.ratio(stage):.1f}x" for stage in STAGES),
+            f"{result.stages['huffman']:,}",
+            f"{1 - result.test:.2%}",
             f"{1 - results[0].test:.2%}",
         )
     return shown
@@ -75,15 +75,15 @@ def main() -> None:
         parser.error(f"no such network: {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
     reproduce, data, console = load(), load_mnist(), Console()
-    found = {}
+    by_network = {}
     for name in options.networks or PAPER:
         started = time.process_time()
         results = list(reproduce.reproduce(reproduce.PLANS[name], data, options.seed))
         console.print(table(name, results))
         console.print(f"{time.process_time() - started:.0f} processor seconds")
-        found[name] = [asdict(each) for each in results]
+        by_network[name] = [asdict(result) for result in results]
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        options.json.write_text(json.dumps(by_network, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ def counts(content: bytes, dataset: str, draws: int) -> list[int]:
     model = inference.session(content)
     keys = (f"key {number}".encode() for number in itertools.count())
     seeds = itertools.chain.from_iterable(draw_seeds(content, key) for key in keys)
-    peak = int(images.max())
-    found = []
+    max_value = int(images.max())
+    correct = []
     for seed in itertools.islice(seeds, draws):
-        logits = inference.logits(model, perturb(images, dataset, peak, seed), 250)
-        found.append(int(np.sum(logits.argmax(axis=1) == labels)))
-    return found
+        logits = inference.logits(model, perturb(images, dataset, max_value, seed), 250)
+        correct.append(int(np.sum(logits.argmax(axis=1) == labels)))
+    return correct
 
 
 def main() -> None:
@@ -45,15 +45,15 @@ def main() -> None:
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--draws", type=int, default=30)
     options = parser.parse_args()
-    found = counts(options.model.read_bytes(), options.dataset, options.draws)
+    correct = counts(options.model.read_bytes(), options.dataset, options.draws)
     total = len(test_images(options.dataset)[1])
-    one = statistics.stdev(found)
+    one = statistics.stdev(correct)
     mean = one / DRAWS**0.5
     means = [
-        statistics.fmean(found[i : i + DRAWS]) for i in range(0, len(found) - DRAWS + 1, DRAWS)
+        statistics.fmean(correct[i : i + DRAWS]) for i in range(0, len(correct) - DRAWS + 1, DRAWS)
     ]
     gaps = [abs(a - b) for a, b in itertools.combinations(means, 2)]
-    print(f"{options.draws} draws of {total:,} images: {min(found):,} to {max(found):,} right")
+    print(f"{options.draws} draws of {total:,} images: {min(correct):,} to {max(correct):,} right")
     print(f"standard deviation of one draw {one:.1f}, of the mean of {DRAWS} {mean:.1f} images")
     print(
         f"two means of {DRAWS} differ by {statistics.fmean(gaps):.1f} images on average and "

@@ -2,7 +2,7 @@
 
     python -m benchmarks.kit COURSE GRADERS SUBMISSIONS OUTPUT [--stages FILE]
 
-Reports, pages and grades.csv are written as always; only the place of the graders differs.
+Reports, pages and grades.csv are written as always; only the folder of the graders differs.
 """
 
 from __future__ import annotations

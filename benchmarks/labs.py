@@ -30,9 +30,9 @@ def script(sheet: Path, dataset: str | None) -> str:
     text = re.sub(r"^# %matplotlib.*$", "", sheet.read_text(encoding="utf-8"), flags=re.M)
     if dataset is None:
         return text
-    text, found = re.subn(r'^DATASET = "\w+"', f'DATASET = "{dataset}"', text, flags=re.M)
-    if found != 1:
-        raise ValueError(f"{sheet}: expected one line DATASET = …, found {found}")
+    text, count = re.subn(r'^DATASET = "\w+"', f'DATASET = "{dataset}"', text, flags=re.M)
+    if count != 1:
+        raise ValueError(f"{sheet}: expected one line DATASET = …, got {count}")
     return text
 
 

@@ -47,11 +47,11 @@ class Grader(Protocol):
     results: tuple[str, ...]
     """Glob patterns of what it writes about the submission {name}."""
 
-    def prepare(self, place: Path) -> None:
-        """Make the assignment in the empty folder `place`."""
+    def prepare(self, root: Path) -> None:
+        """Make the assignment in the empty folder `root`."""
 
     def grade(
-        self, place: Path, submissions: Mapping[str, Files], cpu: int | None, timeout: float
+        self, root: Path, submissions: Mapping[str, Files], cpu: int | None, timeout: float
     ) -> Graded:
         """Grade all submissions; `timeout` in seconds for one submission."""
 
@@ -112,34 +112,34 @@ class Kit:
     def __init__(self, stages: Path | None = None) -> None:
         self._stages = stages
 
-    def prepare(self, place: Path) -> None:
+    def prepare(self, root: Path) -> None:
         """Write course.yaml and the graders."""
-        (place / "course.yaml").write_text(COURSE, encoding="utf-8")
-        (place / "graders").mkdir()
+        (root / "course.yaml").write_text(COURSE, encoding="utf-8")
+        (root / "graders").mkdir()
         text = "import torch\n\nfrom autograder.graders.toolkit import check, exercise\n"
-        for each in CHECKS:
-            call = each.call.format(m="student.")
+        for check in CHECKS:
+            call = check.call.format(m="student.")
             text += (
-                f'\n\n@exercise("s1.{each.exercise}")\ndef test_{each.name}(student):\n'
-                f'    {call}\n    check({each.condition}, "wrong")\n'
+                f'\n\n@exercise("s1.{check.exercise}")\ndef test_{check.name}(student):\n'
+                f'    {call}\n    check({check.condition}, "wrong")\n'
             )
-        (place / "graders" / "test_light.py").write_text(text, encoding="utf-8")
+        (root / "graders" / "test_light.py").write_text(text, encoding="utf-8")
 
     def grade(
         self,
-        place: Path,
+        root: Path,
         submissions: Mapping[str, Files],
         cpu: int | None,
         timeout: float,
         sample: bool = False,
     ) -> Graded:
         """One command for all."""
-        folder = _fresh(place / "submissions")
+        folder = _fresh(root / "submissions")
         for name, files in submissions.items():
             write_files(folder / name, files)
-        output = place / "results"
+        output = root / "results"
         shutil.rmtree(output, ignore_errors=True)
-        parts = [place / "course.yaml", place / "graders", folder, output]
+        parts = [root / "course.yaml", root / "graders", folder, output]
         stages: list[str | Path] = ["--stages", self._stages] if self._stages else []
         done = run(
             [sys.executable, "-m", "benchmarks.kit", *parts, *stages],
@@ -151,7 +151,7 @@ class Kit:
         points: dict[str, float | None] = dict.fromkeys(submissions)
         for path in (output / "reports").glob("*.json"):
             report = json.loads(path.read_text(encoding="utf-8"))
-            tests = [test for each in report["exercises"] for test in each["tests"]]
+            tests = [test for exercise in report["exercises"] for test in exercise["tests"]]
             points[report["student"]] = float(sum(test["credit"] for test in tests))
         return Graded(points, [done])
 
@@ -163,11 +163,11 @@ def unittest_file() -> str:
     """Tests as the samples of gradescope-utils have them."""
     text = "import unittest\n\nimport torch\nfrom gradescope_utils.autograder_utils.decorators "
     text += f"import weight\n\nimport {MODULE}\n\n\nclass TestWork(unittest.TestCase):\n"
-    for each in CHECKS:
-        call = each.call.format(m=f"{MODULE}.")
+    for check in CHECKS:
+        call = check.call.format(m=f"{MODULE}.")
         text += (
-            f"    @weight(1)\n    def test_{each.name}(self):\n        {call}\n"
-            f"        self.assertTrue({each.condition})\n\n"
+            f"    @weight(1)\n    def test_{check.name}(self):\n        {call}\n"
+            f"        self.assertTrue({check.condition})\n\n"
         )
     return text
 
@@ -191,16 +191,16 @@ class Gradescope:
     batch = False
     results: tuple[str, ...] = ("{name}/results/*",)
 
-    def prepare(self, place: Path) -> None:
+    def prepare(self, root: Path) -> None:
         """Nothing is shared between submissions."""
 
     def grade(
-        self, place: Path, submissions: Mapping[str, Files], cpu: int | None, timeout: float
+        self, root: Path, submissions: Mapping[str, Files], cpu: int | None, timeout: float
     ) -> Graded:
         """As on the platform: the submission is copied to the tests' folder, then they run."""
         graded = Graded({})
         for name, files in submissions.items():
-            source = _fresh(place / name)
+            source = _fresh(root / name)
             self.lay_out(source, files)
             graded.runs.append(
                 run([PEER_BIN / "python", *self.command()], cwd=source, cpu=cpu, timeout=timeout)
@@ -273,56 +273,56 @@ class Nbgrader:
     batch = True
     results: tuple[str, ...] = ("autograded/{name}/**/*.ipynb",)
 
-    def prepare(self, place: Path) -> None:
+    def prepare(self, root: Path) -> None:
         """Make source and release version."""
         cells = [_nbgrader_cell("work", f"### BEGIN SOLUTION\n{SOLUTION}\n### END SOLUTION")]
-        for each in CHECKS:
+        for check in CHECKS:
             text = (
-                f"import torch\n### BEGIN HIDDEN TESTS\n{each.call.format(m='')}\n"
-                f"assert {each.condition}\n### END HIDDEN TESTS"
+                f"import torch\n### BEGIN HIDDEN TESTS\n{check.call.format(m='')}\n"
+                f"assert {check.condition}\n### END HIDDEN TESTS"
             )
-            cells.append(_nbgrader_cell(each.name, text, points=1))
-        source = place / "source" / "light"
+            cells.append(_nbgrader_cell(check.name, text, points=1))
+        source = root / "source" / "light"
         source.mkdir(parents=True)
         _write_notebook(source / "work.ipynb", cells)
-        (place / "nbgrader_config.py").write_text(
+        (root / "nbgrader_config.py").write_text(
             'c = get_config()\nc.CourseDirectory.course_id = "light"\n', encoding="utf-8"
         )
         done = run(
             [PEER_BIN / "nbgrader", "generate_assignment", "light"],
-            cwd=place,
+            cwd=root,
             environment={"PATH": _peer_path()},
         )
         if done.status != 0:
             raise RuntimeError(f"nbgrader generate_assignment failed:\n{done.output[-2000:]}")
 
     def grade(
-        self, place: Path, submissions: Mapping[str, Files], cpu: int | None, timeout: float
+        self, root: Path, submissions: Mapping[str, Files], cpu: int | None, timeout: float
     ) -> Graded:
         """One command for all."""
         for name in ("submitted", "autograded"):
-            shutil.rmtree(place / name, ignore_errors=True)
+            shutil.rmtree(root / name, ignore_errors=True)
         for name, files in submissions.items():
-            notebook = _read(place / "release" / "light" / "work.ipynb")
+            notebook = _read(root / "release" / "light" / "work.ipynb")
             notebook["cells"][0]["source"] = files[f"{MODULE}.py"]
-            folder = place / "submitted" / name / "light"
+            folder = root / "submitted" / name / "light"
             write_files(folder, {k: v for k, v in files.items() if k != f"{MODULE}.py"})
             (folder / "work.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
         done = run(
             [PEER_BIN / "nbgrader", "autograde", "light"],
-            cwd=place,
+            cwd=root,
             cpu=cpu,
             timeout=timeout * max(1, len(submissions)),
             environment={"PATH": _peer_path()},
         )
         scores = run(
             [PEER_BIN / "python", "-c", _NBGRADER_SCORES],
-            cwd=place,
+            cwd=root,
             environment={"PATH": _peer_path()},
         )
-        found = json.loads(scores.output) if scores.status == 0 else {}
-        graded_names = {path.name for path in (place / "autograded").glob("*")}
-        points = {n: found.get(n) if n in graded_names else None for n in submissions}
+        scores_by_name = json.loads(scores.output) if scores.status == 0 else {}
+        graded_names = {path.name for path in (root / "autograded").glob("*")}
+        points = {n: scores_by_name.get(n) if n in graded_names else None for n in submissions}
         return Graded(points, [done])
 
 
@@ -350,11 +350,11 @@ class Otter:
     batch = False
     results: tuple[str, ...] = ("runs/{name}/results.json",)
 
-    def prepare(self, place: Path) -> None:
+    def prepare(self, root: Path) -> None:
         """Make the master notebook and the autograder from it."""
         config = "# ASSIGNMENT CONFIG\nname: light\nexport_cell: false\ngenerate: true"
         cells = [_cell("raw", "config", config)]
-        for exercise in dict.fromkeys(each.exercise for each in CHECKS):
+        for exercise in dict.fromkeys(check.exercise for check in CHECKS):
             first = exercise == CHECKS[0].exercise
             cells += [
                 _cell("raw", f"b-{exercise}", f"# BEGIN QUESTION\nname: {exercise}\npoints: 2"),
@@ -363,29 +363,29 @@ class Otter:
                 _cell("code", f"s-{exercise}", SOLUTION if first else "pass"),
                 _cell("raw", f"es-{exercise}", "# END SOLUTION"),
                 _cell("raw", f"bt-{exercise}", "# BEGIN TESTS"),
-                *(_otter_test(each) for each in CHECKS if each.exercise == exercise),
+                *(_otter_test(check) for check in CHECKS if check.exercise == exercise),
                 _cell("raw", f"et-{exercise}", "# END TESTS"),
                 _cell("raw", f"e-{exercise}", "# END QUESTION"),
             ]
-        _write_notebook(place / "work.ipynb", cells)
+        _write_notebook(root / "work.ipynb", cells)
         done = run(
             [PEER_BIN / "otter", "assign", "work.ipynb", "dist", "--no-pdfs"],
-            cwd=place,
+            cwd=root,
             environment={"PATH": _peer_path()},
         )
-        if not list((place / "dist" / "autograder").glob("*.zip")):
+        if not list((root / "dist" / "autograder").glob("*.zip")):
             raise RuntimeError(f"otter assign failed:\n{done.output[-3000:]}")
 
     def grade(
-        self, place: Path, submissions: Mapping[str, Files], cpu: int | None, timeout: float
+        self, root: Path, submissions: Mapping[str, Files], cpu: int | None, timeout: float
     ) -> Graded:
-        """One process a submission."""
-        (autograder,) = (place / "dist" / "autograder").glob("*.zip")
+        """One process per submission."""
+        (autograder,) = (root / "dist" / "autograder").glob("*.zip")
         graded = Graded({})
         for name, files in submissions.items():
-            folder = _fresh(place / "runs" / name)
+            folder = _fresh(root / "runs" / name)
             archive = folder / "submission.zip"
-            notebook = _read(place / "dist" / "student" / "work.ipynb")
+            notebook = _read(root / "dist" / "student" / "work.ipynb")
             code = [c for c in notebook["cells"] if c["cell_type"] == "code"]
             answers = [c for c in code if "grader.check" not in "".join(c["source"])]
             answers[-2]["source"] = files[f"{MODULE}.py"]
@@ -406,10 +406,10 @@ class Otter:
         return graded
 
 
-def _otter_test(each: Check) -> dict[str, Any]:
+def _otter_test(check: Check) -> dict[str, Any]:
     text = '""" # BEGIN TEST CONFIG\nhidden: true\npoints: 1\n""" # END TEST CONFIG\n'
     return _cell(
-        "code", f"t-{each.name}", f"{text}{each.call.format(m='')}\nassert {each.condition}"
+        "code", f"t-{check.name}", f"{text}{check.call.format(m='')}\nassert {check.condition}"
     )
 
 
@@ -469,8 +469,8 @@ def _write_notebook(path: Path, cells: list[dict[str, Any]]) -> None:
 
 def graders() -> dict[str, Grader]:
     """All graders by name, this kit first."""
-    found: tuple[Grader, ...] = (Kit(), Pytest(), Gradescope(), Nbgrader(), Otter())
-    return {each.name: each for each in found}
+    known: tuple[Grader, ...] = (Kit(), Pytest(), Gradescope(), Nbgrader(), Otter())
+    return {grader.name: grader for grader in known}
 
 
 def main() -> None:

@@ -55,28 +55,28 @@ LAST_DIGIT = 0.00051
 Entry = tuple[str, Any]
 """Builder's name and weight, a line of torchvision's table."""
 
-Found = tuple[float, int | None]
+Counts = tuple[float, int | None]
 """GMACs, and parameters where the profiler tells."""
 
 
-def _kit(model: nn.Module, x: Tensor) -> Found:
-    found = profile(model, x)
-    return found.macs / 1e9, found.params
+def _kit(model: nn.Module, x: Tensor) -> Counts:
+    profiled = profile(model, x)
+    return profiled.macs / 1e9, profiled.params
 
 
-def _flop_counter(model: nn.Module, x: Tensor) -> Found:
+def _flop_counter(model: nn.Module, x: Tensor) -> Counts:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(x)
     return counter.get_total_flops() / 2e9, None
 
 
-def _fvcore(model: nn.Module, x: Tensor) -> Found:
+def _fvcore(model: nn.Module, x: Tensor) -> Counts:
     from fvcore.nn import FlopCountAnalysis, parameter_count
 
     return FlopCountAnalysis(model, x).total() / 1e9, parameter_count(model)[""]
 
 
-def _ptflops(model: nn.Module, x: Tensor) -> Found:
+def _ptflops(model: nn.Module, x: Tensor) -> Counts:
     from ptflops import get_model_complexity_info
 
     macs, params = get_model_complexity_info(
@@ -85,25 +85,25 @@ def _ptflops(model: nn.Module, x: Tensor) -> Found:
     return float(macs or 0) / 1e9, int(params or 0)
 
 
-def _thop(model: nn.Module, x: Tensor) -> Found:
+def _thop(model: nn.Module, x: Tensor) -> Counts:
     import thop
 
     macs, params = thop.profile(model, (x,), verbose=False)
     return macs / 1e9, int(params)
 
 
-def _torchinfo(model: nn.Module, x: Tensor) -> Found:
+def _torchinfo(model: nn.Module, x: Tensor) -> Counts:
     import torchinfo
 
-    found = torchinfo.summary(model, input_data=x, verbose=0, device=x.device)
-    return found.total_mult_adds / 1e9, found.total_params
+    summary = torchinfo.summary(model, input_data=x, verbose=0, device=x.device)
+    return summary.total_mult_adds / 1e9, summary.total_params
 
 
 @dataclass(frozen=True)
 class Profiler:
     """One way to count; `device` is where it gets model and input."""
 
-    count: Callable[[nn.Module, Tensor], Found]
+    count: Callable[[nn.Module, Tensor], Counts]
     device: str
 
 
@@ -175,12 +175,12 @@ def measure(profiler: Profiler, entries: list[Entry], tell: Callable[[str], None
             continue
         finally:
             tally.seconds += time.perf_counter() - started
-        wanted = weight.meta["_ops"]
+        expected = weight.meta["_ops"]
         tally.params_right += params == weight.meta["num_params"]
-        if abs(gmacs - wanted) <= max(LAST_DIGIT, TOLERANCE * wanted):
+        if abs(gmacs - expected) <= max(LAST_DIGIT, TOLERANCE * expected):
             tally.right += 1
         else:
-            tally.wrong.append(f"{label}: {gmacs:.3f} for {wanted:.3f}")
+            tally.wrong.append(f"{label}: {gmacs:.3f} for {expected:.3f}")
         tell(label)
     return tally
 

@@ -132,7 +132,7 @@ def main() -> None:
             points[what] = (cost, answers.correct / answers.images)
             gate = found.gate / answers.images
     if options.figure:
-        figure = plots.plot_road(points, gate, "cost (imt-2025)")
+        figure = plots.plot_ablation(points, gate, "cost (imt-2025)")
         figure.savefig(options.figure, metadata=METADATA[options.figure.suffix])
 
 

@@ -39,19 +39,19 @@ def verdicts(project: FinalProject) -> Iterator[tuple[str, str]]:
     for name, cheat in CHEATS.items():
         yield name, _verdict(cheat, measure(cheat.content()))
     for name, cheat in RUNNING.items():
-        found = scorer.score(cheat.content(), Card(team="none"), "digits", project)
-        caught = re.search(cheat.refused, found.refusal)
+        score, _ = scorer.score(cheat.content(), Card(team="none"), "digits", project)
+        caught = re.search(cheat.refused, score.refusal)
         yield name, "refused when it ran" if caught else "MISSED"
 
 
-def _verdict(cheat: Cheat, found: str | Measurement) -> str:
+def _verdict(cheat: Cheat, measured: str | Measurement) -> str:
     if cheat.refused:
-        caught = isinstance(found, str) and re.search(cheat.refused, found)
+        caught = isinstance(measured, str) and re.search(cheat.refused, measured)
         return "refused by its graph" if caught else "MISSED"
-    if isinstance(found, str):
+    if isinstance(measured, str):
         return "MISSED"
-    charged = {name: getattr(found, name) for name in cheat.charged} == dict(cheat.charged)
-    seen = not cheat.widths or widths(found) == list(cheat.widths)
+    charged = {name: getattr(measured, name) for name in cheat.charged} == dict(cheat.charged)
+    seen = not cheat.widths or widths(measured) == list(cheat.widths)
     return "charged in full" if charged and seen else "MISSED"
 
 
@@ -60,10 +60,10 @@ def seconds(name: DatasetName, project: FinalProject) -> tuple[float, float]:
     content = ENTRIES[name].read_bytes()
     images, _ = scorer.test_images(name)
     started = time.perf_counter()
-    found = scorer.score(content, Card(team="none"), name, project)
+    score, _ = scorer.score(content, Card(team="none"), name, project)
     scored = time.perf_counter() - started
-    if not found.valid:
-        raise SystemExit(f"{name}: the entry is not valid: {found.refusal}")
+    if not score.valid:
+        raise SystemExit(f"{name}: the entry is not valid: {score.refusal}")
     started = time.perf_counter()
     inference.logits(inference.session(content), images, scorer.BATCHES[-1])
     return scored, time.perf_counter() - started
@@ -75,12 +75,12 @@ def main() -> None:
     project = load_course(ROOT / "course.yaml").final_project
     if project is None:
         raise SystemExit("course.yaml has no final project")
-    found = dict(verdicts(project))
+    outcomes = dict(verdicts(project))
     table = Table("what became of it", "files")
-    for what, count in sorted(Counter(found.values()).items()):
+    for what, count in sorted(Counter(outcomes.values()).items()):
         table.add_row(what, str(count))
     console.print(table)
-    if missed := [name for name, what in found.items() if what == "MISSED"]:
+    if missed := [name for name, what in outcomes.items() if what == "MISSED"]:
         console.print(f"missed: {', '.join(missed)}")
     table = Table("data set", "images", "seconds to score", "seconds to run it once")
     for name in ENTRIES:

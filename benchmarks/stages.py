@@ -48,10 +48,10 @@ class Counters:
 
     def add(self, stage: str, wall: float, cpu: float, count: int = 1) -> None:
         """Add to a stage."""
-        place = STAGES.index(stage) * _RECORD.size
-        had = _RECORD.unpack_from(self._memory, place)
+        offset = STAGES.index(stage) * _RECORD.size
+        had = _RECORD.unpack_from(self._memory, offset)
         new = (had[0] + wall, had[1] + cpu, had[2] + count)
-        _RECORD.pack_into(self._memory, place, *new)
+        _RECORD.pack_into(self._memory, offset, *new)
 
     def read(self) -> dict[str, tuple[float, float, int]]:
         """All stages."""

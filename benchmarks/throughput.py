@@ -42,8 +42,8 @@ class Cost:
     total: int = 0
 
     @property
-    def each(self) -> float:
-        """Wall seconds a submission, start-up included."""
+    def seconds(self) -> float:
+        """Wall seconds per submission, start-up included."""
         return self.wall / self.submissions
 
 
@@ -57,7 +57,7 @@ def light(count: int) -> dict[str, Files]:
 
 def cost(name: str, graded: Graded, start_up: float = 0.0) -> Cost:
     """Add up a grader's processes; RuntimeError if a right submission did not get its points."""
-    wrong = [each for each, points in graded.points.items() if points != len(CHECKS)]
+    wrong = [student for student, points in graded.points.items() if points != len(CHECKS)]
     if wrong:
         tail = graded.runs[-1].output[-1500:]
         raise RuntimeError(f"{name} did not grade {wrong[0]} as right:\n{tail}")
@@ -77,13 +77,13 @@ def cost(name: str, graded: Graded, start_up: float = 0.0) -> Cost:
 def measure(grader: Grader, submissions: Mapping[str, Files], cpu: int) -> Cost:
     """Grade once for the time; batch graders also grade one submission, to tell start-up apart."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        place = Path(folder)
-        grader.prepare(place)
+        root = Path(folder)
+        grader.prepare(root)
         alone = 0.0
         if grader.name not in ONE_BY_ONE:
             first = dict(list(submissions.items())[:1])
-            alone = cost(grader.name, grader.grade(place, first, cpu, TIMEOUT)).wall
-        return cost(grader.name, grader.grade(place, submissions, cpu, TIMEOUT), alone)
+            alone = cost(grader.name, grader.grade(root, first, cpu, TIMEOUT)).wall
+        return cost(grader.name, grader.grade(root, submissions, cpu, TIMEOUT), alone)
 
 
 def compare(costs: Sequence[Cost]) -> Table:
@@ -92,15 +92,15 @@ def compare(costs: Sequence[Cost]) -> Table:
     table.add_column("grader", no_wrap=True)
     for head in ("n", "s each", "s one more", "CPU s each", "peak memory", "ratio"):
         table.add_column(head, justify="right")
-    for each in costs:
+    for row in costs:
         table.add_row(
-            each.grader,
-            str(each.submissions),
-            f"{each.each:.3f}",
-            f"{each.marginal:.3f}",
-            f"{each.cpu / each.submissions:.3f}",
-            f"{each.peak / 2**20:.0f} MB",
-            f"{each.each / costs[0].each:.1f}",
+            row.grader,
+            str(row.submissions),
+            f"{row.seconds:.3f}",
+            f"{row.marginal:.3f}",
+            f"{row.cpu / row.submissions:.3f}",
+            f"{row.peak / 2**20:.0f} MB",
+            f"{row.seconds / costs[0].seconds:.1f}",
         )
     return table
 
@@ -110,26 +110,26 @@ def scale(counts: Sequence[int], cpu: int) -> tuple[list[Cost], Table, Table]:
     costs, stages = [], {}
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            place = Path(folder)
-            kit = Kit(place / "stages.json")
-            kit.prepare(place)
-            graded = kit.grade(place, light(count), cpu, TIMEOUT, sample=True)
+            root = Path(folder)
+            kit = Kit(root / "stages.json")
+            kit.prepare(root)
+            graded = kit.grade(root, light(count), cpu, TIMEOUT, sample=True)
             costs.append(cost(f"{kit.name}, n={count}", graded))
-            stages[count] = json.loads((place / "stages.json").read_text(encoding="utf-8"))
+            stages[count] = json.loads((root / "stages.json").read_text(encoding="utf-8"))
     table = Table(title="This kit by number of submissions", title_justify="left")
     table.add_column("n", justify="right")
     for head in ("wall s", "s each", "CPU s each", "largest process", "all processes"):
         table.add_column(head, justify="right")
-    for each in costs:
+    for row in costs:
         table.add_row(
-            str(each.submissions),
-            f"{each.wall:.1f}",
-            f"{each.each:.3f}",
-            f"{each.cpu / each.submissions:.3f}",
-            f"{each.peak / 2**20:.0f} MB",
-            f"{each.total / 2**20:.0f} MB",
+            str(row.submissions),
+            f"{row.wall:.1f}",
+            f"{row.seconds:.3f}",
+            f"{row.cpu / row.submissions:.3f}",
+            f"{row.peak / 2**20:.0f} MB",
+            f"{row.total / 2**20:.0f} MB",
         )
-    where = Table(title="Where its processor time goes (ms a submission)", title_justify="left")
+    where = Table(title="Where its processor time goes (ms per submission)", title_justify="left")
     where.add_column("stage")
     for count in counts:
         where.add_column(f"n={count}", justify="right")
@@ -138,10 +138,10 @@ def scale(counts: Sequence[int], cpu: int) -> tuple[list[Cost], Table, Table]:
         where.add_row(name, *(f"{value:.2f}" for value in values))
     parts = ("zygote: imports", "zygote: prepare", "zygote: fork worker", "judge: total")
     rest = []
-    for each in costs:
-        found = stages[each.submissions]
-        named = sum(found[name][1] for name in (*parts, "worker: total"))
-        rest.append(f"{1000 * (each.cpu - named) / each.submissions:.2f}")
+    for row in costs:
+        stage_times = stages[row.submissions]
+        named = sum(stage_times[name][1] for name in (*parts, "worker: total"))
+        rest.append(f"{1000 * (row.cpu - named) / row.submissions:.2f}")
     where.add_row("command line, reaping, rest", *rest)
     return costs, table, where
 
@@ -179,10 +179,10 @@ def main() -> None:
             if name in ONE_BY_ONE:
                 count = min(count, options.linear)
             costs.append(measure(grader, light(count), options.cpu))
-            console.print(f"{name}: {costs[-1].each:.3f} s each")
+            console.print(f"{name}: {costs[-1].seconds:.3f} s each")
         console.print(compare(costs))
     if options.json:
-        options.json.write_text(json.dumps([asdict(each) for each in costs], indent=1), "utf-8")
+        options.json.write_text(json.dumps([asdict(cost) for cost in costs], indent=1), "utf-8")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class DataMissing(FileNotFoundError):
-    """A data set is not where it was looked for; the message holds the command that gets it."""
+    """A data set is not in its folder; the message holds the command that downloads it."""
 
 
 class DataDamaged(ValueError):
@@ -227,7 +227,7 @@ def _how_to_get(title: str, name: str, folder: Path) -> str:
 
 def _idx_path(path: Path) -> Path | None:
     packed = path.with_name(path.name + ".gz")
-    return next((each for each in (path, packed) if each.is_file()), None)
+    return next((file for file in (path, packed) if file.is_file()), None)
 
 
 def _read_idx(path: Path) -> Array:
@@ -242,7 +242,7 @@ def _read_idx(path: Path) -> Array:
     shape = np.frombuffer(data[4:start], ">u4").astype(int).tolist()
     values = np.frombuffer(data[start:], np.uint8)
     if len(shape) != data[3] or values.size != np.prod(shape, dtype=object):
-        raise DataDamaged(f"{path}: expected shape {shape}, found {values.size} bytes")
+        raise DataDamaged(f"{path}: expected shape {shape}, got {values.size} bytes")
     return values.reshape(shape).copy()
 
 
@@ -312,9 +312,9 @@ _CIFAR10_FORMS: tuple[tuple[str, str, Callable[[Path], Split]], ...] = (
 # ---- batches -------------------------------------------------------------------------------
 
 
-def to_float(images: Tensor, peak: int) -> Tensor:
-    """uint8 images with values 0..peak to float32 in 0..1; float images are returned as is."""
-    return images if images.is_floating_point() else images.float() / peak
+def to_float(images: Tensor, max_value: int) -> Tensor:
+    """uint8 images with values 0..max_value to float32 in 0..1; float images are returned as is."""
+    return images if images.is_floating_point() else images.float() / max_value
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -429,8 +429,8 @@ def random_crop(
         for free, window in zip(room, out, strict=True)
     )
     batch = torch.arange(n).view(-1, 1, 1)
-    places = [i.to(images.device) for i in (batch, rows.unsqueeze(2), columns.unsqueeze(1))]
-    return padded[tuple(places)].permute(0, 3, 1, 2).contiguous()
+    index = [i.to(images.device) for i in (batch, rows.unsqueeze(2), columns.unsqueeze(1))]
+    return padded[tuple(index)].permute(0, 3, 1, 2).contiguous()
 
 
 def flip_and_crop(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -94,7 +94,7 @@ def measure_latency(
     """Median and 90th percentile of `repeats` timed calls, after `warmup` untimed ones.
 
     `synchronize` (torch.cuda.synchronize on a GPU, whose kernels run behind the program's back)
-    is called before each start and before each stop. The clock is read twice a repeat and never
+    is called before each start and before each stop. The clock is read twice per repeat and never
     while warming up. The result is in its unit; percentiles are interpolated linearly.
 
     Raises ValueError if warmup < 0 or repeats < 1.

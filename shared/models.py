@@ -31,7 +31,7 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, ...) with sizes[0] values a sample to (N, sizes[-1])."""
+        """(N, ...) with sizes[0] values per sample to (N, sizes[-1])."""
         x = self.layers[0](x.flatten(1))
         for layer in self.layers[1:]:
             x = layer(F.relu(x))

@@ -1,6 +1,6 @@
 """Which of torch's operators are matrix products, and how many multiply-accumulates each does.
 
-The formulas are torch's own (torch.utils.flop_counter, in FLOPs, two to a multiply-accumulate)
+The formulas are torch's own (torch.utils.flop_counter, in FLOPs, two per multiply-accumulate)
 and a few that it lacks. `shared.profiling` has the conventions.
 """
 

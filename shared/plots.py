@@ -69,15 +69,15 @@ def plot_pareto(
     return figure
 
 
-def plot_road(
+def plot_ablation(
     steps: Mapping[str, tuple[float, float]], gate: float, cost_label: str = "cost"
 ) -> Figure:
-    """Accuracy against cost (logarithmic), step by step, with the accuracy that is asked for.
+    """Accuracy against cost (logarithmic), one step of compression after the other, and the gate.
 
     Args:
         steps: name to (cost, accuracy in 0..1), in the order in which they were made; they are
             numbered, and the last one stands out.
-        gate: the accuracy that is asked for, 0..1.
+        gate: the accuracy that is required, 0..1.
         cost_label: what cost is, with its unit.
 
     Raises:

@@ -11,7 +11,7 @@ activations Bytes of the tensors that an operator reads or writes, and of those 
             later; see `peak_activation_bytes`.
 bits        bits of a parameter are summed over the model, then rounded up to bytes once.
 
-A product is counted wherever it happens, inside a layer or not, because it is the operators that
+A product is counted wherever it happens, in a layer or not, because it is the operators that
 are watched, not the layers; `shared.tracing` says how. Hooks of the model run too, on tensors of
 the meta device. An operator that is neither a known product nor known to have none is listed in
 `Profile.not_counted`, never counted as zero. The counts agree with the parameters and GMACs that
@@ -50,7 +50,7 @@ def count_parameters(
 
 
 def model_bytes(model: nn.Module, bits: int | Mapping[str, int] = 32) -> int:
-    """Bytes to store all parameters, each once, at `bits` bits an element.
+    """Bytes to store all parameters, each once, at `bits` bits per element.
 
     The bits of the whole model are summed, then rounded up to bytes.
 

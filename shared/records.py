@@ -32,7 +32,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class History:
-    """Training record with one entry an epoch; accuracies are shares in 0..1."""
+    """Training record with one entry per epoch; accuracies are shares in 0..1."""
 
     train_loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)

@@ -25,7 +25,7 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def isolated_rng(seed: int | None = None) -> Iterator[None]:
-    """Give the global generators back as they were, whatever happens inside.
+    """Give the global generators back as they were, whatever happens in between.
 
     Covers Python, NumPy, torch's CPU generator and, where CUDA is in use, those of its devices.
     With `seed` they are seeded on entry.

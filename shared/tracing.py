@@ -90,7 +90,7 @@ def record(model: nn.Module, inputs: Sequence[Tensor]) -> Trace:
     Raises what the model's forward raises.
     """
     with suppress(Exception), torch.device("meta"):  # the run with numbers decides instead
-        return _Recorder().run(_meta_twin(model), [each.to("meta") for each in inputs])
+        return _Recorder().run(_meta_twin(model), [tensor.to("meta") for tensor in inputs])
     device = device_of(model)
     real = [torch.zeros(x.shape, dtype=x.dtype, device=device) if x.is_meta else x for x in inputs]
     return _Recorder().run(model, real)
@@ -148,10 +148,10 @@ class _Recorder(TorchDispatchMode):
         """Split a composite operator into its parts, or run it and write it down."""
         kwargs = kwargs or {}
         read = list(_operands((args, kwargs)))
-        key = _signature(func, args, kwargs) if all(each.is_meta for each in read) else None
+        key = _signature(func, args, kwargs) if all(tensor.is_meta for tensor in read) else None
         known = None if key is None else self._known.get(key)
         if known is None:
-            result = _normalised(func, args) if key else NotImplemented
+            result = _batch_norm_result(func, args) if key else NotImplemented
             if result is NotImplemented and not is_product(func):
                 with self:
                     parts = func.decompose(*args, **kwargs)
@@ -249,15 +249,15 @@ def _blueprint(
         unchanged = key == _signature(func, args, {})
         return (lambda args: args[0]) if unchanged else None
     made = list(_operands(result))
-    storages = [each.untyped_storage() for each in made]
-    read = {each.untyped_storage()._cdata for each in _operands(args)}
+    storages = [tensor.untyped_storage() for tensor in made]
+    read = {tensor.untyped_storage()._cdata for tensor in _operands(args)}
     whole = all(
-        storage.nbytes() == _blank(each).untyped_storage().nbytes() and storage._cdata not in read
-        for each, storage in zip(made, storages, strict=True)
+        storage.nbytes() == _blank(tensor).untyped_storage().nbytes() and storage._cdata not in read
+        for tensor, storage in zip(made, storages, strict=True)
     )  # some operators return views, whatever their schema says
     if aliases != "none" or not whole:
         return None
-    parts = [_empty_like(each) for each in made]
+    parts = [_empty_like(tensor) for tensor in made]
     if isinstance(result, Tensor):
         return lambda _args: parts[0]()
     if isinstance(result, tuple) and len(result) == len(made):
@@ -265,7 +265,7 @@ def _blueprint(
     return None
 
 
-def _normalised(func: OpOverload, args: tuple[Any, ...]) -> Any:
+def _batch_norm_result(func: OpOverload, args: tuple[Any, ...]) -> Any:
     """Batch norm with constant statistics on the meta device, or NotImplemented.
 
     What torch does there takes a millisecond: it derives the shape from every step of the formula.
@@ -299,8 +299,8 @@ def _operands(tree: Any) -> Iterator[Tensor]:
     if isinstance(tree, Tensor):
         yield tree
     elif isinstance(tree, list | tuple):
-        for each in tree:
-            yield from _operands(each)
+        for branch in tree:
+            yield from _operands(branch)
     elif isinstance(tree, dict):
         yield from _operands(tuple(tree.values()))
 

@@ -175,7 +175,7 @@ def fit(
 ) -> History:
     """Train `model` in place with SGD and `warmup_cosine`; the validation data is only measured.
 
-    Loaders give pairs (inputs, class indices). The record has one entry an epoch.
+    Loaders give pairs (inputs, class indices). The record has one entry per epoch.
     """
     return train(model, train_loader, val_loader, Recipe(epochs, lr=lr))
 
@@ -197,7 +197,7 @@ def train(
 
     Args:
         model: any network; its parameters that require gradients are trained.
-        batches: pairs (inputs, class indices), gone through once an epoch.
+        batches: pairs (inputs, class indices), gone through once per epoch.
         validation: the same, measured after each epoch; without it those lists stay empty.
         recipe: what to do.
         objective: the loss of (model, inputs, targets), a mean over the batch; targets are class
@@ -248,7 +248,7 @@ class _Run:
 
 
 def _train_epoch(run: _Run, batches: Batches, epoch: int, advance: Callable[[], object]) -> float:
-    """One pass over `batches`; the mean loss a sample."""
+    """One pass over `batches`; the mean loss per sample."""
     if isinstance(batches, TensorBatches):
         batches.epoch = epoch
     draws = random.Random(f"{run.recipe.seed} {epoch}")

@@ -21,24 +21,24 @@ def passed(source: str) -> list[str]:
     names = {"torch": torch}
     exec(source, names)
     good = []
-    for each in CHECKS:
-        exec(each.call.format(m=""), names)
-        if eval(each.condition, names):
-            good.append(each.name)
+    for check in CHECKS:
+        exec(check.call.format(m=""), names)
+        if eval(check.condition, names):
+            good.append(check.name)
     return good
 
 
 def test_the_right_module_passes_every_check_and_the_wrong_one_none() -> None:
-    assert passed(SOLUTION) == [each.name for each in CHECKS]
+    assert passed(SOLUTION) == [check.name for check in CHECKS]
     assert passed(WRONG) == []
 
 
 def test_every_grader_is_given_the_same_checks(tmp_path: Path) -> None:
     peers.Kit().prepare(tmp_path)
     graders = (tmp_path / "graders" / "test_light.py").read_text(encoding="utf-8")
-    for each in CHECKS:
-        assert each.condition in graders
-        assert each.condition in peers.unittest_file()
+    for check in CHECKS:
+        assert check.condition in graders
+        assert check.condition in peers.unittest_file()
 
 
 @pytest.mark.parametrize("name", ["this kit", "flop-counter"])
@@ -66,10 +66,10 @@ def test_lab_sheets_run_on_any_of_their_data_sets(session: str) -> None:
 
 
 def test_attacks_have_names_of_their_own_and_do_not_hold_the_mark() -> None:
-    assert len({each.name for each in ATTACKS}) == len(ATTACKS) >= 15
-    for each in ATTACKS:
-        for text in each.submission.values():
-            compile(text, each.name, "exec") if "[pytest]" not in text else None
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS) >= 15
+    for attack in ATTACKS:
+        for text in attack.submission.values():
+            compile(text, attack.name, "exec") if "[pytest]" not in text else None
             assert MARK not in text
 
 
@@ -99,7 +99,7 @@ def test_cost_refuses_a_grader_that_graded_wrongly() -> None:
 def test_cost_adds_up_and_leaves_start_up_out_of_the_marginal() -> None:
     graded = peers.Graded(dict.fromkeys("abc", 4.0), [Run(0, "", 9.0, 6.0, 5)])
     cost = throughput.cost("some", graded, start_up=5.0)
-    assert (cost.each, cost.marginal, cost.cpu) == (3.0, 2.0, 6.0)
+    assert (cost.seconds, cost.marginal, cost.cpu) == (3.0, 2.0, 6.0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures Linux processes")
@@ -119,8 +119,8 @@ class TestRun:
             text=True,
             check=True,
         )
-        found: Run = eval(done.stdout, {"Run": Run})
-        return found
+        outcome: Run = eval(done.stdout, {"Run": Run})
+        return outcome
 
     def test_status_and_output(self, tmp_path: Path) -> None:
         done = self.outcome("print('hello'); raise SystemExit(3)", tmp_path)
@@ -173,5 +173,5 @@ def test_this_kit_grades_holds_and_tells_its_stages(tmp_path: Path) -> None:
 def test_a_leak_and_a_forgery_would_be_seen() -> None:
     leak = attacks.Attack("leak", "print('LEA' + 'KED:' + 'x')\n")
     earned = attacks.Attack("earned", SOLUTION)
-    found = attacks.attack(peers.Kit(), [leak, earned])
-    assert found == {"leak": "read", "earned": "forged 4/4"}
+    verdicts = attacks.run_attacks(peers.Kit(), [leak, earned])
+    assert verdicts == {"leak": "read", "earned": "forged 4/4"}

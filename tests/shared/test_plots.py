@@ -6,11 +6,11 @@ from matplotlib.image import imread
 
 from shared.models import LeNet5, ResNet20
 from shared.plots import (
+    plot_ablation,
     plot_accuracy_against_bytes,
     plot_history,
     plot_layer_costs,
     plot_pareto,
-    plot_road,
     plot_sensitivity,
     plot_weights,
 )
@@ -49,8 +49,10 @@ def test_pareto_of_one_point_has_no_legend():
     assert axes.get_legend() is None
 
 
-def test_a_road_numbers_its_steps_in_order():
-    figure = plot_road({"float": (2.0, 0.9), "8 bits": (0.5, 0.89), "4 bits": (0.25, 0.6)}, 0.85)
+def test_an_ablation_numbers_its_steps_in_order():
+    figure = plot_ablation(
+        {"float": (2.0, 0.9), "8 bits": (0.5, 0.89), "4 bits": (0.25, 0.6)}, 0.85
+    )
     (axes,) = figure.axes
     gate, path, *places = axes.lines
     assert list(gate.get_ydata()) == [85, 85]
@@ -62,9 +64,9 @@ def test_a_road_numbers_its_steps_in_order():
     assert pixels(figure).std() > 0
 
 
-def test_a_road_has_steps():
+def test_an_ablation_has_steps():
     with pytest.raises(ValueError, match="steps: expected at least one"):
-        plot_road({}, 0.9)
+        plot_ablation({}, 0.9)
 
 
 def test_history_shows_what_was_measured():
