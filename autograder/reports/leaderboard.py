@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rich.table import Table
+from rich.text import Text
 
 from autograder.project.leaderboard import AXES, Board, Number, Standing, front
 from autograder.records.measurement import Score
@@ -50,14 +51,27 @@ def _cells(rank: int, score: Score, cost: str) -> tuple[str, ...]:
 def leaderboard_table(board: Board) -> Table:
     """For the command line."""
     table = narrow_table(f"{board.dataset}, ranked by {board.cost}")
+    ranked = [_cells(rank, score, board.cost) for rank, score in enumerate(board.ranked, start=1)]
+    unranked = [
+        ("", clean_line(standing.team, NAME), *[""] * (len(HEADS) - 3), "no valid entry")
+        for standing in board.standings
+        if standing.best is None
+    ]
     for index, head in enumerate(HEADS):
-        table.add_column(head, justify="left" if index in (1, 7) else "right", no_wrap=True)
-    for rank, score in enumerate(board.ranked, start=1):
-        table.add_row(*_cells(rank, score, board.cost))
-    for standing in board.standings:
-        if standing.best is None:
-            team = clean_line(standing.team, NAME)
-            table.add_row("", team, *[""] * (len(HEADS) - 3), "no valid entry", style="dim")
+        # A number is never cut: where there is no room, it is the team's name that gives way.
+        width = max(len(row[index]) for row in (HEADS, *ranked, *unranked))
+        is_team = head == "team"
+        table.add_column(
+            head,
+            justify="left" if is_team or head == "scored" else "right",
+            no_wrap=not is_team,
+            overflow="ellipsis",
+            min_width=len(head) if is_team else width,
+        )
+    for row in ranked:
+        table.add_row(*map(Text, row))
+    for row in unranked:
+        table.add_row(*map(Text, row), style="dim")
     return table
 
 

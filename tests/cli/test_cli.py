@@ -113,6 +113,31 @@ def test_the_module_runs_like_the_command() -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "cp1252"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=["cp1252", "ascii", "C locale"],
+)
+def test_output_degrades_where_the_terminal_has_another_encoding(
+    environment: dict[str, str],
+) -> None:
+    """Glyphs become `?`; the exit code is that of the work."""
+    done = subprocess.run(
+        [sys.executable, "-m", "autograder", "doctor"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"seccomp" in done.stdout
+    assert b"Error" not in done.stderr
+
+
 def test_the_command_line_does_not_import_torch() -> None:
     code = "import sys, autograder.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

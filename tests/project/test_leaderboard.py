@@ -250,6 +250,20 @@ def test_the_table_is_whole_in_80_columns() -> None:
     assert "no valid entry" in text
 
 
+@pytest.mark.parametrize("length", [4, 16, 25, 39])
+@pytest.mark.parametrize("cost", [1e-5, 0.10442, 12345.67891])
+def test_numbers_are_never_cut_however_long_a_team_s_name(length: int, cost: float) -> None:
+    entries = [entry("x" * length, cost), entry("y" * length, cost * 2)]
+    (board,) = boards(entries, [COST])
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(leaderboard_table(board))
+    lines = console.export_text().splitlines()
+    rows = [line.split() for line in lines if "xx" in line or "yy" in line]
+    assert [row[0] for row in rows] == ["1", "2"]
+    assert [row[2] for row in rows] == [f"{cost:.5f}", f"{cost * 2:.5f}"]
+    assert all("…" not in cell for row in rows for cell in row[2:])
+
+
 def test_teams_without_a_valid_entry_have_a_history_too() -> None:
     page = leaderboard_page(boards([entry("zoe", 0.1, counted=3)], [COST]), "A course")
     assert "zoe" in page.split("All entries")[1]
