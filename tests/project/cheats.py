@@ -573,7 +573,7 @@ def body(name: str, inputs: Sequence[str] = ()) -> GraphProto:
     return helper.make_graph(
         [node("Identity", ["x"], ["inside"])],
         name,
-        [helper.make_tensor_value_info(each, TensorProto.FLOAT, None) for each in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inputs],
         [helper.make_tensor_value_info("inside", TensorProto.FLOAT, None)],
     )
 
