@@ -287,7 +287,7 @@ def test_check_runs_public_tests_and_says_so(run: Run, kit: Path) -> None:
     assert "1 of 1 exercises pass their public tests" in out
     assert "all tests" not in out
     code, out, _ = run("check", "s1", "in/bob")
-    assert code == ExitCode.FOUND
+    assert code == ExitCode.PROBLEMS
     assert "use the operator +" in out
 
 
@@ -295,7 +295,7 @@ def test_check_runs_public_tests_and_says_so(run: Run, kit: Path) -> None:
 def test_check_of_the_blank_says_what_is_to_be_written(run: Run) -> None:
     run("release")
     code, out, _ = run("check", "s1")
-    assert code == ExitCode.FOUND
+    assert code == ExitCode.PROBLEMS
     assert "blank" in out
 
 
@@ -334,14 +334,14 @@ def test_the_final_project_is_packed_like_any_session(run: Run, tmp_path: Path) 
 
 
 def test_release_and_its_check(run: Run, kit: Path) -> None:
-    assert run("release", "--check")[0] == ExitCode.FOUND
+    assert run("release", "--check")[0] == ExitCode.PROBLEMS
     assert run("release")[0] == 0
     assert run("release", "--check")[0] == 0
     stub = kit / "assignments" / "s1_test" / "work.py"
     assert 'NotImplementedError("s1.add")' in stub.read_text()
     stub.write_text(stub.read_text() + "# changed\n")
     code, out, err = run("release", "--check")
-    assert code == ExitCode.FOUND
+    assert code == ExitCode.PROBLEMS
     assert "-# changed" in out
     assert "autograder release" in err
 

@@ -103,7 +103,7 @@ def wrong_wire_types() -> bytes:
     return honest().SerializeToString() + b"\x3a\x05\xff\xff\xff\xff\xff"
 
 
-@cheat("at most 50,000,000 may be")
+@cheat("at most 50,000,000 are allowed")
 def too_large() -> bytes:
     return honest().SerializeToString() + bytes(50_000_000)
 
@@ -1430,7 +1430,7 @@ def maximum_over_neighbours() -> ModelProto:
     return build.assemble(nodes, {"w": weight})
 
 
-@running(r"is \(8, 8\) when it runs, \(1, 1, 8, 8\) by ONNX's rules")
+@running(r"has the shape \(8, 8\) when it runs, \(1, 1, 8, 8\) by ONNX's shape inference")
 def a_shape_that_is_another_when_it_runs() -> ModelProto:
     """No axes at all: none to ONNX's inference, all to the runtime."""
     nodes = [node("Squeeze", ["x", "none"], ["y"])]
@@ -1439,7 +1439,7 @@ def a_shape_that_is_another_when_it_runs() -> ModelProto:
 
 @running(
     r"the network could not be run: .*node 1 \(Expand\) needs another 3\.2 GB at a batch of 250 "
-    "images, and there is not as much: use fewer channels there, or pool earlier"
+    "images, which is not available: use fewer channels there, or pool earlier"
 )
 def more_memory_than_there_is() -> ModelProto:
     """Small for one image: each alone and seven together are answered."""

@@ -169,7 +169,7 @@ def test_unknown_team(tmp_path: Path, bad: Bad) -> None:
     text = (ROOT / "course.yaml").read_text("utf-8")
     course = tmp_path / "course.yaml"
     course.write_text(text.replace("  costs: [", "  teams: [a]\n  costs: ["))
-    bad("--course", course, words="team 'team-1' is not one of this course's teams")
+    bad("--course", course, words="team 'team-1' is not in course.yaml")
 
 
 def test_missing_data_set(tmp_path: Path, bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_missing_data_set(tmp_path: Path, bad: Bad, monkeypatch: pytest.MonkeyPa
 def test_a_refused_file_is_reported_and_recorded(entry: Path, content: bytes, words: str) -> None:
     entry.write_bytes(content)
     ran = Ran(entry, "--dataset", "digits", "-o", entry.parent / "scores")
-    assert ran.code == ExitCode.FOUND, ran.err
+    assert ran.code == ExitCode.PROBLEMS, ran.err
     assert words in ran.out
     assert "Traceback" not in ran.out + ran.err
     (record,) = (entry.parent / "scores").glob("*.json")
@@ -229,7 +229,7 @@ def test_a_file_is_scored(user: int | None) -> None:
         (folder / "card.yaml").write_text(CARD)
         (folder / "model.onnx").write_bytes(honest().SerializeToString())
         ran = Ran(folder / "model.onnx", "--dataset", "digits", "-o", folder, user=user)
-        assert ran.code == ExitCode.FOUND, ran.err  # far below the gate
+        assert ran.code == ExitCode.PROBLEMS, ran.err  # far below the gate
         assert "below the gate" in ran.out
         (record,) = folder.glob("*.json")
         report = from_json(record.read_text("utf-8"))

@@ -350,8 +350,8 @@ def test_ordinary_other_files_are_not_incidents(tmp_path: Path, session: Session
 
 def test_the_whole_kit_zipped_is_not_an_incident(tmp_path: Path, session: Session) -> None:
     kit = {"pyproject.toml": b"x", "shared/__init__.py": b"x", "shared/metrics.py": b"x"}
-    work = {f"s1_intro/{name}": data for name, data in BOTH.items()}
-    submission = read(put_zip(tmp_path / "a.zip", {**kit, **work}), session)
+    packed = {f"s1_intro/{name}": data for name, data in BOTH.items()}
+    submission = read(put_zip(tmp_path / "a.zip", {**kit, **packed}), session)
     assert dict(submission.files) == BOTH
     assert submission.incidents == ()
 
