@@ -22,7 +22,7 @@ from autograder.records import Report
 from autograder.records.measurement import Answers, Score
 from tests import bank
 from tests.project import build
-from tests.project.records import report_of
+from tests.project.reports import report_of
 from tests.support import ROOT
 
 PROJECT = bank.course().final_project

@@ -164,7 +164,7 @@ def s7_module(name: str) -> ModuleType:
 def test_file_of_resnet18_in_float32(export: ModuleType, tmp_path: Path) -> None:
     """Formula plus the constants of preprocessing: one scale and one zero point of 8 bits."""
     torch.manual_seed(0)
-    model = randomised(ResNet18())
+    model = randomized(ResNet18())
     export.export_submission(model, tmp_path / "m.onnx", (3, 32, 32), 255)
     measured = build.count((tmp_path / "m.onnx").read_bytes(), (3, 32, 32))
     assert (measured.params, measured.macs) == (PARAMS + 2, MACS)
@@ -180,11 +180,11 @@ def test_file_of_resnet18_with_8_bit_weights(
     export: ModuleType, tmp_path: Path, activation_bits: int, near: float
 ) -> None:
     """Batch norm is folded, codes that round to zero are free, scales and biases are float32."""
-    network, quantised = s7_module("network"), s7_module("quantised")
+    network, quantized = s7_module("network"), s7_module("quantised")
     torch.manual_seed(0)
     model = network.SmallResNet((2, 2, 2, 2), (64, 128, 256, 512))
     for module in model.modules():
-        if isinstance(module, quantised.Quantiser):
+        if isinstance(module, quantized.Quantiser):
             if module.signed:
                 module.start(8)
             elif activation_bits:
@@ -193,7 +193,7 @@ def test_file_of_resnet18_with_8_bit_weights(
     model.eval()
     export.export_submission(model, tmp_path / "m.onnx", (3, 32, 32), 255)
     measured = build.count(compact((tmp_path / "m.onnx").read_bytes()), (3, 32, 32))
-    layers = [m for m in model.modules() if isinstance(m, quantised.ConvNorm)]
+    layers = [m for m in model.modules() if isinstance(m, quantized.ConvNorm)]
     nonzero = sum(int((layer.weight() != 0).sum()) for layer in layers)
     last = model.classifier
     nonzero += int((last.quantiser(last.linear.weight) != 0).sum())
@@ -226,7 +226,7 @@ class Front(nn.Module):
         return logits
 
 
-def randomised(model: nn.Module) -> nn.Module:
+def randomized(model: nn.Module) -> nn.Module:
     """With every parameter and statistic drawn anew, so that no two tensors are equal."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -312,7 +312,7 @@ def adapted(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
 def test_counts_agree_with_the_profiler(name: str) -> None:
     """MACs exactly; parameters but for batch norms that torch's exporter folds into biases."""
     size = 64
-    model = randomised(getattr(torchvision.models, name)(num_classes=10))
+    model = randomized(getattr(torchvision.models, name)(num_classes=10))
     content = exported(model, size)
     measured = build.count(content, (3, size, size))
     expected = profile(model, torch.zeros(1, 3, size, size))

@@ -226,7 +226,7 @@ def test_zeros_of_a_constant_image_under_a_computed_kernel_are_computed() -> Non
     assert (products.nonzero_macs, products.empty_outputs) == (36 * 9, 0)
 
 
-def test_quantising_a_constant_in_the_file_saves_nothing() -> None:
+def test_quantizing_a_constant_in_the_file_saves_nothing() -> None:
     nodes = [
         node("QuantizeLinear", ["w", "s", "z"], ["q"]),
         node("DequantizeLinear", ["q", "s", "z"], ["d"]),

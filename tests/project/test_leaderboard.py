@@ -41,7 +41,7 @@ from autograder.reports.leaderboard import (
     leaderboard_table,
 )
 from tests.project import build
-from tests.project.records import report_of
+from tests.project.reports import report_of
 from tests.records.test_measurement import PROJECT, SCORE
 from tests.support import ROOT
 

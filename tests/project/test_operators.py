@@ -263,7 +263,7 @@ def test_every_operator_runs_for_any_batch(kind: str) -> None:
     np.testing.assert_allclose(inference.logits(session, images, 1), together, rtol=1e-5, atol=1e-5)
 
 
-def test_the_runtime_is_not_allowed_to_optimise() -> None:
+def test_the_runtime_is_not_allowed_to_optimize() -> None:
     options = inference.session(build_case(CASES["Relu"]).SerializeToString()).get_session_options()
     assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)

@@ -29,7 +29,7 @@ from autograder.records.measurement import (
 )
 from shared import data
 from tests import bank
-from tests.project.records import report_of
+from tests.project.reports import report_of
 
 PROJECT = bank.course().final_project
 LAYER = MeasuredLayer(

@@ -494,11 +494,6 @@ def mixed() -> Report:
     )
 
 
-def perfect() -> Report:
-    """Full points."""
-    return report("grace.hopper", "grace-hopper", (Outcome.PASSED,) * len(SESSION_1), seed=2)
-
-
 def blank() -> Report:
     """The hand-out as it was given."""
     return report("nobody.yet", "nobody-yet", (Outcome.BLANK,) * len(SESSION_1), seed=3)

@@ -398,7 +398,7 @@ def test_only_training_batches_are_shuffled_by_the_seed_and_by_the_epoch(digits)
     assert order(first.validation) == digits.validation.labels.tolist()
 
 
-def test_loaders_normalise_bytes_and_keep_floats(digits):
+def test_loaders_normalize_bytes_and_keep_floats(digits):
     assert torch.equal(loaders(digits, 360).test.dataset[3][0], digits.normalised().test.images[3])
     assert torch.equal(
         loaders(digits.scaled(), 360).test.dataset[3][0], digits.scaled().test.images[3]

@@ -119,7 +119,7 @@ def test_sensitivity_has_a_curve_a_layer_in_order_of_sparsity():
     assert pixels(figure).std() > 0
 
 
-def test_sensitivity_has_more_layers_than_colours():
+def test_sensitivity_has_more_layers_than_colors():
     (axes,) = plot_sensitivity({str(i): [0.5] for i in range(9)}, [0.5]).axes
     assert len(axes.lines) == 9
 

@@ -450,7 +450,7 @@ def test_observers_do_not_see_later_changes(name: str) -> None:
 
 @given(scales, st.integers(2, 8), st.booleans(), st.integers(0, 99))
 @few
-def test_fake_quantisation_agrees_with_torch(
+def test_fake_quantization_agrees_with_torch(
     scale: float, bits: int, signed: bool, seed: int
 ) -> None:
     low, high = quantization.quantization_range(bits, signed)
@@ -468,7 +468,7 @@ def test_fake_quantisation_agrees_with_torch(
     assert torch.equal(x.grad, twin.grad)
 
 
-def test_fake_quantisation_keeps_dtypes_and_finite_gradients() -> None:
+def test_fake_quantization_keeps_dtypes_and_finite_gradients() -> None:
     x = torch.tensor([math.inf, 0.4, -math.inf], dtype=torch.float64, requires_grad=True)
     y = quantization.fake_quantize(x, QParams(1.0, 0), 4)
     assert y.dtype == torch.float64
@@ -478,7 +478,7 @@ def test_fake_quantisation_keeps_dtypes_and_finite_gradients() -> None:
     assert x.grad.tolist() == [0.0, 2.0, 0.0]
 
 
-def test_training_through_fake_quantisation_moves_to_the_best_code() -> None:
+def test_training_through_fake_quantization_moves_to_the_best_code() -> None:
     weight = torch.tensor([0.1], requires_grad=True)
     optimizer = torch.optim.SGD([weight], lr=0.05)
     for _ in range(30):
@@ -512,7 +512,7 @@ def test_bias_has_32_bits_and_saturates() -> None:
     assert actual.tolist() == [2**31 - 1, -(2**31), 1200]
 
 
-def requantised(total: int, scale: Fraction, zero_point: int, bits: int) -> int:
+def requantized(total: int, scale: Fraction, zero_point: int, bits: int) -> int:
     """Sum to output code in exact arithmetic."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     return int(min(max(round(total * scale) + zero_point, low), high))
@@ -556,7 +556,7 @@ def test_linear_agrees_with_loops(
             total += (int(q_input[row, i]) - zero_points[0]) * int(q_weight[o, i])
         scale = weight_scale[o].item() if per_channel else weight_scale
         multiplier = Fraction(both_scales[0]) * Fraction(scale) / Fraction(both_scales[1])
-        assert actual[row, o] == requantised(total, multiplier, zero_points[1], bits)
+        assert actual[row, o] == requantized(total, multiplier, zero_points[1], bits)
     shaped = quantization.quantized_linear(q_input.reshape(n, 1, inputs), *arguments[1:])
     assert torch.equal(shaped, actual.reshape(n, 1, outputs))
     single = quantization.quantized_linear(q_input[0], *arguments[1:])
@@ -655,7 +655,7 @@ def test_convolution_agrees_with_loops(
                 code = int(q_input[n, o // outputs * inputs + i, y, x])
                 total += (code - zero_point) * int(q_weight[o, i, r, c])
         multiplier = 2 * Fraction(weight_scale[o].item())
-        assert actual[n, o, row, column] == requantised(total, multiplier, output_zero_point, 8)
+        assert actual[n, o, row, column] == requantized(total, multiplier, output_zero_point, 8)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -881,14 +881,14 @@ def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
 
 @pytest.mark.parametrize("name", networks())
 @pytest.mark.parametrize("bits", [4, 8])
-def test_model_agrees_with_torchs_fake_quantisation(name: str, bits: int) -> None:
+def test_model_agrees_with_torchs_fake_quantization(name: str, bits: int) -> None:
     model, shape = networks()[name]
     draw = draw_from(bits)
     batches = [torch.randn(n, *shape, generator=draw) for n in (4, 3)]
     x = 2 * torch.randn(4, *shape, generator=draw)  # some of it saturates
-    quantised = quantization.quantize_model(model, batches, bits)
-    actual = quantised(x)
-    assert isinstance(quantised, quantization.QuantizedModel)
+    quantized = quantization.quantize_model(model, batches, bits)
+    actual = quantized(x)
+    assert isinstance(quantized, quantization.QuantizedModel)
     assert actual.dtype == torch.float32
     assert not actual.requires_grad
     expected = reference_outputs(model, batches, x, bits)
@@ -912,18 +912,18 @@ def test_model_passed_in_is_not_changed() -> None:
     model = probes.MixedModes(4).train()
     before = everything_of(model)
     generators = generator_states()
-    quantised = quantization.quantize_model(
+    quantized = quantization.quantize_model(
         model, [torch.randn(3, 4, 6, 6, generator=draw_from(0))], 8
     )
     assert generator_states() == generators
     after = everything_of(model)
     assert after[1:] == before[1:]
     assert all(torch.equal(after[0][name], before[0][name]) for name in before[0])
-    assert not any(module.training for module in quantised.modules())
-    assert sum(len(m._forward_pre_hooks) for m in quantised.modules()) == 0
-    state = copy.deepcopy(quantised.state_dict())
-    quantised(torch.randn(2, 4, 6, 6, generator=draw_from(1)))
-    assert all(torch.equal(value, state[name]) for name, value in quantised.state_dict().items())
+    assert not any(module.training for module in quantized.modules())
+    assert sum(len(m._forward_pre_hooks) for m in quantized.modules()) == 0
+    state = copy.deepcopy(quantized.state_dict())
+    quantized(torch.randn(2, 4, 6, 6, generator=draw_from(1)))
+    assert all(torch.equal(value, state[name]) for name, value in quantized.state_dict().items())
 
 
 def test_model_is_not_changed_when_forward_raises() -> None:
@@ -937,24 +937,24 @@ def test_model_is_not_changed_when_forward_raises() -> None:
 @pytest.mark.parametrize("bits", [2, 3, 5])
 def test_model_has_few_inputs_and_weights(bits: int) -> None:
     layer = nn.Linear(1, 1, bias=False)
-    quantised = quantization.quantize_model(layer, [torch.tensor([[-1.0], [2.0]])], bits)
-    outputs = quantised(torch.linspace(-50, 50, 5001).unsqueeze(1)).flatten()
+    quantized = quantization.quantize_model(layer, [torch.tensor([[-1.0], [2.0]])], bits)
+    outputs = quantized(torch.linspace(-50, 50, 5001).unsqueeze(1)).flatten()
     assert len(outputs.unique()) == 2**bits
-    ends = quantised(torch.tensor([[-1e9], [-1.0], [2.0], [1e9]])).flatten()
+    ends = quantized(torch.tensor([[-1e9], [-1.0], [2.0], [1e9]])).flatten()
     assert ends[0] == ends[1]
     assert ends[2] == ends[3]
-    assert quantised(torch.zeros(1, 1)).item() == 0.0
+    assert quantized(torch.zeros(1, 1)).item() == 0.0
     wide = nn.Conv2d(2, 3, 9, bias=False)
-    quantised = quantization.quantize_model(wide, [torch.rand(4, 2, 9, 9)], bits)
+    quantized = quantization.quantize_model(wide, [torch.rand(4, 2, 9, 9)], bits)
     pixels = torch.eye(162).reshape(162, 2, 9, 9)
-    weights = quantised(pixels).flatten(1)  # (162, 3): each weight once
+    weights = quantized(pixels).flatten(1)  # (162, 3): each weight once
     assert all(len(channel.unique()) <= 2**bits for channel in weights.T)
     assert weights.count_nonzero() > 0
 
 
 def test_model_stores_codes_in_bytes() -> None:
-    quantised = quantization.quantize_model(nn.Linear(9, 9), [torch.ones(1, 9)], 8)
-    (weight,) = quantised.parameters()
+    quantized = quantization.quantize_model(nn.Linear(9, 9), [torch.ones(1, 9)], 8)
+    (weight,) = quantized.parameters()
     assert weight.dtype == torch.int8
     assert weight.abs().max() == 127
 
@@ -977,8 +977,8 @@ def test_model_of_other_dtypes_and_odd_weights() -> None:
     with torch.no_grad():
         tiny.weight.copy_(torch.tensor([[0.0, 0.0], [1e-30, 0.0]]))
         tiny.bias.copy_(torch.tensor([0.123, 4.56]))
-    quantised = quantization.quantize_model(tiny, [torch.ones(1, 2)], 8)
-    assert torch.allclose(quantised(torch.ones(1, 2)), tiny.bias)
+    quantized = quantization.quantize_model(tiny, [torch.ones(1, 2)], 8)
+    assert torch.allclose(quantized(torch.ones(1, 2)), tiny.bias)
     dead = quantization.quantize_model(nn.Linear(2, 2), [torch.zeros(1, 2)], 8)
     assert bool(dead(torch.ones(1, 2)).isfinite().all())
 
