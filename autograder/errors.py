@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
     """Exit codes of every command (documented in docs/reference.md)."""
 
     OK = 0
-    FOUND = 1  # the command ran and has problems to report: failed checks, files out of sync
+    PROBLEMS = 1  # the command ran and has problems to report: failed checks, files out of sync
     USAGE = 2  # bad arguments or unreadable input
     PARTIAL = 3  # a batch finished, but some submissions ended in a tool error
     ENGINE = 4  # the engine itself failed

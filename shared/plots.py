@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe & Ito: told apart with every kind of colour vision.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
-COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#8C8C8C"
+COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv*X"
 
 
@@ -51,7 +51,7 @@ def plot_pareto(
     axes.scatter(
         [cost for cost, _ in others],
         [100 * share for _, share in others],
-        color=GREY,
+        color=GRAY,
         label="dominated",
     )
     axes.step(costs, percent, where="post", color=BLUE, alpha=0.6)
@@ -88,12 +88,12 @@ def plot_ablation(
     figure, axes = _figure(height=4.0)
     costs, shares = zip(*steps.values())
     percent = [100 * share for share in shares]
-    axes.axhline(100 * gate, color=GREY, linewidth=1, linestyle="--")
+    axes.axhline(100 * gate, color=GRAY, linewidth=1, linestyle="--")
     axes.annotate("gate", (costs[0], 100 * gate), (0, -11), textcoords="offset points", fontsize=9)
     axes.plot(costs, percent, color=BLUE, alpha=0.4)
     for number, (name, *at) in enumerate(zip(steps, costs, percent), start=1):
-        colour = ORANGE if number == len(steps) else BLUE
-        axes.plot(*at, "o", color=colour, markersize=13, label=f"{number}  {name}")
+        color = ORANGE if number == len(steps) else BLUE
+        axes.plot(*at, "o", color=color, markersize=13, label=f"{number}  {name}")
         axes.annotate(f"{number}", at, color="white", ha="center", va="center", fontsize=9)
     _log_costs(axes)
     axes.margins(x=0.12, y=0.12)
@@ -177,7 +177,7 @@ def plot_sensitivity(
         shares = [100 * grid[i] for i in order]
         axes.plot(shares, [100 * values[i] for i in order], label=name, **_style(index))
     if baseline is not None:
-        axes.axhline(100 * baseline, color=GREY, linestyle=":", label="unpruned")
+        axes.axhline(100 * baseline, color=GRAY, linestyle=":", label="unpruned")
     axes.set_xlabel("sparsity of this layer (%)")
     axes.set_ylabel("accuracy (%)")
     axes.legend(fontsize=8)
@@ -209,8 +209,8 @@ def plot_accuracy_against_bytes(
         sizes = [size for size, _ in ordered]
         axes.plot(sizes, [100 * share for _, share in ordered], label=name, **_style(index))
     if baseline is not None:
-        axes.axvline(baseline[0], color=GREY, linestyle=":")
-        axes.axhline(100 * baseline[1], color=GREY, linestyle=":", label="baseline")
+        axes.axvline(baseline[0], color=GRAY, linestyle=":")
+        axes.axhline(100 * baseline[1], color=GRAY, linestyle=":", label="baseline")
     narrow = max(points)[0] < 20 * min(points)[0]
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if narrow else (1, 2, 5)))
@@ -252,7 +252,7 @@ def plot_layer_costs(layers: Sequence[LayerCost]) -> Figure:
 def _style(index: int) -> dict[str, Any]:
     """How curve number `index` is drawn; markers tell curves apart where colours do not."""
     marker = MARKERS[index % len(MARKERS)]
-    return {"color": COLOURS[index % len(COLOURS)], "marker": marker, "markersize": 5}
+    return {"color": COLORS[index % len(COLORS)], "marker": marker, "markersize": 5}
 
 
 def _log_costs(axes: Any) -> None:

@@ -96,4 +96,4 @@ def grade(
 
 def exercise(report: Report, name: str) -> ExerciseResult:
     """One exercise of a report by the end of its id."""
-    return next(each for each in report.exercises if each.id.endswith(f".{name}"))
+    return next(e for e in report.exercises if e.id.endswith(f".{name}"))

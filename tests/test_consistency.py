@@ -36,8 +36,8 @@ def test_ids_agree(session: Session) -> None:
     ids = {e.id for e in session.exercises if e.graded == "automatically"}
     solutions = ROOT / "solutions" / session.folder
     for module in session.modules:
-        wanted = {exercise.id for exercise in module.exercises}
-        assert set(exercise_ids_in(solutions / module.file)) == wanted
+        expected = {exercise.id for exercise in module.exercises}
+        assert set(exercise_ids_in(solutions / module.file)) == expected
     assert set(ids_in_tests(GRADERS / session.folder)) == ids
     assert set(ids_in_tests(solutions / "tests")) == ids
 

@@ -42,8 +42,8 @@ def test_every_dependency_is_pinned_once_for_all() -> None:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pinned = {line.partition("==")[0].lower() for line in lines if "==" in line}
     extras = PROJECT["optional-dependencies"].values()
-    wanted = names([line for part in (PROJECT["dependencies"], *extras) for line in part])
-    assert wanted - pinned == set()
+    expected = names([line for part in (PROJECT["dependencies"], *extras) for line in part])
+    assert expected - pinned == set()
 
 
 def test_what_is_optional_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def release_command(
         sys.stdout.write(line.rstrip("\n") + "\n")
     if difference:
         err.print(f"{target} is not what solutions/ gives: run `autograder release`")
-        raise typer.Exit(ExitCode.FOUND)
+        raise typer.Exit(ExitCode.PROBLEMS)
     out.print(f"{target} is in sync", highlight=False, soft_wrap=True)
 
 

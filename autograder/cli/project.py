@@ -86,7 +86,7 @@ def score(
         written = scores.keep(report, output)
         out.print(f"Record: {written}", highlight=False, soft_wrap=True)
     if not report.score.valid:
-        raise typer.Exit(ExitCode.FOUND)
+        raise typer.Exit(ExitCode.PROBLEMS)
 
 
 def leaderboard(
@@ -161,4 +161,4 @@ def pull_request(
         write(answer / file, content)
     out.print(f"{said.state}: {said.summary}", markup=False, highlight=False, soft_wrap=True)
     if said.state != "success":
-        raise typer.Exit(ExitCode.FOUND)
+        raise typer.Exit(ExitCode.PROBLEMS)

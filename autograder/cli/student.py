@@ -77,7 +77,7 @@ def check(
         "Grading uses other, hidden tests with new inputs."
     )
     if passed < total:
-        raise typer.Exit(ExitCode.FOUND)
+        raise typer.Exit(ExitCode.PROBLEMS)
 
 
 def submit(

@@ -127,7 +127,8 @@ class ResultsFolder:
             )
         if not continues and any(self.reports.glob("*.json")):
             raise AutograderError(
-                f"{self.path} already holds results; add --resume to continue, or choose another"
+                f"{self.path} already holds results; add --resume to continue, "
+                "or choose another folder"
             )
 
     def _check_empty(self) -> None:
@@ -141,7 +142,7 @@ class ResultsFolder:
         if any(name not in _LEFT_BEHIND for name in files):
             raise AutograderError(
                 f"{self.path} is not a results folder (it has no run.json) and is not empty; "
-                "choose another"
+                "choose another folder"
             )
 
     @contextmanager

@@ -201,7 +201,7 @@ def check(
         if card.team != entry.team:
             raise SubmissionError(f"{entry.card.path}: team is {card.team!r}, not {entry.team!r}")
         if not project.admits(card.team):
-            raise SubmissionError(f"team {card.team!r} is not one of this course's teams")
+            raise SubmissionError(f"team {card.team!r} is not in course.yaml")
         name = dataset_of(project, dataset, card)
     except SubmissionError as error:
         return refusal(error)

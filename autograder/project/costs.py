@@ -29,8 +29,8 @@ def imt_2025(measured: Measurement, params: float, ops: float) -> float:
     """
     storage = measured.stored_bits / FULL_BITS
     products = [products for layer in measured.layers for products in layer.products]
-    work = sum(p.macs * max(p.weight_bits, p.activation_bits) / FULL_BITS for p in products)
-    return storage / params + (work + measured.excess_macs) / ops
+    arithmetic = sum(p.macs * max(p.weight_bits, p.activation_bits) / FULL_BITS for p in products)
+    return storage / params + (arithmetic + measured.excess_macs) / ops
 
 
 def imt_2025_formula(
@@ -63,8 +63,8 @@ def micronet_2019(measured: Measurement, params: float, ops: float) -> float:
     count 1.
     """
     storage = sum(_storage(constant) for layer in measured.layers for constant in layer.stored)
-    work = sum(_operations(layer) for layer in measured.layers)
-    return storage / params + work / ops
+    operations = sum(_operations(layer) for layer in measured.layers)
+    return storage / params + operations / ops
 
 
 def _storage(stored: Stored) -> float:
@@ -176,7 +176,7 @@ def revalidate(score: Score, project: FinalProject) -> Score:
         numbers = [*answers.by_batch.values(), *answers.perturbed]
         complete = answers.by_batch and answers.perturbed and answers.images == rules.test_images
         if not complete or max(numbers) > answers.images:
-            raise ValueError("its answers are not those to the test images")
+            raise ValueError("its numbers of right answers do not fit the test images")
     if not score.refusal and (measured is None or answers is None):
         raise ValueError("it has neither a refusal nor a measurement")
     return replace(

@@ -108,6 +108,6 @@ def out_of_memory(text: str, batch: int) -> str:
     asked = re.search(r"requested buffer of size (\d+)", text)
     size = f"another {int(asked.group(1)) / 1e9:.1f} GB" if asked else "more memory"
     return (
-        f"{where} needs {size} at a batch of {batch} images, and there is not as much: use fewer "
+        f"{where} needs {size} at a batch of {batch} images, which is not available: use fewer "
         "channels there, or pool earlier"
     )

@@ -72,7 +72,7 @@ def graded(job: GradingJob, submission: Submission, workers: Workers, progress: 
         except IsolationTooWeak as error:
             raise GraderError(str(error)) from None
         except AutograderError as error:
-            text = "the scorer could not do its part; your course staff will look into it"
+            text = "the scorer failed; your course staff will look into it"
             results = _all(exercises, Outcome.TOOL_ERROR, text, str(error))
     return Report(
         course=job.course_id,
@@ -104,7 +104,7 @@ def _score(
     if not context.team_from_card:
         card = card.model_copy(update={"team": team_of(submission)})
     elif not context.project.admits(card.team):
-        raise SubmissionError(f"team {card.team!r} is not one of this course's teams")
+        raise SubmissionError(f"team {card.team!r} is not in course.yaml")
     return scorer.score(
         files[MODEL],
         card,

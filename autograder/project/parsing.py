@@ -36,7 +36,9 @@ Extents = list[int | None]
 def parse(content: bytes) -> ModelProto:
     """The model in a file, without imports of other domains."""
     if len(content) > rules.MAX_BYTES:
-        raise Refusal(f"the file has {len(content):,} bytes, at most {rules.MAX_BYTES:,} may be")
+        raise Refusal(
+            f"the file has {len(content):,} bytes; at most {rules.MAX_BYTES:,} are allowed"
+        )
     try:
         model = onnx.load_model_from_string(content)
     except Exception:

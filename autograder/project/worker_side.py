@@ -44,8 +44,8 @@ def shape_mismatch(content: bytes, input_shape: Sequence[int], classes: int) -> 
     types = {name: network.types[name] for name in names}
     for name, shape in inference.shapes(content, types, tuple(input_shape)).items():
         if shape != network.shapes[name]:
-            text = f"is {shape} when it runs, {network.shapes[name]} by ONNX's rules"
-            return f"tensor {name[:60]!r} {text}"
+            text = f"{shape} when it runs, {network.shapes[name]} by ONNX's shape inference"
+            return f"tensor {name[:60]!r} has the shape {text}"
     return ""
 
 

@@ -80,8 +80,8 @@ def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def hand_in(folder: Path, **students: str) -> Path:
-    """A folder of submissions, one module each."""
+def submissions_of(folder: Path, **students: str) -> Path:
+    """A folder of submissions, one module per student."""
     for name, text in students.items():
         (folder / name).mkdir(parents=True)
         (folder / name / "work.py").write_text(text)
@@ -161,7 +161,7 @@ def test_the_command_line_does_not_import_torch() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_line(run: Run, kit: Path, arguments: list[str], words: str) -> None:
-    hand_in(kit / "in", ada=RIGHT)
+    submissions_of(kit / "in", ada=RIGHT)
     (kit / "empty").mkdir()
     if arguments[0] == "grade" and "-o" not in arguments:
         arguments = [*arguments, "-o", "r"]
@@ -182,7 +182,7 @@ def test_outside_a_course(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_grade_writes_records_pages_and_a_table(run: Run, kit: Path) -> None:
-    hand_in(kit / "in", ada=RIGHT, bob=WRONG)
+    submissions_of(kit / "in", ada=RIGHT, bob=WRONG)
     with zipfile.ZipFile(kit / "in" / "cleo.zip", "w") as archive:
         archive.writestr("work.py", RIGHT)
     (kit / "in" / "dan.zip").write_bytes(b"")
@@ -194,7 +194,7 @@ def test_grade_writes_records_pages_and_a_table(run: Run, kit: Path) -> None:
     points = {}
     for path in (kit / "results" / "reports").glob("*.json"):
         record = json.loads(path.read_text("utf-8"))
-        points[record["student"]] = sum(each["points"] for each in record["exercises"])
+        points[record["student"]] = sum(exercise["points"] for exercise in record["exercises"])
         slug = path.stem
         page = (kit / "results" / "feedback" / f"{slug}.html").read_text("utf-8")
         assert "<script" not in page
@@ -206,7 +206,7 @@ def test_grade_writes_records_pages_and_a_table(run: Run, kit: Path) -> None:
 def test_the_class_page_links_to_pages_that_exist(run: Run, kit: Path) -> None:
     import re
 
-    hand_in(kit / "in", ada=RIGHT)
+    submissions_of(kit / "in", ada=RIGHT)
     run("grade", "s1", "in", "-o", "results")
     page = (kit / "results" / "index.html").read_text("utf-8")
     links = [link for link in re.findall(r'href="([^"#]+)"', page) if not link.startswith("data:")]
@@ -215,18 +215,18 @@ def test_the_class_page_links_to_pages_that_exist(run: Run, kit: Path) -> None:
 
 
 def test_results_are_never_overwritten_without_a_word(run: Run, kit: Path) -> None:
-    hand_in(kit / "in", ada=RIGHT)
+    submissions_of(kit / "in", ada=RIGHT)
     assert run("grade", "s1", "in", "-o", "results")[0] == 0
     code, _, err = run("grade", "s1", "in", "-o", "results")
     assert (code, "--resume" in err) == (ExitCode.USAGE, True)
 
 
 def test_resume_grades_only_what_is_new_or_changed(run: Run, kit: Path) -> None:
-    hand_in(kit / "in", ada=RIGHT, bob=WRONG)
+    submissions_of(kit / "in", ada=RIGHT, bob=WRONG)
     run("grade", "s1", "in", "-o", "results")
     reports = kit / "results" / "reports"
     before = {path.name: path.read_bytes() for path in reports.glob("*.json")}
-    hand_in(kit / "in", cleo=RIGHT)
+    submissions_of(kit / "in", cleo=RIGHT)
     (kit / "in" / "bob" / "work.py").write_text(RIGHT)
     code, out, _ = run("grade", "s1", "in", "-o", "results", "--resume")
     after = {path.name: path.read_bytes() for path in reports.glob("*.json")}
@@ -239,7 +239,7 @@ def test_resume_grades_only_what_is_new_or_changed(run: Run, kit: Path) -> None:
 
 
 def test_a_broken_record_is_named(run: Run, kit: Path) -> None:
-    hand_in(kit / "in", ada=RIGHT)
+    submissions_of(kit / "in", ada=RIGHT)
     run("grade", "s1", "in", "-o", "results")
     (record,) = (kit / "results" / "reports").glob("*.json")
     record.write_text("{}")
@@ -252,7 +252,7 @@ def test_the_secret_is_made_once_and_only_ours(
     run: Run, kit: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AUTOGRADER_SECRET")
-    hand_in(kit / "in", ada=RIGHT)
+    submissions_of(kit / "in", ada=RIGHT)
     run("grade", "s1", "in", "-o", "results")
     path = kit / "results" / "secret.key"
     first = path.read_text()
@@ -265,7 +265,7 @@ def test_the_secret_is_made_once_and_only_ours(
 
 
 def test_report_makes_the_pages_again(run: Run, kit: Path) -> None:
-    hand_in(kit / "in", ada=RIGHT)
+    submissions_of(kit / "in", ada=RIGHT)
     run("grade", "s1", "in", "-o", "results")
     page = kit / "results" / "index.html"
     before = page.read_text("utf-8")
@@ -280,14 +280,14 @@ def test_report_makes_the_pages_again(run: Run, kit: Path) -> None:
 
 
 def test_check_runs_public_tests_and_says_so(run: Run, kit: Path) -> None:
-    hand_in(kit / "in", ada=RIGHT, bob=WRONG)
+    submissions_of(kit / "in", ada=RIGHT, bob=WRONG)
     run("release")
     code, out, _ = run("check", "s1", "in/ada")
     assert code == 0
     assert "1 of 1 exercises pass their public tests" in out
     assert "all tests" not in out
     code, out, _ = run("check", "s1", "in/bob")
-    assert code == ExitCode.FOUND
+    assert code == ExitCode.PROBLEMS
     assert "use the operator +" in out
 
 
@@ -295,12 +295,12 @@ def test_check_runs_public_tests_and_says_so(run: Run, kit: Path) -> None:
 def test_check_of_the_blank_says_what_is_to_be_written(run: Run) -> None:
     run("release")
     code, out, _ = run("check", "s1")
-    assert code == ExitCode.FOUND
+    assert code == ExitCode.PROBLEMS
     assert "blank" in out
 
 
 def test_submit_makes_a_zip_that_grade_accepts(run: Run, kit: Path) -> None:
-    hand_in(kit / "in", ada=RIGHT)
+    submissions_of(kit / "in", ada=RIGHT)
     (kit / "zips").mkdir()
     code, out, _ = run("submit", "s1", "in/ada", "--student", "ada", "-o", "zips")
     assert code == 0
@@ -334,14 +334,14 @@ def test_the_final_project_is_packed_like_any_session(run: Run, tmp_path: Path) 
 
 
 def test_release_and_its_check(run: Run, kit: Path) -> None:
-    assert run("release", "--check")[0] == ExitCode.FOUND
+    assert run("release", "--check")[0] == ExitCode.PROBLEMS
     assert run("release")[0] == 0
     assert run("release", "--check")[0] == 0
     stub = kit / "assignments" / "s1_test" / "work.py"
     assert 'NotImplementedError("s1.add")' in stub.read_text()
     stub.write_text(stub.read_text() + "# changed\n")
     code, out, err = run("release", "--check")
-    assert code == ExitCode.FOUND
+    assert code == ExitCode.PROBLEMS
     assert "-# changed" in out
     assert "autograder release" in err
 
@@ -354,7 +354,7 @@ def test_doctor_names_every_mechanism(run: Run) -> None:
 
 def test_hostile_names_are_inert_in_the_terminal(run: Run, kit: Path) -> None:
     name = "eve\x1b[31m[red]=1+1"
-    hand_in(kit / "in", **{name: RIGHT})
+    submissions_of(kit / "in", **{name: RIGHT})
     code, out, _ = run("grade", "s1", "in", "-o", "results")
     assert code == 0
     assert "\x1b" not in out

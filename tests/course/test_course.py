@@ -369,10 +369,10 @@ def test_a_missing_value_is_told_where_its_parent_stands() -> None:
     ],
 )
 def test_what_is_no_course_is_one_line(text: str, line: int, words: str) -> None:
-    found = message(text)
-    assert re.match(rf"course\.yaml:{line}: \S+: expected .*, got ", found), found
+    actual = message(text)
+    assert re.match(rf"course\.yaml:{line}: \S+: expected .*, got ", actual), actual
     if "keys" not in words:
-        assert words in found
+        assert words in actual
 
 
 def test_nothing_is_constructed_from_tags(tmp_path: Path) -> None:

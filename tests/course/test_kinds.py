@@ -157,10 +157,10 @@ def test_a_mistake_is_one_line(old: str, new: str, key: str, expected: str, got:
 
 def test_a_project_needs_the_rules_of_one() -> None:
     text = PROJECT[: PROJECT.index("final_project")]
-    found = message(text)
+    actual = message(text)
     line = line_of(text, "    kind: project")
-    assert found.startswith(f"course.yaml:{line}: sessions[1].kind: expected functions: ")
-    assert "no final_project" in found
+    assert actual.startswith(f"course.yaml:{line}: sessions[1].kind: expected functions: ")
+    assert "no final_project" in actual
 
 
 def test_a_project_needs_a_data_set() -> None:

@@ -79,20 +79,20 @@ MISTAKES = [
 def test_a_name_for_nothing_is_one_line(
     change: Change, old: str, new: str, key: str, words: str
 ) -> None:
-    found = change(old, new)
+    actual = change(old, new)
     line = line_of(REAL.read_text(encoding="utf-8").replace(old, new, 1), new)
-    assert found.startswith(f"course.yaml:{line}: "), found
-    assert f"{key}: expected " in found
-    assert words in found
-    assert "\n" not in found
-    assert "more error" not in found
+    assert actual.startswith(f"course.yaml:{line}: "), actual
+    assert f"{key}: expected " in actual
+    assert words in actual
+    assert "\n" not in actual
+    assert "more error" not in actual
 
 
 def test_a_threshold_that_is_missing_is_told_where_the_others_stand(change: Change) -> None:
-    found = change("              max_drop: 0.01\n", "")
+    actual = change("              max_drop: 0.01\n", "")
     line = line_of(REAL.read_text(encoding="utf-8"), "            thresholds:")
-    assert found.startswith(f"course.yaml:{line}: ")
-    assert found.endswith("thresholds.max_drop: expected a number, got nothing")
+    assert actual.startswith(f"course.yaml:{line}: ")
+    assert actual.endswith("thresholds.max_drop: expected a number, got nothing")
 
 
 def test_a_copy_without_solutions_lists_files_that_are_not_there(kit: Path) -> None:

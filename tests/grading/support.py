@@ -113,13 +113,13 @@ class Class:
         **__: object,
     ) -> None:
         """Full points for an exercise whose name stands in the module."""
-        for count, entry in enumerate(submissions, start=1):
+        for count, submitted in enumerate(submissions, start=1):
             results = []
-            for exercise in job.exercises_for(entry):
-                self.asked.append((entry.student, exercise.name))
-                right = exercise.name.encode() in dict(entry.files).get("work.py", b"")
+            for exercise in job.exercises_for(submitted):
+                self.asked.append((submitted.student, exercise.name))
+                right = exercise.name.encode() in dict(submitted.files).get("work.py", b"")
                 outcome = Outcome.PASSED if right else Outcome.FAILED
-                if (entry.student, exercise.name) in self.broken:
+                if (submitted.student, exercise.name) in self.broken:
                     outcome = Outcome.TOOL_ERROR
                 test = TestResult("test", "It works.", outcome, float(outcome is Outcome.PASSED))
                 points = exercise.points if outcome is Outcome.PASSED else 0.0
@@ -138,9 +138,9 @@ class Class:
                 Report(
                     job.course_id,
                     job.session.id,
-                    entry.student,
-                    entry.slug,
-                    entry.sha256,
+                    submitted.student,
+                    submitted.slug,
+                    submitted.sha256,
                     tuple(results),
                 )
             )
@@ -172,11 +172,6 @@ def points(made: Batch) -> dict[str, dict[str, float]]:
 def content(folder: Path) -> Mapping[str, bytes]:
     """Every file below a folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def with_module(given: Class, student: str, text: str) -> None:
-    """Another submission of a student."""
-    given.modules[student] = text
 
 
 def changed(report: Report, **fields: object) -> Report:

@@ -480,7 +480,7 @@ def test_marks_count_beside_automatic_points(klass: Class) -> None:
     assert (ada.raw_points, ada.automatic_points, ada.unmarked) == (97.5, 80, 0)
     assert ada.exercises[2].outcome is Outcome.PARTIAL
     assert (bob.raw_points, bob.automatic_points, bob.unmarked) == (65, 40, 1)
-    assert bob.exercises[0].outcome is Outcome.FAILED, "what graders found stays"
+    assert bob.exercises[0].outcome is Outcome.FAILED, "the graders' results stay"
     page = (klass.results.path / "feedback" / f"{bob.slug}.html").read_text("utf-8")
     assert "Marked by hand by Grace: 25 of 40 instead of 0 automatic points. off by one" in page
     rows = {
@@ -499,7 +499,7 @@ def test_marks_stay_with_the_folder(klass: Class) -> None:
     made = klass.grade(resume=True)
     assert points(made)["ada"] == {"add": 40, "sub": 0, "essay": 17.5}
     made = klass.report(marks=table(klass, "marks.csv", "student,exercise,points\nbob,add,5\n"))
-    assert points(made)["ada"]["essay"] == 0, "a new table takes the place of the old one"
+    assert points(made)["ada"]["essay"] == 0, "a new table replaces the old one"
 
 
 def test_marks_before_grading(klass: Class) -> None:

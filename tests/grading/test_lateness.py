@@ -53,10 +53,10 @@ def expected_penalty(policy: LatePolicy, late: timedelta) -> float:
 
 @given(policy=POLICIES, delay=DELAYS)
 def test_penalty_is_that_of_the_slow_reference(policy: LatePolicy, delay: timedelta) -> None:
-    found = lateness(policy, DUE, DUE + delay)
-    assert found.penalty == pytest.approx(expected_penalty(policy, delay))
-    assert 0.0 <= found.penalty <= 1.0
-    assert found.days_late == pytest.approx(max(0.0, delay.total_seconds()) / 86_400)
+    actual = lateness(policy, DUE, DUE + delay)
+    assert actual.penalty == pytest.approx(expected_penalty(policy, delay))
+    assert 0.0 <= actual.penalty <= 1.0
+    assert actual.days_late == pytest.approx(max(0.0, delay.total_seconds()) / 86_400)
 
 
 @given(policy=POLICIES, delay=DELAYS, more=st.timedeltas(timedelta(0), timedelta(days=5)))
@@ -105,8 +105,8 @@ def test_an_earlier_extension_does_not_shorten_the_time() -> None:
 
 
 def test_days_late_count_from_the_extension() -> None:
-    found = lateness(CutOff(), DUE, DUE + 2 * DAY, extension=DUE + DAY)
-    assert (found.days_late, found.due) == (1.0, (DUE + DAY).isoformat())
+    actual = lateness(CutOff(), DUE, DUE + 2 * DAY, extension=DUE + DAY)
+    assert (actual.days_late, actual.due) == (1.0, (DUE + DAY).isoformat())
 
 
 def test_nothing_is_late_without_a_date() -> None:
@@ -128,8 +128,8 @@ def test_clock_change_between_due_date_and_submission() -> None:
 
 
 def test_times_as_gradescope_writes_them() -> None:
-    found = lateness(PercentPerDay(percent=10), DUE, "2027-01-26T14:59:00.000000-08:00")
-    assert found.days_late == 1.0
+    actual = lateness(PercentPerDay(percent=10), DUE, "2027-01-26T14:59:00.000000-08:00")
+    assert actual.days_late == 1.0
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from autograder.records import Report
 from autograder.records.measurement import Answers, Score
 from tests import bank
 from tests.project import build
-from tests.project.records import report_of
+from tests.project.reports import report_of
 from tests.support import ROOT
 
 PROJECT = bank.course().final_project
@@ -83,26 +83,26 @@ def entry(team: str = "ada", model: bytes = b"a model") -> dict[str, bytes]:
     return {f"entries/{team}/model.onnx": model, f"entries/{team}/card.yaml": card(team)}
 
 
-def run(course: Course, head: str, place: Path) -> tuple[int, str, str, str]:
+def run(course: Course, head: str, folder: Path) -> tuple[int, str, str, str]:
     """Both stages; (exit code, state, summary, comment)."""
-    artefact = course.collect(head, place / f"artefact-{head[:8]}")
-    return score(course, head, artefact, place)
+    artefact = course.collect(head, folder / f"artefact-{head[:8]}")
+    return score(course, head, artefact, folder)
 
 
 def invoke(
-    course: Course, head: str, artefact: Path, place: Path, dataset: str | None
+    course: Course, head: str, artefact: Path, folder: Path, dataset: str | None
 ) -> tuple[int, Path]:
     """Stage two; (exit code, folder of the answer)."""
-    answer = place / f"answer-{head[:8]}"
+    answer = folder / f"answer-{head[:8]}"
     arguments = ["pull-request", course.base, head, "--artefact", str(artefact)]
-    arguments += ["--records", str(place / "scores"), "--answer", str(answer)]
+    arguments += ["--records", str(folder / "scores"), "--answer", str(answer)]
     arguments += ["--repository", str(course.folder), "--course", str(ROOT / "course.yaml")]
     arguments += [] if dataset is None else ["--dataset", dataset]
     return CliRunner().invoke(app, arguments).exit_code, answer
 
 
-def score(course: Course, head: str, artefact: Path, place: Path) -> tuple[int, str, str, str]:
-    code, answer = invoke(course, head, artefact, place, "digits")
+def score(course: Course, head: str, artefact: Path, folder: Path) -> tuple[int, str, str, str]:
+    code, answer = invoke(course, head, artefact, folder, "digits")
     said = [(answer / name).read_text() for name in ("state", "summary", "comment.md")]
     return code, said[0], said[1], said[2]
 
@@ -253,8 +253,8 @@ def test_a_link_is_no_entry(course: Course, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("fake_scores")
 def test_two_teams_at_once_both_stand(course: Course, tmp_path: Path) -> None:
     heads = [
-        course.branch(team, entry(team, model=f"cost 0.{place}".encode()))
-        for place, team in enumerate(("ada", "blaise"), start=3)
+        course.branch(team, entry(team, model=f"cost 0.{number}".encode()))
+        for number, team in enumerate(("ada", "blaise"), start=3)
     ]
     for head in heads:
         assert run(course, head, tmp_path)[0] == 0
@@ -348,7 +348,7 @@ def test_workflows_pin_actions_and_start_without_rights(name: str) -> None:
     assert "\npermissions: {}\n" in text
     used = [line.split("uses:")[1].split()[0] for line in text.splitlines() if "- uses:" in line]
     assert used
-    assert all(len(each.partition("@")[2]) == 40 for each in used)
+    assert all(len(action.partition("@")[2]) == 40 for action in used)
 
 
 def test_the_trusted_stage_never_checks_out_the_pull_request() -> None:

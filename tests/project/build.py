@@ -1,7 +1,7 @@
 """Small ONNX files, built by code: an operator under test between a fixed front and a fixed tail.
 
 The front is one Cast of the image to `x`, float32 (N, *shape); the tail averages whatever the test
-computes into one number an image and repeats it for each class. Neither stores or multiplies.
+computes into one number per image and repeats it for each class. Neither stores or multiplies.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def between(
     """`nodes` make `result` of `x`; the front and the tail around them make a legal file."""
     if opset < 18:
         raise ValueError("the tail's ReduceMean takes its axes as an input, which is opset 18")
-    needs_front = any("x" in each.input for each in nodes)
+    needs_front = any("x" in node.input for node in nodes)
     return assemble(
         [*(front() if needs_front else []), *nodes, *tail(result)],
         {**(constants or {}), "last": ints(1)},
@@ -126,4 +126,4 @@ def costing(cost: float) -> Measurement:
 
 def layer(measured: Measurement, kind: str) -> MeasuredLayer:
     """The last layer of a kind before the tail."""
-    return [each for each in measured.layers[: -len(tail(""))] if each.kind == kind][-1]
+    return [layer for layer in measured.layers[: -len(tail(""))] if layer.kind == kind][-1]

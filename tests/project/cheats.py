@@ -103,7 +103,7 @@ def wrong_wire_types() -> bytes:
     return honest().SerializeToString() + b"\x3a\x05\xff\xff\xff\xff\xff"
 
 
-@cheat("at most 50,000,000 may be")
+@cheat("at most 50,000,000 are allowed")
 def too_large() -> bytes:
     return honest().SerializeToString() + bytes(50_000_000)
 
@@ -284,7 +284,7 @@ def external_constant_node() -> ModelProto:
 
 
 @cheat("sparse initialisers are not allowed")
-def sparse_initialiser() -> ModelProto:
+def sparse_initializer() -> ModelProto:
     model = honest()
     values, index = build.tensor("s", floats(2)), build.tensor("i", ints(0, 1))
     model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, index, [640]))
@@ -292,21 +292,21 @@ def sparse_initialiser() -> ModelProto:
 
 
 @cheat("could be overridden")
-def overridable_initialiser() -> ModelProto:
+def overridable_initializer() -> ModelProto:
     model = honest()
     model.graph.input.append(helper.make_tensor_value_info("b", TensorProto.FLOAT, [10]))
     return model
 
 
 @cheat("two initialisers are called 'b'")
-def duplicate_initialiser() -> ModelProto:
+def duplicate_initializer() -> ModelProto:
     model = honest()
     model.graph.initializer.append(build.tensor("b", floats(10, seed=1)))
     return model
 
 
 @cheat("initialiser 'spare' is never used")
-def unused_initialiser() -> ModelProto:
+def unused_initializer() -> ModelProto:
     model = honest()
     model.graph.initializer.append(build.tensor("spare", floats(10)))
     return model
@@ -573,7 +573,7 @@ def body(name: str, inputs: Sequence[str] = ()) -> GraphProto:
     return helper.make_graph(
         [node("Identity", ["x"], ["inside"])],
         name,
-        [helper.make_tensor_value_info(each, TensorProto.FLOAT, None) for each in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inputs],
         [helper.make_tensor_value_info("inside", TensorProto.FLOAT, None)],
     )
 
@@ -1046,7 +1046,7 @@ def cast_there_and_back() -> ModelProto:
 
 
 @cheat(params=36, stored_bits=36 * 32, widths=[(32, 32)])
-def quantised_in_the_file() -> ModelProto:
+def quantized_in_the_file() -> ModelProto:
     nodes = [
         node("QuantizeLinear", ["w", "s", "z"], ["q"]),
         node("DequantizeLinear", ["q", "s", "z"], ["d"]),
@@ -1195,7 +1195,7 @@ FOUR: dict[str, Constant] = {
 
 
 @cheat(widths=[(32, 32)])
-def float_behind_a_quantiser() -> ModelProto:
+def float_behind_a_quantizer() -> ModelProto:
     return between([*PAIR, node("Sigmoid", ["p"], ["a"]), conv("w", "a")], FOUR)
 
 
@@ -1378,7 +1378,7 @@ def running(refused: str) -> Callable[[Callable[[], ModelProto]], Callable[[], M
 
 
 @running("it has memorised them")
-def memorised_labels() -> ModelProto:
+def memorized_labels() -> ModelProto:
     """A checksum of each test image, compared with stored ones; labels behind it.
 
     It costs 360 x 11 numbers, and the smallest change of an image loses it.
@@ -1416,7 +1416,7 @@ def infinite() -> ModelProto:
 
 
 @running(r"predictions at batch size \d+ differ from those for each image alone")
-def maximum_over_neighbours() -> ModelProto:
+def maximum_over_neighbors() -> ModelProto:
     """A pooling window over the batch: sizes grow with N, answers mix."""
     nodes = [
         *build.front(),
@@ -1430,7 +1430,7 @@ def maximum_over_neighbours() -> ModelProto:
     return build.assemble(nodes, {"w": weight})
 
 
-@running(r"is \(8, 8\) when it runs, \(1, 1, 8, 8\) by ONNX's rules")
+@running(r"has the shape \(8, 8\) when it runs, \(1, 1, 8, 8\) by ONNX's shape inference")
 def a_shape_that_is_another_when_it_runs() -> ModelProto:
     """No axes at all: none to ONNX's inference, all to the runtime."""
     nodes = [node("Squeeze", ["x", "none"], ["y"])]
@@ -1439,7 +1439,7 @@ def a_shape_that_is_another_when_it_runs() -> ModelProto:
 
 @running(
     r"the network could not be run: .*node 1 \(Expand\) needs another 3\.2 GB at a batch of 250 "
-    "images, and there is not as much: use fewer channels there, or pool earlier"
+    "images, which is not available: use fewer channels there, or pool earlier"
 )
 def more_memory_than_there_is() -> ModelProto:
     """Small for one image: each alone and seven together are answered."""

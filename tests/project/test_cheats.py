@@ -20,38 +20,38 @@ def measure(content: bytes) -> str | Measurement:
     answer = worker_side.measure(content, list(build.SHAPE), build.CLASSES)
     if "refusal" in answer:
         return str(answer["refusal"])
-    layers = tuple(rebuild(MeasuredLayer, each) for each in answer["layers"])
+    layers = tuple(rebuild(MeasuredLayer, layer) for layer in answer["layers"])
     return Measurement(len(content), "", answer["opset"], layers)
 
 
-def widths(found: Measurement) -> list[tuple[int, int]]:
+def widths(measured: Measurement) -> list[tuple[int, int]]:
     """(weight, activation) bits of all products in order."""
-    products = [each for layer in found.layers for each in layer.products]
-    return [(each.weight_bits, each.activation_bits) for each in products]
+    products = [p for layer in measured.layers for p in layer.products]
+    return [(p.weight_bits, p.activation_bits) for p in products]
 
 
 def test_the_honest_file_is_measured() -> None:
-    found = measure(honest().SerializeToString())
-    assert isinstance(found, Measurement)
-    assert (found.params, found.macs, found.ops) == (650, 640, 10)
+    measured = measure(honest().SerializeToString())
+    assert isinstance(measured, Measurement)
+    assert (measured.params, measured.macs, measured.ops) == (650, 640, 10)
 
 
-@pytest.mark.parametrize("name", [name for name, each in CHEATS.items() if each.refused])
+@pytest.mark.parametrize("name", [name for name, cheat in CHEATS.items() if cheat.refused])
 def test_refused(name: str) -> None:
-    found = measure(CHEATS[name].content())
-    assert isinstance(found, str)
-    assert re.search(CHEATS[name].refused, found), found
-    assert len(found.splitlines()) == 1
+    measured = measure(CHEATS[name].content())
+    assert isinstance(measured, str)
+    assert re.search(CHEATS[name].refused, measured), measured
+    assert len(measured.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", [name for name, each in CHEATS.items() if not each.refused])
+@pytest.mark.parametrize("name", [name for name, cheat in CHEATS.items() if not cheat.refused])
 def test_charged(name: str) -> None:
     cheat = CHEATS[name]
-    found = measure(cheat.content())
-    assert isinstance(found, Measurement), found
-    assert {each: getattr(found, each) for each in cheat.charged} == dict(cheat.charged)
+    measured = measure(cheat.content())
+    assert isinstance(measured, Measurement), measured
+    assert {key: getattr(measured, key) for key in cheat.charged} == dict(cheat.charged)
     if cheat.widths:
-        assert widths(found) == list(cheat.widths)
+        assert widths(measured) == list(cheat.widths)
 
 
 @pytest.mark.parametrize("name", RUNNING)
@@ -59,7 +59,7 @@ def test_what_shows_only_when_it_runs_can_be_read(name: str) -> None:
     assert isinstance(measure(RUNNING[name].content()), Measurement)
 
 
-@pytest.mark.parametrize("name", [name for name, each in CHEATS.items() if not each.refused])
+@pytest.mark.parametrize("name", [name for name, cheat in CHEATS.items() if not cheat.refused])
 def test_what_is_charged_has_the_shapes_that_it_was_charged_for(name: str) -> None:
     """ONNX's inference and the runtime agree, or the file is refused when it runs."""
     content = CHEATS[name].content()

@@ -47,8 +47,8 @@ IMT = (5.6e6, 2.8e8)
 def test_formula_of_resnet18(
     unstructured: float, weight_bits: int, activation_bits: int, cost: float
 ) -> None:
-    found = imt_2025_formula(0, unstructured, weight_bits, activation_bits, PARAMS, MACS)
-    assert found == pytest.approx(cost, abs=6e-6)
+    measured = imt_2025_formula(0, unstructured, weight_bits, activation_bits, PARAMS, MACS)
+    assert measured == pytest.approx(cost, abs=6e-6)
 
 
 def test_formula_of_resnet20() -> None:
@@ -73,18 +73,18 @@ def one(
 
 
 def test_imt_counts_nonzeros_and_the_wider_factor() -> None:
-    found = measurement(
+    measured = measurement(
         one([Stored("w", 100, 40, 8)], [Products(10, 20, 80, 0, 8, 4)]),
         one([Stored("v", 10, 10, 32)], [Products(1, 100, 100, 0, 2, 16)]),
     )
     storage = (40 * 8 + 10 * 32) / 32
     work = (200 * 8 + 100 * 16) / 32
-    assert imt_2025(found, 1000, 2000) == pytest.approx(storage / 1000 + work / 2000)
+    assert imt_2025(measured, 1000, 2000) == pytest.approx(storage / 1000 + work / 2000)
 
 
 def test_imt_charges_excess_operations_at_full_width() -> None:
-    found = measurement(one(products=[Products(1, 100, 100, 0, 8, 8)], ops=65))
-    assert imt_2025(found, 1, 1) == pytest.approx(100 * 8 / 32 + 40)
+    measured = measurement(one(products=[Products(1, 100, 100, 0, 8, 8)], ops=65))
+    assert imt_2025(measured, 1, 1) == pytest.approx(100 * 8 / 32 + 40)
 
 
 def test_micronet_takes_the_cheaper_of_dense_and_masked() -> None:
@@ -97,13 +97,13 @@ def test_micronet_takes_the_cheaper_of_dense_and_masked() -> None:
 
 def test_micronet_multiplies_at_the_wider_width_and_adds_one_less() -> None:
     """10 sums of 20 products, 80 of them not zero, 3 sums without any: 80 - 7 additions."""
-    found = measurement(one(products=[Products(10, 20, 80, 3, 8, 16)], ops=5))
-    assert micronet_2019(found, 1, 1) == pytest.approx(80 * 16 / 32 + (80 - 7) + 5)
+    measured = measurement(one(products=[Products(10, 20, 80, 3, 8, 16)], ops=5))
+    assert micronet_2019(measured, 1, 1) == pytest.approx(80 * 16 / 32 + (80 - 7) + 5)
 
 
 def test_micronet_products_with_signs_are_one_bit() -> None:
-    found = measurement(one(products=[Products(10, 20, 200, 0, 1, 32)]))
-    assert micronet_2019(found, 1, 1) == pytest.approx(200 / 32 + 190)
+    measured = measurement(one(products=[Products(10, 20, 200, 0, 1, 32)]))
+    assert micronet_2019(measured, 1, 1) == pytest.approx(200 / 32 + 190)
 
 
 def test_micronet_has_no_negative_additions() -> None:
@@ -122,7 +122,7 @@ def test_micronet_has_no_negative_additions() -> None:
 
 
 def test_micronet_of_a_file() -> None:
-    """Padded positions count; a bias is one addition an output."""
+    """Padded positions count; a bias is one addition per output."""
     nodes = [node("Conv", ["x", "w", "b"], ["y"], pads=[1] * 4)]
     layer = build.layer(
         build.count(build.between(nodes, {"w": floats(2, 1, 3, 3), "b": floats(2)})), "Conv"
@@ -164,14 +164,14 @@ def s7_module(name: str) -> ModuleType:
 def test_file_of_resnet18_in_float32(export: ModuleType, tmp_path: Path) -> None:
     """Formula plus the constants of preprocessing: one scale and one zero point of 8 bits."""
     torch.manual_seed(0)
-    model = randomised(ResNet18())
+    model = randomized(ResNet18())
     export.export_submission(model, tmp_path / "m.onnx", (3, 32, 32), 255)
-    found = build.count((tmp_path / "m.onnx").read_bytes(), (3, 32, 32))
-    assert (found.params, found.macs) == (PARAMS + 2, MACS)
-    assert found.stored_bits == 32 * (PARAMS + 1) + 8
-    assert found.excess_macs == 0
+    measured = build.count((tmp_path / "m.onnx").read_bytes(), (3, 32, 32))
+    assert (measured.params, measured.macs) == (PARAMS + 2, MACS)
+    assert measured.stored_bits == 32 * (PARAMS + 1) + 8
+    assert measured.excess_macs == 0
     formula = imt_2025_formula(0, 0, 32, 32, PARAMS, MACS)
-    assert imt_2025(found, *IMT) == pytest.approx(formula + 40 / 32 / 5.6e6, rel=1e-12)
+    assert imt_2025(measured, *IMT) == pytest.approx(formula + 40 / 32 / 5.6e6, rel=1e-12)
 
 
 @pytest.mark.slow
@@ -180,11 +180,11 @@ def test_file_of_resnet18_with_8_bit_weights(
     export: ModuleType, tmp_path: Path, activation_bits: int, near: float
 ) -> None:
     """Batch norm is folded, codes that round to zero are free, scales and biases are float32."""
-    network, quantised = s7_module("network"), s7_module("quantised")
+    network, quantized = s7_module("network"), s7_module("quantised")
     torch.manual_seed(0)
     model = network.SmallResNet((2, 2, 2, 2), (64, 128, 256, 512))
     for module in model.modules():
-        if isinstance(module, quantised.Quantiser):
+        if isinstance(module, quantized.Quantiser):
             if module.signed:
                 module.start(8)
             elif activation_bits:
@@ -192,23 +192,23 @@ def test_file_of_resnet18_with_8_bit_weights(
     model.train()(torch.randn(8, 3, 32, 32))
     model.eval()
     export.export_submission(model, tmp_path / "m.onnx", (3, 32, 32), 255)
-    found = build.count(compact((tmp_path / "m.onnx").read_bytes()), (3, 32, 32))
-    layers = [m for m in model.modules() if isinstance(m, quantised.ConvNorm)]
+    measured = build.count(compact((tmp_path / "m.onnx").read_bytes()), (3, 32, 32))
+    layers = [m for m in model.modules() if isinstance(m, quantized.ConvNorm)]
     nonzero = sum(int((layer.weight() != 0).sum()) for layer in layers)
     last = model.classifier
     nonzero += int((last.quantiser(last.linear.weight) != 0).sum())
     channels = 4800
     scales = channels + 10 + 1 + (16 + 1 if activation_bits else 0)  # and one of the image
-    assert found.macs == MACS
-    weights = [each for layer in found.layers for each in layer.stored if each.elements > 4800]
-    assert sum(each.nonzeros for each in weights) == pytest.approx(nonzero, rel=1e-3)
-    assert {each.bits for each in weights} == {8}
-    assert found.params == 11_159_232 + 5_120 + channels + 10 + scales + 1
+    assert measured.macs == MACS
+    weights = [s for layer in measured.layers for s in layer.stored if s.elements > 4800]
+    assert sum(weight.nonzeros for weight in weights) == pytest.approx(nonzero, rel=1e-3)
+    assert {weight.bits for weight in weights} == {8}
+    assert measured.params == 11_159_232 + 5_120 + channels + 10 + scales + 1
     bits = 8 if activation_bits else 32
-    products = [each for layer in found.layers for each in layer.products]
-    assert {each.activation_bits for each in products} == ({8} if activation_bits else {8, 32})
-    assert imt_2025(found, *IMT) == pytest.approx(near, rel=0.03)  # untrained: more zeros
-    assert imt_2025(found, *IMT) < imt_2025_formula(0, 0, 8, bits, PARAMS, MACS)
+    products = [p for layer in measured.layers for p in layer.products]
+    assert {p.activation_bits for p in products} == ({8} if activation_bits else {8, 32})
+    assert imt_2025(measured, *IMT) == pytest.approx(near, rel=0.03)  # untrained: more zeros
+    assert imt_2025(measured, *IMT) < imt_2025_formula(0, 0, 8, bits, PARAMS, MACS)
 
 
 # ---- torchvision's networks through torch's exporter ---------------------------------------------
@@ -226,7 +226,7 @@ class Front(nn.Module):
         return logits
 
 
-def randomised(model: nn.Module) -> nn.Module:
+def randomized(model: nn.Module) -> nn.Module:
     """With every parameter and statistic drawn anew, so that no two tensors are equal."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -251,7 +251,7 @@ def exported(model: nn.Module, size: int) -> onnx.ModelProto:
             output_names=["logits"],
         )
     model = onnx.load_from_string(file.getvalue())
-    if any(each.op_type == "Shape" for each in model.graph.node):
+    if any(node.op_type == "Shape" for node in model.graph.node):
         model = folded(model)
     return adapted(model, size)
 
@@ -265,7 +265,7 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
         options.optimized_model_filepath = str(Path(folder, "folded.onnx"))
         onnxruntime.InferenceSession(model.SerializeToString(), options)
         result = onnx.load(options.optimized_model_filepath)
-    kept = [each for each in result.opset_import if not each.domain]
+    kept = [opset for opset in result.opset_import if not opset.domain]
     del result.opset_import[:]
     result.opset_import.extend(kept)
     return result
@@ -283,12 +283,12 @@ def adapted(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
     shape = ["N", 3, size, size]
     graph.input.append(onnx.helper.make_tensor_value_info("image", TensorProto.UINT8, shape))
     graph.output[0].type.tensor_type.shape.dim[0].dim_param = "N"
-    shapes = {each.input[1] for each in graph.node if each.op_type == "Reshape"}
-    for each in graph.node:
-        if each.op_type == "Constant" and each.output[0] in shapes:
-            value = numpy_helper.to_array(each.attribute[0].t).copy()
+    shapes = {n.input[1] for n in graph.node if n.op_type == "Reshape"}
+    for constant in graph.node:
+        if constant.op_type == "Constant" and constant.output[0] in shapes:
+            value = numpy_helper.to_array(constant.attribute[0].t).copy()
             value[0] = -1
-            each.attribute[0].t.CopyFrom(numpy_helper.from_array(value))
+            constant.attribute[0].t.CopyFrom(numpy_helper.from_array(value))
     for tensor in graph.initializer:
         if tensor.name in shapes:
             value = numpy_helper.to_array(tensor).copy()
@@ -312,20 +312,20 @@ def adapted(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
 def test_counts_agree_with_the_profiler(name: str) -> None:
     """MACs exactly; parameters but for batch norms that torch's exporter folds into biases."""
     size = 64
-    model = randomised(getattr(torchvision.models, name)(num_classes=10))
+    model = randomized(getattr(torchvision.models, name)(num_classes=10))
     content = exported(model, size)
-    found = build.count(content, (3, size, size))
+    measured = build.count(content, (3, size, size))
     expected = profile(model, torch.zeros(1, 3, size, size))
     assert not expected.not_counted
-    assert found.macs == expected.macs
+    assert measured.macs == expected.macs
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     channels = sum(norm.num_features for norm in norms)
-    kept = [each for each in content.graph.node if each.op_type == "BatchNormalization"]
+    kept = [node for node in content.graph.node if node.op_type == "BatchNormalization"]
     kept_channels = sum(
         next(s.elements for s in layer.stored) // 2
-        for layer in found.layers
+        for layer in measured.layers
         if layer.kind == "BatchNormalization"
     )
     assert len(kept) <= len(norms)
-    extra = found.params - (count_parameters(model) - (channels - kept_channels))
+    extra = measured.params - (count_parameters(model) - (channels - kept_channels))
     assert 0 < extra < 100  # the front, and bounds and factors that torch writes as constants

@@ -27,11 +27,11 @@ def measured(
 
 def parts(layer: MeasuredLayer) -> Parts:
     """(elements, nonzeros, bits), sorted."""
-    return sorted((each.elements, each.nonzeros, each.bits) for each in layer.stored)
+    return sorted((s.elements, s.nonzeros, s.bits) for s in layer.stored)
 
 
 def widths(layer: MeasuredLayer) -> list[tuple[int, int]]:
-    return [(each.weight_bits, each.activation_bits) for each in layer.products]
+    return [(p.weight_bits, p.activation_bits) for p in layer.products]
 
 
 # ---- decoding ------------------------------------------------------------------------------------
@@ -99,13 +99,13 @@ DECODERS: dict[str, tuple[list[NodeProto], dict[str, Constant]]] = {
 def test_zeros_are_those_of_the_reference_evaluator(name: str) -> None:
     """What reaches the operator, computed by ONNX's own evaluator, has as many nonzeros."""
     nodes, constants = DECODERS[name]
-    wanted = evaluate(nodes, constants, "d")
+    expected = evaluate(nodes, constants, "d")
     network = read(using(nodes), {**constants, **USE})
     decoded = decoding.decoder(network)("d")
     assert decoded.values is not None
-    np.testing.assert_array_equal(decoded.values, wanted)
-    stored = {each.name: each for layer in counting.count(network) for each in layer.stored}
-    assert stored["w"].nonzeros == np.count_nonzero(wanted)
+    np.testing.assert_array_equal(decoded.values, expected)
+    stored = {s.name: s for layer in counting.count(network) for s in layer.stored}
+    assert stored["w"].nonzeros == np.count_nonzero(expected)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_only_rounding_makes_zero_is_counted(
     """The evaluator rounds to zero, and the runtime need not."""
     assert np.count_nonzero(evaluate(nodes, constants, "d")) == 2
     network = read(using(nodes), {**constants, **USE})
-    stored = {each.name: each for layer in counting.count(network) for each in layer.stored}
+    stored = {s.name: s for layer in counting.count(network) for s in layer.stored}
     assert stored["w"].nonzeros == 3
 
 
@@ -151,7 +151,7 @@ def read(nodes: Sequence[NodeProto], constants: Mapping[str, Constant]) -> graph
 
 def evaluate(nodes: Sequence[NodeProto], constants: Mapping[str, Constant], name: str) -> Array:
     """A constant as ONNX's reference evaluator computes it."""
-    tensors = [build.tensor(each, value) for each, value in constants.items()]
+    tensors = [build.tensor(name, value) for name, value in constants.items()]
     result = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
     alone = helper.make_graph(nodes, "constants", [], [result], tensors)
     model = helper.make_model(alone, opset_imports=[helper.make_opsetid("", 21)])
@@ -226,7 +226,7 @@ def test_zeros_of_a_constant_image_under_a_computed_kernel_are_computed() -> Non
     assert (products.nonzero_macs, products.empty_outputs) == (36 * 9, 0)
 
 
-def test_quantising_a_constant_in_the_file_saves_nothing() -> None:
+def test_quantizing_a_constant_in_the_file_saves_nothing() -> None:
     nodes = [
         node("QuantizeLinear", ["w", "s", "z"], ["q"]),
         node("DequantizeLinear", ["q", "s", "z"], ["d"]),
@@ -356,12 +356,12 @@ def test_a_tensor_that_is_decoded_in_two_ways_keeps_what_either_needs() -> None:
     ]
     left = np.float32([1] * 8 + [0] * 8).reshape(16, 1, 1, 1)
     constants = {"w": floats(16, 1, 3, 3), "left": left, "right": left[::-1].copy()}
-    found = build.count(build.between(nodes, constants))
-    weight = next(each for each in found.layers[1].stored if each.elements == 144)
+    actual = build.count(build.between(nodes, constants))
+    weight = next(s for s in actual.layers[1].stored if s.elements == 144)
     assert weight.nonzeros == 144
     same = [node("Mul", ["w", "left"], ["b"]) if n.output[0] == "b" else n for n in nodes]
-    found = build.count(build.between(same, {k: constants[k] for k in ("w", "left")}))
-    assert next(s for s in found.layers[1].stored if s.elements == 144).nonzeros == 72
+    actual = build.count(build.between(same, {k: constants[k] for k in ("w", "left")}))
+    assert next(s for s in actual.layers[1].stored if s.elements == 144).nonzeros == 72
 
 
 # ---- bits ----------------------------------------------------------------------------------------
@@ -587,6 +587,6 @@ def test_the_cap_on_multiply_accumulates_is_named() -> None:
         [node("Slice", ["x", "a", "b", "ax"], ["s"]), node("Expand", ["s", "to"], ["e"]), nodes[1]],
         {**constants, "a": ints(0, 0), "b": ints(1, 1), "ax": ints(2, 3)},
     )
-    wanted = f"{10 * 64 * 49 * 256 * 256:,} multiply-accumulates are more than 2,000,000,000"
-    with pytest.raises(Refusal, match=wanted):
+    expected = f"{10 * 64 * 49 * 256 * 256:,} multiply-accumulates are more than 2,000,000,000"
+    with pytest.raises(Refusal, match=expected):
         build.count(model)

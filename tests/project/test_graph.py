@@ -39,8 +39,8 @@ def test_files_of_onnx_runtimes_preprocessing_are_read(
     quant_pre_process(str(before), str(after), skip_symbolic_shape=skips_symbolic_shapes)
     content = after.read_bytes()
     assert len({entry.domain for entry in onnx.load(after).opset_import}) > 1
-    found, plain = build.count(content), build.count(model)
-    assert (found.params, found.macs) == (plain.params, plain.macs)
+    measured, plain = build.count(content), build.count(model)
+    assert (measured.params, measured.macs) == (plain.params, plain.macs)
     inference.session(content)
 
 

@@ -41,7 +41,7 @@ from autograder.reports.leaderboard import (
     leaderboard_table,
 )
 from tests.project import build
-from tests.project.records import report_of
+from tests.project.reports import report_of
 from tests.records.test_measurement import PROJECT, SCORE
 from tests.support import ROOT
 
@@ -103,14 +103,14 @@ def ranking(*entries: Score) -> list[tuple[str, float]]:
 
 
 def test_the_best_valid_entry_of_a_team_counts() -> None:
-    found = ranking(
+    actual = ranking(
         entry("ada", 0.5),
         entry("ada", 0.3, day=2),
         entry("ada", 0.1, counted=341, day=3),  # below the gate
         entry("ada", 0.05, day=4, refusal="it is a table"),
         entry("blaise", 0.4),
     )
-    assert found == [("ada", 0.3), ("blaise", 0.4)]
+    assert actual == [("ada", 0.3), ("blaise", 0.4)]
 
 
 def test_ties_go_to_accuracy_then_to_the_earlier_one() -> None:
@@ -119,9 +119,9 @@ def test_ties_go_to_accuracy_then_to_the_earlier_one() -> None:
         entry("early", 0.3, day=2),
         entry("accurate", 0.3, counted=355, day=12),
     ]
-    wanted = [("accurate", 0.3), ("early", 0.3), ("late", 0.3)]
+    expected = [("accurate", 0.3), ("early", 0.3), ("late", 0.3)]
     for order in itertools.permutations(entries):
-        assert ranking(*order) == wanted
+        assert ranking(*order) == expected
 
 
 def test_a_team_without_a_valid_entry_stands_below_with_its_history() -> None:
@@ -132,8 +132,8 @@ def test_a_team_without_a_valid_entry_stands_below_with_its_history() -> None:
 
 
 def test_each_data_set_has_its_own_board() -> None:
-    found = boards([entry("ada", 0.3), entry("ada", 0.2, dataset="cifar10")], [COST])
-    assert [board.dataset for board in found] == ["cifar10", "digits"]
+    actual = boards([entry("ada", 0.3), entry("ada", 0.2, dataset="cifar10")], [COST])
+    assert [board.dataset for board in actual] == ["cifar10", "digits"]
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(342, 346)), min_size=1, max_size=9))
@@ -232,12 +232,12 @@ def test_the_command_ranks_records_and_names_what_is_none(tmp_path: Path) -> Non
     assert "0.50000" in (tmp_path / "leaderboard.html").read_text()  # history
 
 
-@pytest.mark.parametrize("place", ["missing", "empty"])
-def test_no_records_are_one_line_and_exit_2(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_no_records_are_one_line_and_exit_2(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    result = CliRunner().invoke(app, ["leaderboard", str(tmp_path / place), "--course", COURSE])
+    result = CliRunner().invoke(app, ["leaderboard", str(tmp_path / name), "--course", COURSE])
     assert result.exit_code != 0
-    assert place in str(result.exception)
+    assert name in str(result.exception)
     assert "\n" not in str(result.exception)
 
 
@@ -269,11 +269,11 @@ def test_teams_without_a_valid_entry_have_a_history_too() -> None:
     assert "zoe" in page.split("All entries")[1]
 
 
-@pytest.mark.parametrize("place", ["file/board", "/proc/board", "x" * 300])
-def test_pages_that_cannot_be_written_are_one_line(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("name", ["file/board", "/proc/board", "x" * 300])
+def test_pages_that_cannot_be_written_are_one_line(tmp_path: Path, name: str) -> None:
     kept_scores.keep(report_of(consistent("ada", 0.25)), tmp_path)
     (tmp_path / "file").write_text("")
-    arguments = ["leaderboard", str(tmp_path), "--output", str(tmp_path / place)]
+    arguments = ["leaderboard", str(tmp_path), "--output", str(tmp_path / name)]
     result = CliRunner().invoke(app, [*arguments, "--course", COURSE])
     assert isinstance(result.exception, AutograderError)
     assert "cannot be written to" in str(result.exception)
@@ -287,7 +287,7 @@ def test_pages_that_cannot_be_written_are_one_line(tmp_path: Path, place: str) -
 )
 def test_whatever_a_record_says_the_board_stands(rows: list[tuple[int, int, int]]) -> None:
     """Any numbers that a record may hold: ranked or refused in one line, never an exception."""
-    found = []
+    actual = []
     for number, (sums, right, ops) in enumerate(rows):
         bits = Products(sums, sums, sums * sums, 0, 32, 32)
         layers = (MeasuredLayer(0, "Conv", (1,), (), (bits,), ops),)
@@ -298,5 +298,5 @@ def test_whatever_a_record_says_the_board_stands(rows: list[tuple[int, int, int]
             answers=Answers(360, {1: right}, (right,), "course", 1.0),
         )
         assert PROJECT is not None
-        found.append(revalidate(score, PROJECT))
-    assert leaderboard_page(boards(found, [COST]), "A course")
+        actual.append(revalidate(score, PROJECT))
+    assert leaderboard_page(boards(actual, [COST]), "A course")

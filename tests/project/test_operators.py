@@ -155,7 +155,7 @@ CASES: dict[str, Case] = {
         ]
     ),
     "SpaceToDepth": simple("SpaceToDepth", 0, blocksize=2),
-    # one operation an output
+    # one operation per output
     **{kind: binary(kind) for kind in ("Add", "Sub", "Mul", "Div", "Min", "Max")},
     **{
         kind: binary(kind) for kind in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
@@ -246,9 +246,9 @@ def test_every_operator_has_a_case() -> None:
 @pytest.mark.parametrize("kind", CASES)
 def test_cost_of_an_operator(kind: str) -> None:
     case = CASES[kind]
-    found = build.layer(build.count(build_case(case), case.shape), kind)
-    assert (found.macs, found.ops) == (case.macs, case.ops)
-    parts = sorted((each.elements, each.nonzeros, each.bits) for each in found.stored)
+    actual = build.layer(build.count(build_case(case), case.shape), kind)
+    assert (actual.macs, actual.ops) == (case.macs, case.ops)
+    parts = sorted((s.elements, s.nonzeros, s.bits) for s in actual.stored)
     assert parts == sorted(case.stored)
 
 
@@ -263,7 +263,7 @@ def test_every_operator_runs_for_any_batch(kind: str) -> None:
     np.testing.assert_allclose(inference.logits(session, images, 1), together, rtol=1e-5, atol=1e-5)
 
 
-def test_the_runtime_is_not_allowed_to_optimise() -> None:
+def test_the_runtime_is_not_allowed_to_optimize() -> None:
     options = inference.session(build_case(CASES["Relu"]).SerializeToString()).get_session_options()
     assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
@@ -318,8 +318,8 @@ def test_macs_of_convolutions_are_those_of_loops(
         ),
     ]
     model = build.between(nodes, {"w": floats(8, 4 // groups, kernel, kernel)})
-    found = build.layer(build.count(model), "Conv")
-    assert found.macs == loops(4, 4, 8, kernel, stride, pad, dilation, groups)
+    actual = build.layer(build.count(model), "Conv")
+    assert actual.macs == loops(4, 4, 8, kernel, stride, pad, dilation, groups)
 
 
 @pytest.mark.parametrize(
@@ -356,8 +356,8 @@ def test_products_with_zeros_are_left_out_on_either_side(kind: str, side: str) -
     if kind == "MatMul":
         nodes = [node("MatMul", ["x", "w"] if side == "right" else ["w", "x"], ["y"])]
         model = build.between(nodes, {"w": weight})
-        found = build.layer(build.count(model), "MatMul").products
-        assert [(p.nonzero_macs, p.empty_outputs, p.macs) for p in found] == [
+        actual = build.layer(build.count(model), "MatMul").products
+        assert [(p.nonzero_macs, p.empty_outputs, p.macs) for p in actual] == [
             (products, empty, 8 * 8 * 3)
         ]
         return
@@ -375,8 +375,8 @@ def test_products_with_zeros_are_left_out_on_either_side(kind: str, side: str) -
             "back": ints(-1, 8, 3),
         },
     )
-    found = build.layer(build.count(model), "Gemm").products
-    assert [(p.nonzero_macs, p.empty_outputs) for p in found] == [(products, empty)]
+    actual = build.layer(build.count(model), "Gemm").products
+    assert [(p.nonzero_macs, p.empty_outputs) for p in actual] == [(products, empty)]
 
 
 def test_grouped_attention_counts_its_own_heads() -> None:
@@ -386,8 +386,8 @@ def test_grouped_attention_counts_its_own_heads() -> None:
         node("Attention", ["r", "kv", "kv"], ["y"], q_num_heads=4, kv_num_heads=2),
     ]
     model = build.between(nodes, {"rows": ints(0, 8, 8), "w": floats(8, 4)}, opset=23)
-    found = build.layer(build.count(model), "Attention")
-    assert [p.macs for p in found.products] == [4 * 8 * 8 * 2, 4 * 8 * 8 * 2]
+    actual = build.layer(build.count(model), "Attention")
+    assert [p.macs for p in actual.products] == [4 * 8 * 8 * 2, 4 * 8 * 8 * 2]
 
 
 # ---- low-bit types -------------------------------------------------------------------------------
@@ -418,9 +418,9 @@ def test_weights_behind_dequantize_linear_have_their_stored_type(name: str) -> N
     ]
     weight = packed(getattr(TensorProto, name), values)
     model = build.between(nodes, {"w": weight, "s": scalar(0.1)}, opset=opset)
-    found = build.layer(build.count(model), "Conv")
-    assert [(s.elements, s.nonzeros, s.bits) for s in found.stored] == [(36, 33, bits), (1, 1, 32)]
-    assert [(p.weight_bits, p.activation_bits) for p in found.products] == [(bits, 32)]
+    actual = build.layer(build.count(model), "Conv")
+    assert [(s.elements, s.nonzeros, s.bits) for s in actual.stored] == [(36, 33, bits), (1, 1, 32)]
+    assert [(p.weight_bits, p.activation_bits) for p in actual.products] == [(bits, 32)]
     inference.session(model.SerializeToString())
 
 

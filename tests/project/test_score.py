@@ -49,10 +49,10 @@ def scored(content: bytes, caps: Caps | None = None) -> Score:
 @pytest.mark.parametrize("name", RUNNING)
 def test_refused_when_it_runs(name: str) -> None:
     cheat = RUNNING[name]
-    found = scored(cheat.content())
-    assert not found.valid
-    assert found.answers is None
-    assert re.search(cheat.refused, found.refusal), found.refusal
+    measured = scored(cheat.content())
+    assert not measured.valid
+    assert measured.answers is None
+    assert re.search(cheat.refused, measured.refusal), measured.refusal
 
 
 def test_time_is_bounded() -> None:
@@ -64,8 +64,8 @@ def test_time_is_bounded() -> None:
     ]
     constants = {"a": ints(0, 0), "b": ints(1, 1), "ax": ints(2, 3), "to": ints(1, 32, 128, 128)}
     model = between(nodes, {**constants, "w": floats(64, 32, 7, 7)[:8], "rows": ints(2, 3)})
-    found = scored(model.SerializeToString(), Caps(seconds=8))
-    assert "did not finish within the time limit" in found.refusal
+    measured = scored(model.SerializeToString(), Caps(seconds=8))
+    assert "did not finish within the time limit" in measured.refusal
 
 
 # ---- the command ---------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def test_unknown_team(tmp_path: Path, bad: Bad) -> None:
     text = (ROOT / "course.yaml").read_text("utf-8")
     course = tmp_path / "course.yaml"
     course.write_text(text.replace("  costs: [", "  teams: [a]\n  costs: ["))
-    bad("--course", course, words="team 'team-1' is not one of this course's teams")
+    bad("--course", course, words="team 'team-1' is not in course.yaml")
 
 
 def test_missing_data_set(tmp_path: Path, bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,13 +192,13 @@ def test_missing_data_set(tmp_path: Path, bad: Bad, monkeypatch: pytest.MonkeyPa
 def test_a_refused_file_is_reported_and_recorded(entry: Path, content: bytes, words: str) -> None:
     entry.write_bytes(content)
     ran = Ran(entry, "--dataset", "digits", "-o", entry.parent / "scores")
-    assert ran.code == ExitCode.FOUND, ran.err
+    assert ran.code == ExitCode.PROBLEMS, ran.err
     assert words in ran.out
     assert "Traceback" not in ran.out + ran.err
     (record,) = (entry.parent / "scores").glob("*.json")
-    found = from_json(record.read_text("utf-8")).score
-    assert found is not None
-    assert (found.valid, found.measurement, found.answers) == (False, None, None)
+    measured = from_json(record.read_text("utf-8")).score
+    assert measured is not None
+    assert (measured.valid, measured.measurement, measured.answers) == (False, None, None)
 
 
 def test_too_little_isolation_stops_the_scorer(bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,16 +229,16 @@ def test_a_file_is_scored(user: int | None) -> None:
         (folder / "card.yaml").write_text(CARD)
         (folder / "model.onnx").write_bytes(honest().SerializeToString())
         ran = Ran(folder / "model.onnx", "--dataset", "digits", "-o", folder, user=user)
-        assert ran.code == ExitCode.FOUND, ran.err  # far below the gate
+        assert ran.code == ExitCode.PROBLEMS, ran.err  # far below the gate
         assert "below the gate" in ran.out
         (record,) = folder.glob("*.json")
         report = from_json(record.read_text("utf-8"))
-    found = report.score
-    assert found is not None
-    assert found.measurement is not None
-    assert (found.measurement.params, found.measurement.macs) == (650, 640)
-    assert found.answers is not None
-    assert (found.answers.images, found.answers.draws) == (360, "public")
+    measured = report.score
+    assert measured is not None
+    assert measured.measurement is not None
+    assert (measured.measurement.params, measured.measurement.macs) == (650, 640)
+    assert measured.answers is not None
+    assert (measured.answers.images, measured.answers.draws) == (360, "public")
     assert [exercise.id for exercise in report.exercises] == ["s7.valid", "s7.cost", "s7.report"]
     assert report.isolation.mechanisms
-    assert found.claim.accuracy == 0.5
+    assert measured.claim.accuracy == 0.5

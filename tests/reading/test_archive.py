@@ -337,8 +337,8 @@ def test_accepted_oddities() -> None:
 def test_large_and_deep_listed_files_are_not_kept() -> None:
     large = Entry(data=os.urandom(MAX_SOURCE_BYTES + 1), method=0)
     entries = [large, Entry(name=b"a/b/metrics.py"), Entry(name=b"a/metrics.py")]
-    found = zip_members(build_zip(entries))
-    assert found == {"metrics.py": None, "a/b/metrics.py": None, "a/metrics.py": SOURCE}
+    actual = zip_members(build_zip(entries))
+    assert actual == {"metrics.py": None, "a/b/metrics.py": None, "a/metrics.py": SOURCE}
 
 
 # ---- files on disk ---------------------------------------------------------------------------
@@ -355,8 +355,8 @@ def zip_of(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
 @pytest.mark.parametrize("name", ["a.zip", "a.ZIP"])
 def test_a_zip_is_read(tmp_path: Path, name: str) -> None:
     files = {"work/metrics.py": SOURCE, "work/notes.txt": os.urandom(100_000)}
-    found = read(tmp_path, name, zip_of(files))
-    assert found == {"work/metrics.py": SOURCE, "work/notes.txt": None}
+    actual = read(tmp_path, name, zip_of(files))
+    assert actual == {"work/metrics.py": SOURCE, "work/notes.txt": None}
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
@@ -501,8 +501,8 @@ def test_reads_what_ordinary_tools_write(tmp_path: Path, name: str) -> None:
     (tmp_path / "work" / "empty").mkdir(parents=True)
     (tmp_path / "work" / "metrics.py").write_bytes(SOURCE)
     subprocess.run(TOOLS[name], cwd=tmp_path, check=True)
-    found = read_archive(str(tmp_path / name), LIMITS, MAX_SIZES)
-    assert [(m.path, m.data) for m in found] == [("work/metrics.py", SOURCE)]
+    actual = read_archive(str(tmp_path / name), LIMITS, MAX_SIZES)
+    assert [(m.path, m.data) for m in actual] == [("work/metrics.py", SOURCE)]
 
 
 # ---- fuzzing ---------------------------------------------------------------------------------

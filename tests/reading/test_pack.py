@@ -38,7 +38,7 @@ def session() -> Session:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "s1_intro"
     folder.mkdir()
     (folder / "metrics.py").write_text(METRICS)
@@ -49,9 +49,9 @@ def work(tmp_path: Path) -> Path:
 
 
 def test_exactly_the_listed_files_and_a_manifest(
-    tmp_path: Path, session: Session, work: Path
+    tmp_path: Path, session: Session, folder: Path
 ) -> None:
-    packed = pack(session, work, tmp_path / "out" / "deep", "Ada L", NOW)
+    packed = pack(session, folder, tmp_path / "out" / "deep", "Ada L", NOW)
     assert packed.path == tmp_path / "out" / "deep" / "Ada L_s1.zip"
     assert packed.warnings == ()
     assert os.listdir(packed.path.parent) == ["Ada L_s1.zip"]  # noqa: PTH208
@@ -68,8 +68,8 @@ def test_exactly_the_listed_files_and_a_manifest(
         "files": [
             {
                 "name": name,
-                "size": (work / name).stat().st_size,
-                "sha256": hashlib.sha256((work / name).read_bytes()).hexdigest(),
+                "size": (folder / name).stat().st_size,
+                "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(),
             }
             for name in ("metrics.py", "training.py")
         ],
@@ -77,53 +77,60 @@ def test_exactly_the_listed_files_and_a_manifest(
 
 
 def test_what_is_packed_is_read_without_a_problem(
-    tmp_path: Path, session: Session, work: Path
+    tmp_path: Path, session: Session, folder: Path
 ) -> None:
-    (work / "metrics.py").write_bytes(b"\xef\xbb\xbf" + METRICS.replace("\n", "\r\n").encode())
-    packed = pack(session, work, tmp_path, "Ada L")
-    found = read_submission(packed.path, session, LIMITS)
-    assert (found.student, found.problems, found.incidents, found.ignored) == ("Ada L", (), (), ())
-    assert dict(found.files)["metrics.py"] == METRICS.encode()
+    (folder / "metrics.py").write_bytes(b"\xef\xbb\xbf" + METRICS.replace("\n", "\r\n").encode())
+    packed = pack(session, folder, tmp_path, "Ada L")
+    submission = read_submission(packed.path, session, LIMITS)
+    assert (submission.student, submission.problems, submission.incidents, submission.ignored) == (
+        "Ada L",
+        (),
+        (),
+        (),
+    )
+    assert dict(submission.files)["metrics.py"] == METRICS.encode()
 
 
-def test_the_same_moment_gives_the_same_bytes(tmp_path: Path, session: Session, work: Path) -> None:
-    first = pack(session, work, tmp_path / "a", "ada", NOW).path.read_bytes()
-    os.utime(work / "metrics.py", (1, 1))
+def test_the_same_moment_gives_the_same_bytes(
+    tmp_path: Path, session: Session, folder: Path
+) -> None:
+    first = pack(session, folder, tmp_path / "a", "ada", NOW).path.read_bytes()
+    os.utime(folder / "metrics.py", (1, 1))
     elsewhere = NOW.astimezone(timezone(timedelta(hours=-9)))
-    assert pack(session, work, tmp_path / "b", "ada", elsewhere).path.read_bytes() == first
+    assert pack(session, folder, tmp_path / "b", "ada", elsewhere).path.read_bytes() == first
     later = NOW + timedelta(seconds=2)
-    assert pack(session, work, tmp_path / "b", "ada", later).path.read_bytes() != first
+    assert pack(session, folder, tmp_path / "b", "ada", later).path.read_bytes() != first
 
 
 def test_a_kit_that_is_not_installed_still_packs(
-    tmp_path: Path, session: Session, work: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, session: Session, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", unknown)
-    with zipfile.ZipFile(pack(session, work, tmp_path, "ada").path) as archive:
+    with zipfile.ZipFile(pack(session, folder, tmp_path, "ada").path) as archive:
         assert json.loads(archive.read("manifest.json"))["kit_version"] == "unknown"
 
 
-def test_an_earlier_archive_is_replaced(tmp_path: Path, session: Session, work: Path) -> None:
-    path = pack(session, work, tmp_path, "ada", NOW).path
-    (work / "metrics.py").write_text("x = 3\n")
-    assert pack(session, work, tmp_path, "ada", NOW).path == path
+def test_an_earlier_archive_is_replaced(tmp_path: Path, session: Session, folder: Path) -> None:
+    path = pack(session, folder, tmp_path, "ada", NOW).path
+    (folder / "metrics.py").write_text("x = 3\n")
+    assert pack(session, folder, tmp_path, "ada", NOW).path == path
     with zipfile.ZipFile(path) as archive:
         assert archive.read("metrics.py") == b"x = 3\n"
 
 
-def test_blank_exercises_give_warnings(tmp_path: Path, session: Session, work: Path) -> None:
-    (work / "training.py").write_text(BLANK)
-    (work / "metrics.py").write_text(
+def test_blank_exercises_give_warnings(tmp_path: Path, session: Session, folder: Path) -> None:
+    (folder / "training.py").write_text(BLANK)
+    (folder / "metrics.py").write_text(
         "def sparsity(tensor):\n"
         "    if tensor is None:\n"
         '        raise NotImplementedError("sparse tensors")\n'
         '    """raise NotImplementedError("s1.sparsity")"""\n'
         "    raise NotImplementedError\n"
     )
-    assert pack(session, work, tmp_path, "ada").warnings == (
+    assert pack(session, folder, tmp_path, "ada").warnings == (
         "s1.fit in training.py is still blank",
     )
 
@@ -131,70 +138,70 @@ def test_blank_exercises_give_warnings(tmp_path: Path, session: Session, work: P
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda work: (work / "metrics.py").unlink(), r"metrics\.py is missing in .*s1_intro$"),
+        (lambda folder: (folder / "metrics.py").unlink(), r"metrics\.py is missing in .*s1_intro$"),
         (
-            lambda work: (work / "metrics.py").write_text("x = 1\ndef f(:\n"),
+            lambda folder: (folder / "metrics.py").write_text("x = 1\ndef f(:\n"),
             r"^metrics\.py, line 2: invalid syntax$",
         ),
         (
-            lambda work: (work / "metrics.py").write_text("\n\nreturn 1\n"),
+            lambda folder: (folder / "metrics.py").write_text("\n\nreturn 1\n"),
             r"^metrics\.py, line 3: 'return' outside function$",
         ),
-        (lambda work: (work / "metrics.py").write_bytes(b"\xff"), r"^metrics\.py is not UTF-8"),
+        (lambda folder: (folder / "metrics.py").write_bytes(b"\xff"), r"^metrics\.py is not UTF-8"),
         (
-            lambda work: (work / "metrics.py").write_text("# coding: latin-1\n"),
+            lambda folder: (folder / "metrics.py").write_text("# coding: latin-1\n"),
             r"^metrics\.py declares the encoding latin-1",
         ),
         (
-            lambda work: (work / "metrics.py").write_text("x = " + "-" * 100_000 + "1"),
+            lambda folder: (folder / "metrics.py").write_text("x = " + "-" * 100_000 + "1"),
             r"^metrics\.py cannot be compiled: it is nested too deeply$",
         ),
         (
-            lambda work: ((work / "metrics.py").unlink(), (work / "metrics.py").mkdir()),
+            lambda folder: ((folder / "metrics.py").unlink(), (folder / "metrics.py").mkdir()),
             r"^cannot read .*metrics\.py: Is a directory$",
         ),
     ],
 )
 def test_what_cannot_be_graded_is_not_packed(
-    tmp_path: Path, session: Session, work: Path, spoil: Callable[[Path], Any], message: str
+    tmp_path: Path, session: Session, folder: Path, spoil: Callable[[Path], Any], message: str
 ) -> None:
-    spoil(work)
+    spoil(folder)
     with pytest.raises(SubmissionError, match=message):
-        pack(session, work, tmp_path / "out", "ada")
+        pack(session, folder, tmp_path / "out", "ada")
     assert not (tmp_path / "out").exists()
 
 
-def test_odd_but_legal_source_is_packed(tmp_path: Path, session: Session, work: Path) -> None:
+def test_odd_but_legal_source_is_packed(tmp_path: Path, session: Session, folder: Path) -> None:
     """What the compiler warns about is no reason to refuse, nor to warn the reader."""
-    (work / "metrics.py").write_text("x = '\\d'\ny = 1 is 1\n")
-    assert pack(session, work, tmp_path, "ada").warnings == ()
+    (folder / "metrics.py").write_text("x = '\\d'\ny = 1 is 1\n")
+    assert pack(session, folder, tmp_path, "ada").warnings == ()
 
 
 @pytest.mark.parametrize("student", ["", " ", "..", "\x1b[0m", "\u200e"])
 def test_a_student_without_a_name(
-    tmp_path: Path, session: Session, work: Path, student: str
+    tmp_path: Path, session: Session, folder: Path, student: str
 ) -> None:
     with pytest.raises(SubmissionError, match="name is empty"):
-        pack(session, work, tmp_path, student)
+        pack(session, folder, tmp_path, student)
 
 
 @pytest.mark.parametrize("student", ["../eve", "a/b", "C:\\x", "ev\u202ee\n"])
 def test_names_stay_in_the_folder(
-    tmp_path: Path, session: Session, work: Path, student: str
+    tmp_path: Path, session: Session, folder: Path, student: str
 ) -> None:
-    path = pack(session, work, tmp_path / "out", student).path
+    path = pack(session, folder, tmp_path / "out", student).path
     assert path.parent == tmp_path / "out"
     assert path.name.isprintable()
 
 
-def test_an_unwritable_place(tmp_path: Path, session: Session, work: Path) -> None:
+def test_an_unwritable_folder(tmp_path: Path, session: Session, folder: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(SubmissionError, match=r"cannot write .*ada_s1\.zip: "):
-        pack(session, work, tmp_path / "out", "ada")
+        pack(session, folder, tmp_path / "out", "ada")
 
 
 def test_nothing_is_left_of_a_failed_write(
-    tmp_path: Path, session: Session, work: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, session: Session, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: Path, target: Path) -> Path:
         del self, target
@@ -202,7 +209,7 @@ def test_nothing_is_left_of_a_failed_write(
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(SubmissionError, match="No space left on device"):
-        pack(session, work, tmp_path / "out", "ada")
+        pack(session, folder, tmp_path / "out", "ada")
     assert os.listdir(tmp_path / "out") == []  # noqa: PTH208
 
 
@@ -283,24 +290,24 @@ def test_no_manifest_raises(manifest: bytes) -> None:
 
 
 def test_an_edited_archive_is_noticed_and_still_graded(
-    tmp_path: Path, session: Session, work: Path
+    tmp_path: Path, session: Session, folder: Path
 ) -> None:
-    source = pack(session, work, tmp_path, "ada", NOW).path
+    source = pack(session, folder, tmp_path, "ada", NOW).path
     target = tmp_path / "bob.zip"
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
             new.writestr(name, b"x = 9\n" if name == "metrics.py" else old.read(name))
-    found = read_submission(target, session, LIMITS)
-    assert found.problems == ("'metrics.py' is not the file that manifest.json describes",)
-    assert dict(found.files)["metrics.py"] == b"x = 9\n"
-    assert found.student == "bob"
+    submission = read_submission(target, session, LIMITS)
+    assert submission.problems == ("'metrics.py' is not the file that manifest.json describes",)
+    assert dict(submission.files)["metrics.py"] == b"x = 9\n"
+    assert submission.student == "bob"
 
 
 def test_the_manifest_says_neither_who_nor_when(
-    tmp_path: Path, session: Session, work: Path
+    tmp_path: Path, session: Session, folder: Path
 ) -> None:
-    found = read_submission(pack(session, work, tmp_path, "ada", NOW).path, session, LIMITS)
-    assert found.submitted_at is None
+    submission = read_submission(pack(session, folder, tmp_path, "ada", NOW).path, session, LIMITS)
+    assert submission.submitted_at is None
 
 
 def test_a_manifest_with_endless_names_gives_few_lines(tmp_path: Path, session: Session) -> None:
@@ -317,5 +324,5 @@ def test_an_oversized_manifest_is_a_line(tmp_path: Path, session: Session) -> No
         archive.writestr("metrics.py", METRICS)
         archive.writestr("training.py", METRICS)
         archive.writestr("manifest.json", b" " * 1_000_001)
-    found = read_submission(tmp_path / "eve.zip", session, LIMITS)
-    assert found.problems == ("manifest.json is not readable",)
+    submission = read_submission(tmp_path / "eve.zip", session, LIMITS)
+    assert submission.problems == ("manifest.json is not readable",)

@@ -69,17 +69,17 @@ def test_every_shape_gives_the_same_record(
         path = put(tmp_path / "Ada L", contents)
     else:
         path = put_zip(tmp_path / "Ada L.zip", contents)
-    found = read(path, session)
-    assert found == Submission(
+    submission = read(path, session)
+    assert submission == Submission(
         student="Ada L",
         slug=slug("Ada L"),
-        sha256=found.sha256,
+        sha256=submission.sha256,
         files=tuple(BOTH.items()),
     )
     reference = hashlib.sha256()
     for part in (b"metrics.py", METRICS, b"training.py", TRAINING):
         reference.update(len(part).to_bytes(8, "big") + part)
-    assert found.sha256 == reference.hexdigest()
+    assert submission.sha256 == reference.hexdigest()
 
 
 def test_the_hash_is_of_the_listed_files_only(tmp_path: Path, session: Session) -> None:
@@ -106,7 +106,7 @@ def test_bad_bytes_still_count_in_the_hash(tmp_path: Path, session: Session) -> 
     assert one.files == two.files == (("training.py", TRAINING),)
 
 
-# ---- what is missing or in the wrong place ---------------------------------------------------
+# ---- what is missing or in the wrong folder --------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -135,16 +135,18 @@ def test_bad_bytes_still_count_in_the_hash(tmp_path: Path, session: Session) -> 
 def test_problems_of_place(
     tmp_path: Path, session: Session, contents: dict[str, bytes], problems: list[str]
 ) -> None:
-    found = read(put_zip(tmp_path / "a.zip", contents or {"notes.txt": b"x"}), session)
-    assert list(found.problems) == problems
-    assert not any("place" in problem for problem in problems) or found.files == ()
+    submission = read(put_zip(tmp_path / "a.zip", contents or {"notes.txt": b"x"}), session)
+    assert list(submission.problems) == problems
+    assert not any("place" in problem for problem in problems) or submission.files == ()
 
 
 def test_the_sessions_own_folder_wins_over_others(tmp_path: Path, session: Session) -> None:
     contents = {f"s1_intro/{name}": data for name, data in BOTH.items()}
-    found = read(put_zip(tmp_path / "a.zip", {**contents, "shared/metrics.py": b"no"}), session)
-    assert dict(found.files) == BOTH
-    assert found.problems == found.incidents == ()
+    submission = read(
+        put_zip(tmp_path / "a.zip", {**contents, "shared/metrics.py": b"no"}), session
+    )
+    assert dict(submission.files) == BOTH
+    assert submission.problems == submission.incidents == ()
 
 
 def test_hidden_files_are_skipped(tmp_path: Path, session: Session) -> None:
@@ -159,9 +161,9 @@ def test_hidden_files_are_skipped(tmp_path: Path, session: Session) -> None:
         put_zip(tmp_path / "a.zip", {**BOTH, **hidden}),
         put(tmp_path / "a", {**BOTH, **hidden}),
     ):
-        found = read(path, session)
-        assert dict(found.files) == BOTH
-        assert found.problems == found.incidents == found.ignored == ()
+        submission = read(path, session)
+        assert dict(submission.files) == BOTH
+        assert submission.problems == submission.incidents == submission.ignored == ()
 
 
 # ---- sources ---------------------------------------------------------------------------------
@@ -229,16 +231,16 @@ def test_a_bad_file_leaves_the_others(
     contents = {**BOTH, "metrics.py": raw}
     path = tmp_path / "a"
     path = put(path, contents) if shape == "folder" else put_zip(tmp_path / "a.zip", contents)
-    found = read(path, session)
-    assert found.problems == (problem,)
-    assert found.files == (("training.py", TRAINING),)
+    submission = read(path, session)
+    assert submission.problems == (problem,)
+    assert submission.files == (("training.py", TRAINING),)
 
 
 def test_hostile_source_is_not_compiled(tmp_path: Path, session: Session) -> None:
     deep = {**BOTH, "metrics.py": b"(" * 500_000, "training.py": b"def"}
-    found = read(put(tmp_path / "a", deep), session)
-    assert dict(found.files) == deep
-    assert found.problems == ()
+    submission = read(put(tmp_path / "a", deep), session)
+    assert dict(submission.files) == deep
+    assert submission.problems == ()
 
 
 # ---- data files ------------------------------------------------------------------------------
@@ -258,10 +260,10 @@ def project() -> Session:
 def test_data_files_come_byte_for_byte(tmp_path: Path, project: Session, shape: str) -> None:
     path = tmp_path / "ada.zip"
     path = put(tmp_path / "ada", ENTRY) if shape == "folder" else put_zip(path, ENTRY)
-    found = read(path, project)
-    assert found.files == tuple(ENTRY.items())
-    assert found.problems == found.incidents == found.ignored == ()
-    assert found.sha256 == content_hash(ENTRY)
+    submission = read(path, project)
+    assert submission.files == tuple(ENTRY.items())
+    assert submission.problems == submission.incidents == submission.ignored == ()
+    assert submission.sha256 == content_hash(ENTRY)
 
 
 @pytest.mark.parametrize("shape", ["folder", "zip"])
@@ -283,13 +285,13 @@ def test_the_callers_limit_is_that_of_a_data_file(
 
 
 def test_a_data_file_is_not_searched_for_names(tmp_path: Path, project: Session) -> None:
-    found = read(put(tmp_path / "ada", {**ENTRY, "card.yaml": b"import ctypes\n"}), project)
-    assert found.incidents == found.problems == ()
+    submission = read(put(tmp_path / "ada", {**ENTRY, "card.yaml": b"import ctypes\n"}), project)
+    assert submission.incidents == submission.problems == ()
 
 
 def test_a_larger_limit_is_not_for_modules(tmp_path: Path, session: Session) -> None:
-    found = read(put(tmp_path / "ada", {**BOTH, "metrics.py": MODEL}), session)
-    assert found.problems == (f"metrics.py is too large ({len(MODEL):,} bytes)",)
+    submission = read(put(tmp_path / "ada", {**BOTH, "metrics.py": MODEL}), session)
+    assert submission.problems == (f"metrics.py is too large ({len(MODEL):,} bytes)",)
 
 
 # ---- incidents -------------------------------------------------------------------------------
@@ -323,12 +325,12 @@ def test_names_that_take_over_a_grader_are_named(
 ) -> None:
     for prefix in ("", "s1_intro/"):
         contents = {prefix + file: data for file, data in {**BOTH, name: b"import os"}.items()}
-        found = read(put_zip(tmp_path / "a.zip", contents), session)
-        assert len(found.incidents) == 1
-        assert found.incidents[0].startswith(f"'{prefix}{name}' was ignored: ")
-        assert found.ignored == (prefix + name,)
-        assert dict(found.files) == BOTH
-        assert found.problems == ()
+        submission = read(put_zip(tmp_path / "a.zip", contents), session)
+        assert len(submission.incidents) == 1
+        assert submission.incidents[0].startswith(f"'{prefix}{name}' was ignored: ")
+        assert submission.ignored == (prefix + name,)
+        assert dict(submission.files) == BOTH
+        assert submission.problems == ()
 
 
 def test_ordinary_other_files_are_not_incidents(tmp_path: Path, session: Session) -> None:
@@ -341,34 +343,36 @@ def test_ordinary_other_files_are_not_incidents(tmp_path: Path, session: Session
         "model.pth": b"PK\x03\x04" + bytes(2000),
         "data/torch/weights.bin": b"x",
     }
-    found = read(put(tmp_path / "a", {**BOTH, **others}), session)
-    assert found.incidents == found.problems == ()
-    assert set(found.ignored) == {*others, "data/torch/"} - {"data/torch/weights.bin"}
+    submission = read(put(tmp_path / "a", {**BOTH, **others}), session)
+    assert submission.incidents == submission.problems == ()
+    assert set(submission.ignored) == {*others, "data/torch/"} - {"data/torch/weights.bin"}
 
 
 def test_the_whole_kit_zipped_is_not_an_incident(tmp_path: Path, session: Session) -> None:
     kit = {"pyproject.toml": b"x", "shared/__init__.py": b"x", "shared/metrics.py": b"x"}
-    work = {f"s1_intro/{name}": data for name, data in BOTH.items()}
-    found = read(put_zip(tmp_path / "a.zip", {**kit, **work}), session)
-    assert dict(found.files) == BOTH
-    assert found.incidents == ()
+    packed = {f"s1_intro/{name}": data for name, data in BOTH.items()}
+    submission = read(put_zip(tmp_path / "a.zip", {**kit, **packed}), session)
+    assert dict(submission.files) == BOTH
+    assert submission.incidents == ()
 
 
 def test_lists_are_capped(tmp_path: Path, session: Session) -> None:
-    found = read(put(tmp_path / "a", {**BOTH, **{f"{i:02}.so": b"" for i in range(50)}}), session)
-    assert len(found.ignored) == len(found.incidents) == 21
-    assert found.ignored[-1] == found.incidents[-1] == "and 30 more"
+    submission = read(
+        put(tmp_path / "a", {**BOTH, **{f"{i:02}.so": b"" for i in range(50)}}), session
+    )
+    assert len(submission.ignored) == len(submission.incidents) == 21
+    assert submission.ignored[-1] == submission.incidents[-1] == "and 30 more"
 
 
 # ---- archives that are refused ---------------------------------------------------------------
 
 
 def test_an_unsafe_archive_is_a_problem_and_an_incident(tmp_path: Path, session: Session) -> None:
-    found = read(put_zip(tmp_path / "eve.zip", {**BOTH, "../up.py": b""}), session)
+    submission = read(put_zip(tmp_path / "eve.zip", {**BOTH, "../up.py": b""}), session)
     line = "'eve.zip': the name '../up.py' leaves the archive's folder"
-    assert found.problems == found.incidents == (line,)
-    assert found.files == ()
-    assert found.student == "eve"
+    assert submission.problems == submission.incidents == (line,)
+    assert submission.files == ()
+    assert submission.student == "eve"
 
 
 @pytest.mark.parametrize(
@@ -386,15 +390,15 @@ def test_an_unreadable_archive_is_a_problem_only(
     tmp_path: Path, session: Session, name: str, data: bytes, problem: str
 ) -> None:
     (tmp_path / name).write_bytes(data)
-    found = collect(tmp_path, session, LIMITS).submissions
-    assert [(s.student, s.problems, s.incidents, s.files) for s in found] == [
+    submission = collect(tmp_path, session, LIMITS).submissions
+    assert [(s.student, s.problems, s.incidents, s.files) for s in submission] == [
         ("a", (problem,), (), ())
     ]
 
 
 def test_a_vanished_submission_is_a_problem(tmp_path: Path, session: Session) -> None:
-    found = read(tmp_path / "a.zip", session)
-    assert found.problems == ("'a.zip': cannot be read (No such file or directory)",)
+    submission = read(tmp_path / "a.zip", session)
+    assert submission.problems == ("'a.zip': cannot be read (No such file or directory)",)
 
 
 # ---- folders ---------------------------------------------------------------------------------
@@ -407,13 +411,13 @@ def test_links_and_special_files_are_never_opened(tmp_path: Path, session: Sessi
     (eve / "metrics.py").symlink_to(victim / "metrics.py")
     (eve / "more").symlink_to(victim, target_is_directory=True)
     os.mkfifo(eve / "training.py")
-    found = read(eve, session)
-    assert found.files == ()
-    assert found.problems == (
+    submission = read(eve, session)
+    assert submission.files == ()
+    assert submission.problems == (
         "metrics.py is a symbolic link",
         "training.py is a device or another special file",
     )
-    assert set(found.incidents) == {
+    assert set(submission.incidents) == {
         "'more' was ignored: it is a symbolic link",
         "'metrics.py' was ignored: it is a symbolic link",
         "'training.py' was ignored: it is a device or another special file",
@@ -505,9 +509,9 @@ def test_a_file_that_cannot_be_read(
 
     path = put(tmp_path / "a", BOTH)
     monkeypatch.setattr(folder, "read_file", refuse)
-    found = read(path, session)
-    assert found.problems == (f"metrics.py {text}",)
-    assert found.files == (("training.py", TRAINING),)
+    submission = read(path, session)
+    assert submission.problems == (f"metrics.py {text}",)
+    assert submission.files == (("training.py", TRAINING),)
 
 
 def test_a_file_that_grew_is_cut_short(tmp_path: Path) -> None:
@@ -524,8 +528,8 @@ def test_too_many_entries(tmp_path: Path, session: Session) -> None:
 
 def test_deep_folders_are_named_and_not_entered(tmp_path: Path, session: Session) -> None:
     deep = "/".join(["d"] * 100)
-    found = read(put(tmp_path / "a", {**BOTH, f"{deep}/x.py": b""}), session)
-    assert found.ignored == ("d/d/",)
+    submission = read(put(tmp_path / "a", {**BOTH, f"{deep}/x.py": b""}), session)
+    assert submission.ignored == ("d/d/",)
 
 
 # ---- collecting ------------------------------------------------------------------------------
@@ -549,11 +553,11 @@ def test_collect_reads_everyone_and_writes_nothing(tmp_path: Path, session: Sess
     put_zip(tmp_path / "dan_s1.zip", {"metrics.py": METRICS})
     put(tmp_path, {"grades.csv": b"x", ".DS_Store": b"x"})
     before = snapshot(tmp_path)
-    found = collect(tmp_path, session, LIMITS)
+    submission = collect(tmp_path, session, LIMITS)
     assert snapshot(tmp_path) == before
-    assert [s.student for s in found.submissions] == ["alice", "bob", "carol", "dan", "eve"]
-    assert [len(s.problems) for s in found.submissions] == [0, 0, 0, 1, 1]
-    assert found.errors == ("'grades.csv' is neither a folder nor an archive and was skipped",)
+    assert [s.student for s in submission.submissions] == ["alice", "bob", "carol", "dan", "eve"]
+    assert [len(s.problems) for s in submission.submissions] == [0, 0, 0, 1, 1]
+    assert submission.errors == ("'grades.csv' is neither a folder nor an archive and was skipped",)
 
 
 @pytest.mark.parametrize("shape", ["archive", "top", "session folder", "link"])
@@ -567,8 +571,8 @@ def test_collect_takes_a_single_submission(tmp_path: Path, session: Session, sha
     if shape == "link":
         (tmp_path / "here").symlink_to(path)
         path = tmp_path / "here"
-    found = collect(path, session, LIMITS)
-    assert [(s.student, dict(s.files)) for s in found.submissions] == [("ada", BOTH)]
+    submission = collect(path, session, LIMITS)
+    assert [(s.student, dict(s.files)) for s in submission.submissions] == [("ada", BOTH)]
 
 
 @pytest.mark.parametrize(
@@ -598,10 +602,10 @@ def test_folder_and_archive_of_one_student(tmp_path: Path, session: Session) -> 
     put_zip(tmp_path / "ada.zip", BOTH)
     put_zip(tmp_path / "ada_s1.zip", BOTH)
     put(tmp_path / "bob", BOTH)
-    found = collect(tmp_path, session, LIMITS)
-    ada, bob = found.submissions
+    submission = collect(tmp_path, session, LIMITS)
+    ada, bob = submission.submissions
     line = "'ada/' and 'ada.zip' and 'ada_s1.zip' may be the same student's"
-    assert found.errors == ada.problems == (f"{line}; none was graded, keep one",)
+    assert submission.errors == ada.problems == (f"{line}; none was graded, keep one",)
     assert (ada.student, ada.files) == ("ada", ())
     assert dict(bob.files) == BOTH
 
@@ -615,11 +619,11 @@ def test_names_that_look_alike(tmp_path: Path, session: Session, one: str, two: 
     put(tmp_path / two, BOTH)
     if len(os.listdir(tmp_path)) < 2:  # noqa: PTH208
         pytest.skip("this file system takes them for one name")
-    found = collect(tmp_path, session, LIMITS)
-    assert len(found.errors) == 1
-    assert all(s.problems == found.errors and not s.files for s in found.submissions)
-    assert {s.slug for s in found.submissions} == {slug(one), slug(two)}
-    assert len(found.submissions) == len({slug(one), slug(two)})
+    submission = collect(tmp_path, session, LIMITS)
+    assert len(submission.errors) == 1
+    assert all(s.problems == submission.errors and not s.files for s in submission.submissions)
+    assert {s.slug for s in submission.submissions} == {slug(one), slug(two)}
+    assert len(submission.submissions) == len({slug(one), slug(two)})
 
 
 def test_an_entry_that_vanishes_still_has_a_record(
@@ -635,9 +639,14 @@ def test_an_entry_that_vanishes_still_has_a_record(
 def test_names_are_cleaned(tmp_path: Path, session: Session) -> None:
     raw = b"\x1b[31m\xe2\x80\xaeev\xff\n=cmd"
     put(tmp_path / os.fsdecode(raw), {**BOTH, "\x1b[2Jtorch.py": b"", "a\nb.so": b""})
-    (found,) = collect(tmp_path, session, LIMITS).submissions
-    assert found.student == "ev =cmd"
-    for text in (found.student, *found.problems, *found.incidents, *found.ignored):
+    (submission,) = collect(tmp_path, session, LIMITS).submissions
+    assert submission.student == "ev =cmd"
+    for text in (
+        submission.student,
+        *submission.problems,
+        *submission.incidents,
+        *submission.ignored,
+    ):
         assert text.isprintable()
 
 
@@ -706,15 +715,15 @@ def test_two_names_with_one_hash_are_both_kept(tmp_path: Path, session: Session)
     put(tmp_path / one, BOTH)
     put_zip(tmp_path / f"{two}.zip", {**BOTH, "metrics.py": b"x = 1\n"})
     put(tmp_path / "bob", BOTH)
-    found = collect(tmp_path, session, LIMITS)
-    by_student = {s.student: s for s in found.submissions}
+    submission = collect(tmp_path, session, LIMITS)
+    by_student = {s.student: s for s in submission.submissions}
     assert set(by_student) == {one, two, "bob"}
-    assert len({s.slug for s in found.submissions}) == 3
+    assert len({s.slug for s in submission.submissions}) == 3
     assert by_student["bob"].slug == slug("bob")
     assert dict(by_student[one].files) == BOTH
     assert dict(by_student[two].files)["metrics.py"] == b"x = 1\n"
     shown = f"'{two}.zip' and '{one}/'"
-    assert found.errors == (f"{shown} would share one results file; theirs have longer names",)
+    assert submission.errors == (f"{shown} would share one results file; theirs have longer names",)
 
 
 def test_slugs_tell_students_apart() -> None:
@@ -726,8 +735,8 @@ def test_slugs_tell_students_apart() -> None:
 
 def test_the_platform_decides_who_and_when(tmp_path: Path, session: Session) -> None:
     path = put(tmp_path / "submission", {**BOTH, "student.txt": b"someone else"})
-    found = read_submission(
+    submission = read_submission(
         path, session, LIMITS, student="ada@x.org", submitted_at="2026-01-01T00:00:00+00:00"
     )
-    assert (found.student, found.slug) == ("ada@x.org", slug("ada@x.org"))
-    assert found.submitted_at == "2026-01-01T00:00:00+00:00"
+    assert (submission.student, submission.slug) == ("ada@x.org", slug("ada@x.org"))
+    assert submission.submitted_at == "2026-01-01T00:00:00+00:00"

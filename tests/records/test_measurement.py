@@ -29,7 +29,7 @@ from autograder.records.measurement import (
 )
 from shared import data
 from tests import bank
-from tests.project.records import report_of
+from tests.project.reports import report_of
 
 PROJECT = bank.course().final_project
 LAYER = MeasuredLayer(
@@ -112,7 +112,7 @@ def test_what_is_no_record_is_malformed(text: str) -> None:
 def test_files_are_written_whole(tmp_path: Path) -> None:
     path = scores.keep(report_of(SCORE), tmp_path / "scores")
     assert from_json(path.read_text("utf-8")).score == SCORE
-    assert sorted(each.suffix for each in path.parent.iterdir()) == [".json", ".md"]
+    assert sorted(file.suffix for file in path.parent.iterdir()) == [".json", ".md"]
 
 
 # ---- cards ---------------------------------------------------------------------------------------
@@ -281,12 +281,12 @@ def test_perturbed_digits_keep_their_label() -> None:
     digits = data.load_digits()
     train = digits.train.images.numpy().reshape(-1, 64).astype(np.float32)
     labels = digits.train.labels.numpy()
-    images, wanted = digits.test.images.numpy(), digits.test.labels.numpy()
+    images, expected = digits.test.images.numpy(), digits.test.labels.numpy()
 
     def right(pixels: Any) -> float:
         flat = pixels.reshape(-1, 64).astype(np.float32)
         nearest = ((flat[:, None] - train) ** 2).sum(axis=2).argmin(axis=1)
-        return float((labels[nearest] == wanted).mean())
+        return float((labels[nearest] == expected).mean())
 
     clean = right(images)
     for seed in range(3):

@@ -330,7 +330,7 @@ SESSION_1: tuple[tuple[str, str, str, float, tuple[tuple[str, str], ...]], ...] 
                 "Nothing is learnt from the validation images.",
                 "the validation loader is for measuring only",
             ),
-            ("The history has one entry an epoch.", "append once an epoch, not once a batch"),
+            ("The history has one entry per epoch.", "append once per epoch, not once per batch"),
         ),
     ),
 )
@@ -430,8 +430,8 @@ def report(
     """A report of session 1, its exercises ending in `outcomes` in order."""
     generator = random.Random(seed)
     exercises = tuple(exercise(index, outcome, generator) for index, outcome in enumerate(outcomes))
-    seconds = sum(test.seconds for each in exercises for test in each.tests)
-    student_seconds = sum(test.student_seconds for each in exercises for test in each.tests)
+    seconds = sum(test.seconds for exercise in exercises for test in exercise.tests)
+    student_seconds = sum(test.student_seconds for exercise in exercises for test in exercise.tests)
     on_time = Lateness(submitted_at="2026-03-01T18:42:10+01:00", due="2026-03-02T23:59:00+01:00")
     return Report(
         course=COURSE,
@@ -492,11 +492,6 @@ def mixed() -> Report:
         problems=("notes.txt was not asked for and was left out",),
         incidents=("s1.measure_latency: tried to connect to 203.0.113.7, port 443",),
     )
-
-
-def perfect() -> Report:
-    """Full points."""
-    return report("grace.hopper", "grace-hopper", (Outcome.PASSED,) * len(SESSION_1), seed=2)
 
 
 def blank() -> Report:

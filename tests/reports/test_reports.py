@@ -124,9 +124,9 @@ def test_the_schema_page_names_every_field() -> None:
 
     def keys(value: object) -> set[str]:
         if isinstance(value, dict):
-            return set(value) | {key for each in value.values() for key in keys(each)}
+            return set(value) | {key for inner in value.values() for key in keys(inner)}
         if isinstance(value, list):
-            return {key for each in value for key in keys(each)}
+            return {key for inner in value for key in keys(inner)}
         return set()
 
     missing = {key for key in keys(tree) if f"`{key}`" not in page}
@@ -136,7 +136,7 @@ def test_the_schema_page_names_every_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "place"),
+    ("change", "key"),
     [
         (lambda tree: tree.update(schema_version=99), "schema_version"),
         (lambda tree: tree.pop("student"), "student"),
@@ -149,12 +149,12 @@ def test_the_schema_page_names_every_field() -> None:
         (lambda tree: tree.update(exercises={}), "exercises"),
     ],
 )
-def test_what_is_no_report_is_refused_with_its_place(
-    change: Callable[[dict[str, object]], object], place: str
+def test_what_is_no_report_is_refused_with_its_key(
+    change: Callable[[dict[str, object]], object], key: str
 ) -> None:
     tree = json.loads(to_json(small()))
     change(tree)
-    with pytest.raises(AutograderError, match=place) as error:
+    with pytest.raises(AutograderError, match=key) as error:
         from_json(json.dumps(tree))
     assert "\n" not in str(error.value)
 

@@ -339,7 +339,7 @@ def test_an_incomplete_set_counts_as_missing(cifar10):
 # ---- the real sets ----------------------------------------------------------------------------
 
 
-def found(load):
+def loaded_or_skipped(load):
     try:
         return load()
     except DataMissing as error:
@@ -348,7 +348,7 @@ def found(load):
 
 @needs_real_data
 def test_real_cifar10():
-    dataset = found(load_cifar10)
+    dataset = loaded_or_skipped(load_cifar10)
     assert [len(split) for split in parts(dataset)] == [45_000, 5_000, 10_000]
     for split, count in zip(parts(dataset), (4500, 500, 1000)):
         assert split.labels.bincount().tolist() == [count] * 10
@@ -359,7 +359,7 @@ def test_real_cifar10():
 
 @needs_real_data
 def test_real_mnist():
-    dataset = found(load_mnist)
+    dataset = loaded_or_skipped(load_mnist)
     assert [len(split) for split in parts(dataset)] == [54_000, 6_000, 10_000]
     assert dataset.validation.labels.bincount().tolist() == [600] * 10
     assert dataset.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
@@ -398,7 +398,7 @@ def test_only_training_batches_are_shuffled_by_the_seed_and_by_the_epoch(digits)
     assert order(first.validation) == digits.validation.labels.tolist()
 
 
-def test_loaders_normalise_bytes_and_keep_floats(digits):
+def test_loaders_normalize_bytes_and_keep_floats(digits):
     assert torch.equal(loaders(digits, 360).test.dataset[3][0], digits.normalised().test.images[3])
     assert torch.equal(
         loaders(digits.scaled(), 360).test.dataset[3][0], digits.scaled().test.images[3]
@@ -492,7 +492,7 @@ def test_random_crop_takes_windows_of_a_size():
     images = torch.rand(300, 2, 6, 7)
     windows = random_crop(images, torch.Generator().manual_seed(0), padding=0, size=4)
     assert windows.shape == (300, 2, 4, 4)
-    places = set()
+    corners = set()
     for window, image in zip(windows, images):
         matches = [
             (y, x)
@@ -501,8 +501,8 @@ def test_random_crop_takes_windows_of_a_size():
             if torch.equal(window, image[:, y : y + 4, x : x + 4])
         ]
         assert len(matches) == 1
-        places.update(matches)
-    assert len(places) == 12
+        corners.update(matches)
+    assert len(corners) == 12
 
 
 def test_random_crop_refuses_a_window_that_is_too_large():

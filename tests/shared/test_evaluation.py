@@ -163,7 +163,7 @@ def test_latency_median_and_percentile(durations):
     assert result.p90 == pytest.approx(np.percentile(durations, 90))
 
 
-def test_latency_needs_no_synchronisation():
+def test_latency_needs_no_synchronization():
     assert measure_latency(lambda: None, 0, 1, iter([3.0, 7.0]).__next__).median == 4.0
 
 

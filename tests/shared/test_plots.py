@@ -54,13 +54,13 @@ def test_an_ablation_numbers_its_steps_in_order():
         {"float": (2.0, 0.9), "8 bits": (0.5, 0.89), "4 bits": (0.25, 0.6)}, 0.85
     )
     (axes,) = figure.axes
-    gate, path, *places = axes.lines
+    gate, path, *steps = axes.lines
     assert list(gate.get_ydata()) == [85, 85]
     assert list(path.get_xdata()) == [2, 0.5, 0.25]
     assert list(path.get_ydata()) == [90, 89, 60]
     assert labels(axes) == ["1  float", "2  8 bits", "3  4 bits"]
     assert {"gate", "1", "2", "3"} == texts(axes)
-    assert [p.get_color() for p in places].count(places[-1].get_color()) == 1
+    assert [p.get_color() for p in steps].count(steps[-1].get_color()) == 1
     assert pixels(figure).std() > 0
 
 
@@ -119,7 +119,7 @@ def test_sensitivity_has_a_curve_a_layer_in_order_of_sparsity():
     assert pixels(figure).std() > 0
 
 
-def test_sensitivity_has_more_layers_than_colours():
+def test_sensitivity_has_more_layers_than_colors():
     (axes,) = plot_sensitivity({str(i): [0.5] for i in range(9)}, [0.5]).axes
     assert len(axes.lines) == 9
 

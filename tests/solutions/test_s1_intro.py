@@ -95,9 +95,9 @@ def test_modules_stand_alone(name: str) -> None:
         for alias in node.names
     }
     outside = {
-        each
-        for each in imported
-        if str(each).split(".")[0] not in sys.stdlib_module_names | {"torch", "numpy"}
+        module
+        for module in imported
+        if str(module).split(".")[0] not in sys.stdlib_module_names | {"torch", "numpy"}
     }
     assert outside == {"shared.checks", "shared.records"}
 
@@ -113,7 +113,7 @@ def test_docstring_examples_are_true(name: str) -> None:
 
 def test_hand_out_gives_the_points_of_the_course() -> None:
     course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(each for each in course["sessions"] if each["id"] == "s1")["modules"]
+    modules = next(s for s in course["sessions"] if s["id"] == "s1")["modules"]
     points = {e["id"]: e["points"] for module in modules for e in module["exercises"]}
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     table = re.findall(r"`(\w+)`\s*\|\s*(\d+)\s*\|", text)
@@ -134,7 +134,7 @@ def test_worked_example_of_the_hand_out() -> None:
     model = worked_example()
     rows = metrics.profile_layers(model, (1, 1, 8, 8))
     bits = {name: 4 if "weight" in name else 32 for name, _ in model.named_parameters()}
-    found = {
+    actual = {
         "params": metrics.count_parameters(model),
         "macs": sum(row.macs for row in rows),
         "bytes": metrics.model_bytes(model),
@@ -144,9 +144,9 @@ def test_worked_example_of_the_hand_out() -> None:
         "peak": metrics.peak_activation_bytes(model, (1, 1, 8, 8)),
         "peak in place": metrics.peak_activation_bytes(worked_example(True), (1, 1, 8, 8)),
     }
-    assert list(found.values()) == [690, 2944, 2760, 394, 3_014_656, 94_208, 2048, 1280]
+    assert list(actual.values()) == [690, 2944, 2760, 394, 3_014_656, 94_208, 2048, 1280]
     text = (FOLDER / "README.md").read_text(encoding="utf-8").replace(",", "")
-    assert all(str(value) in text for value in found.values())
+    assert all(str(value) in text for value in actual.values())
 
 
 def test_lab_sheet_has_model_answers_for_20_points() -> None:
@@ -163,7 +163,7 @@ def test_lab_sheet_has_model_answers_for_20_points() -> None:
         assert "### END SOLUTION" in cell.source
         total += metadata["points"]
         question = f"**Question {number} ({metadata['points']} points).**"
-        assert any(question in each.source for each in sheet.cells)
+        assert any(question in cell.source for cell in sheet.cells)
     assert total == 20
 
 
@@ -419,7 +419,7 @@ def flops_by_torch(model: nn.Module, shape: tuple[int, ...]) -> int:
     return int(counter.get_total_flops())
 
 
-@pytest.mark.parametrize(("model", "shape"), NETWORKS, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(("model", "shape"), NETWORKS, ids=lambda value: type(value).__name__)
 def test_profile_agrees_with_torchs_counter(model: nn.Module, shape: tuple[int, ...]) -> None:
     rows = metrics.profile_layers(model, shape)
     assert 2 * shape[0] * sum(row.macs for row in rows) == flops_by_torch(model, shape)
@@ -477,7 +477,7 @@ class SelfAttention(nn.Module):
 def test_profile_counts_products_of_vectors() -> None:
     class Vectors(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            scores = x @ torch.ones(4)  # mv: 4 products a row
+            scores = x @ torch.ones(4)  # mv: 4 products per row
             return torch.addmv(scores, x, torch.ones(4)) + torch.dot(scores, scores)
 
     assert sum(row.macs for row in metrics.profile_layers(Vectors(), (1, 4))) == 4 + 4 + 1
@@ -571,14 +571,16 @@ def peak_by_graph(model: nn.Module, shape: tuple[int, ...]) -> int:
     for step, (node, result) in enumerate(keeper.results.items()):
         if node.op == "get_attr":
             continue
-        for value in tree_leaves([result, [keeper.results[each] for each in node.all_input_nodes]]):
+        for value in tree_leaves(
+            [result, [keeper.results[source] for source in node.all_input_nodes]]
+        ):
             if isinstance(value, Tensor):
                 storage = value.untyped_storage()
                 sizes[storage.data_ptr()] = storage.nbytes()
                 first.setdefault(storage.data_ptr(), step)
                 last[storage.data_ptr()] = step
     return max(
-        sum(sizes[each] for each in sizes.keys() - ours if first[each] <= step <= last[each])
+        sum(sizes[name] for name in sizes.keys() - ours if first[name] <= step <= last[name])
         for step in range(len(keeper.results))
     )
 
@@ -600,7 +602,7 @@ def peak_by_graph(model: nn.Module, shape: tuple[int, ...]) -> int:
         (probes.NoParameters(), (1, 2, 4, 4)),
         (probes.Tied(), (2, 5)),
     ],
-    ids=lambda each: type(each).__name__,
+    ids=lambda value: type(value).__name__,
 )
 def test_peak_agrees_with_the_traced_graph(model: nn.Module, shape: tuple[int, ...]) -> None:
     assert metrics.peak_activation_bytes(model, shape) == peak_by_graph(model, shape)
@@ -625,7 +627,7 @@ def test_peak_follows_batch_and_dtype() -> None:
         pytest.param(lambda x: torch.cat([x, x]), 12, id="lists of inputs"),
         pytest.param(lambda x: x.max(dim=0, keepdim=True).values * x, 12, id="indices unread"),
         pytest.param(lambda x: x.expand(3, 4) + 1, 16, id="an expanded view is small"),
-        pytest.param(lambda x: torch.where(x > 0, x, x), 9, id="a mask has a byte an element"),
+        pytest.param(lambda x: torch.where(x > 0, x, x), 9, id="a mask has a byte per element"),
         pytest.param(lambda x: x + torch.ones(1, 4), 12, id="a constant made on the way"),
         pytest.param(lambda x: torch.ones(8).relu()[:4] + x, 20, id="an input that waits"),
     ],
@@ -846,8 +848,8 @@ def test_split_is_a_partition(n: int, fraction: float, seed: int) -> None:
 
 def test_split_is_shuffled_by_the_seed() -> None:
     held_out = [training.split(100, 0.2, seed)[1] for seed in range(5)]
-    assert len({tuple(each) for each in held_out}) == 5
-    assert all(each != sorted(each) for each in held_out)
+    assert len({tuple(indices) for indices in held_out}) == 5
+    assert all(indices != sorted(indices) for indices in held_out)
     assert not set(range(80, 100)).issuperset(held_out[0])
 
 

@@ -109,16 +109,16 @@ def test_module_stands_alone() -> None:
         for alias in node.names
     }
     outside = {
-        each
-        for each in imported
-        if str(each).split(".")[0] not in sys.stdlib_module_names | {"torch"}
+        module
+        for module in imported
+        if str(module).split(".")[0] not in sys.stdlib_module_names | {"torch"}
     }
     assert outside == {"shared.checks", "shared.data", "shared.seeding"}
 
 
 def test_exercises_do_not_call_each_other() -> None:
     tree = ast.parse(PATH.read_text(encoding="utf-8"))
-    exercises = {each.removeprefix("s2.") for each in exercise_ids_in(PATH)}
+    exercises = {name.removeprefix("s2.") for name in exercise_ids_in(PATH)}
     for function in tree.body:
         if isinstance(function, ast.FunctionDef):
             used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
@@ -156,7 +156,7 @@ def test_lab_sheet_has_model_answers_for_20_points() -> None:
         assert "### END SOLUTION" in cell.source
         total += metadata["points"]
         question = f"**Question {number} ({metadata['points']} points).**"
-        assert any(question in each.source for each in sheet.cells)
+        assert any(question in cell.source for cell in sheet.cells)
     assert total == 20
     assert b"BEGIN SOLUTION" not in lab_notebook(text)
 
@@ -254,10 +254,10 @@ def test_nm_mask_agrees_with_one_group_at_a_time(data: st.DataObject, m: int) ->
     mask = pruning.nm_mask(weight, n, m)
     assert mask.shape == weight.shape
     assert mask.is_contiguous()
-    for out, group, *place in itertools.product(range(2), range(groups), *map(range, kernel)):
+    for out, group, *position in itertools.product(range(2), range(groups), *map(range, kernel)):
         indices = range(group * m, (group + 1) * m)
-        values = [abs(weight[(out, i, *place)].item()) for i in indices]
-        kept = [bool(mask[(out, i, *place)]) for i in indices]
+        values = [abs(weight[(out, i, *position)].item()) for i in indices]
+        kept = [bool(mask[(out, i, *position)]) for i in indices]
         gone = lowest(values, m - n)
         assert kept == [i not in gone for i in range(m)]
 
@@ -560,13 +560,13 @@ def test_channel_importance_agrees_with_a_sum(
     weight: Tensor, norm: float, data: st.DataObject
 ) -> None:
     dim = data.draw(st.integers(-weight.dim(), weight.dim() - 1))
-    found = pruning.channel_importance(weight, norm, dim)
-    assert found.dtype == weight.dtype
-    assert found.shape == (weight.shape[dim],)
+    actual = pruning.channel_importance(weight, norm, dim)
+    assert actual.dtype == weight.dtype
+    assert actual.shape == (weight.shape[dim],)
     for channel in range(weight.shape[dim]):
         values = [abs(v) for v in weight.select(dim, channel).flatten().tolist()]
         expected = max(values) if norm == math.inf else sum(v**norm for v in values) ** (1 / norm)
-        assert found[channel].item() == pytest.approx(expected, rel=1e-5)
+        assert actual[channel].item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -650,10 +650,10 @@ def test_smaller_layers_compute_what_zeroed_channels_do(
     small = pruning.prune_channels(conv, bn, after, kept)
     inputs = torch.randn(2, conv.in_channels, 8, 8, generator=torch.Generator().manual_seed(1))
     expected = chain(conv, bn, after, Masked(kept)).eval()(inputs)
-    found = chain(*small).eval()(inputs)
+    actual = chain(*small).eval()(inputs)
     if after is None:
         expected = expected[:, kept]
-    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(actual, expected, atol=1e-5)
     assert same(given, snapshot(full))
     assert small[0].out_channels == 4
     assert bn is None or small[1].num_features == 4
@@ -686,8 +686,8 @@ def test_depthwise_layers_shrink_and_pass_it_on(multiplier: int) -> None:
     inputs = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(1))
     hidden = nn.Sequential(conv, bn, relu, Masked(kept), depthwise)(inputs)
     wide = kept.repeat_interleave(multiplier)
-    found = nn.Sequential(new_conv, new_bn, relu, new_depthwise)(inputs)
-    assert torch.allclose(found, hidden[:, wide], atol=1e-6)
+    actual = nn.Sequential(new_conv, new_bn, relu, new_depthwise)(inputs)
+    assert torch.allclose(actual, hidden[:, wide], atol=1e-6)
     if multiplier == 1:
         _, new_bn2, new_pointwise = pruning.prune_channels(conv, bn2, pointwise, keep)
         small = nn.Sequential(new_conv, new_bn, relu, new_depthwise, new_bn2, relu, new_pointwise)
@@ -803,7 +803,7 @@ def test_prunable_are_weights_of_linear_and_convolution_layers() -> None:
 
 
 def fingerprint(model: nn.Module) -> float:
-    """A number that depends on the place of every weight."""
+    """A number that depends on the position of every weight."""
     flat = torch.cat([p.detach().flatten() for p in model.parameters()])
     return float(flat @ torch.arange(1.0, len(flat) + 1).to(flat))
 
@@ -868,9 +868,9 @@ def test_grow_and_drop_agrees_with_one_at_a_time(data: st.DataObject, fraction: 
     slopes = data.draw(st.lists(VALUES, min_size=count, max_size=count))
     mask = torch.tensor(flags).reshape(weight.shape)
     gradient = torch.tensor(slopes).reshape(weight.shape)
-    found = pruning.grow_and_drop(weight, mask, gradient, fraction)
-    assert found.shape == mask.shape
-    assert found.sum() == mask.sum()
+    actual = pruning.grow_and_drop(weight, mask, gradient, fraction)
+    assert actual.shape == mask.shape
+    assert actual.sum() == mask.sum()
     active = [i for i in range(count) if flags[i]]
     inactive = [i for i in range(count) if not flags[i]]
     k = min(round(fraction * len(active)), len(inactive))
@@ -878,7 +878,7 @@ def test_grow_and_drop_agrees_with_one_at_a_time(data: st.DataObject, fraction: 
     dropped = {active[i] for i in lowest([abs(values[i]) for i in active], k)}
     grown = {inactive[i] for i in lowest([-abs(slopes[i]) for i in inactive], k)}
     expected = [(flag and i not in dropped) or i in grown for i, flag in enumerate(flags)]
-    assert found.flatten().tolist() == expected
+    assert actual.flatten().tolist() == expected
     assert mask.flatten().tolist() == flags
 
 

@@ -88,13 +88,13 @@ def test_module_stands_alone() -> None:
         for alias in node.names
     }
     usual = sys.stdlib_module_names | {"torch", "numpy"}
-    outside = {each for each in imported if str(each).split(".")[0] not in usual}
+    outside = {module for module in imported if str(module).split(".")[0] not in usual}
     assert outside == {"shared.checks", "shared.records"}
 
 
 def course_points() -> dict[str, int]:
     course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(each for each in course["sessions"] if each["id"] == "s2")["modules"]
+    modules = next(s for s in course["sessions"] if s["id"] == "s2")["modules"]
     return {e["id"]: e["points"] for module in modules for e in module["exercises"]}
 
 
@@ -159,7 +159,7 @@ def test_worked_example_on_pruning() -> None:
     masks = pruning.global_masks(layers, 0.5)
     assert masks["first"].tolist() == [True, True]
     assert masks["second"].tolist() == [False, False]
-    alone = [pruning.magnitude_mask(each, 0.5).tolist() for each in layers.values()]
+    alone = [pruning.magnitude_mask(weight, 0.5).tolist() for weight in layers.values()]
     assert alone == [[True, False], [False, True]]
     row = torch.tensor([[0.1, -0.9, 0.5, 0.2]])
     assert pruning.nm_mask(row, 2, 4).tolist() == [[False, True, True, False]]
@@ -287,15 +287,15 @@ def test_codes_agree_with_fractions(
 ) -> None:
     low, high = quantization.quantization_range(bits, signed)
     x = torch.tensor(values)
-    found = quantization.quantize(x, QParams(scale, zero_point), bits, signed=signed)
-    assert found.dtype == torch.int32
+    actual = quantization.quantize(x, QParams(scale, zero_point), bits, signed=signed)
+    assert actual.dtype == torch.int32
     expected = [code_of(Fraction(v), scale, zero_point, low, high) for v in values]
-    assert found.tolist() == expected
+    assert actual.tolist() == expected
     again = quantization.quantize(
         x.double(), QParams(torch.tensor(scale), torch.tensor(zero_point)), bits, signed=signed
     )
-    assert torch.equal(again, found)
-    numbers = quantization.dequantize(found, QParams(scale, zero_point))
+    assert torch.equal(again, actual)
+    numbers = quantization.dequantize(actual, QParams(scale, zero_point))
     assert numbers.dtype == torch.float32
     assert numbers.tolist() == [scale * (code - zero_point) for code in expected]
 
@@ -304,8 +304,8 @@ def test_codes_agree_with_fractions(
 def test_far_values_saturate_instead_of_wrapping(bits: int) -> None:
     x = torch.tensor([-math.inf, -1e30, -3e9, 3e9, 1e30, math.inf])
     low, high = quantization.quantization_range(bits)
-    found = quantization.quantize(x, QParams(1.0, 3), bits)
-    assert found.tolist() == [low] * 3 + [high] * 3
+    actual = quantization.quantize(x, QParams(1.0, 3), bits)
+    assert actual.tolist() == [low] * 3 + [high] * 3
     wide = quantization.quantize(x, QParams(1e-30, 0), bits, signed=True)
     assert wide.tolist() == [low] * 3 + [high] * 3
 
@@ -321,9 +321,9 @@ def test_channels_agree_with_torch(axis: int, seed: int) -> None:
         x, scale.double(), zero_point.long(), axis % 3, torch.qint8
     )
     params = QParams(scale, zero_point)
-    found = quantization.quantize(x, params, 8, axis=axis)
-    assert torch.equal(found, reference.int_repr().int())
-    assert torch.equal(quantization.dequantize(found, params, axis=axis), reference.dequantize())
+    actual = quantization.quantize(x, params, 8, axis=axis)
+    assert torch.equal(actual, reference.int_repr().int())
+    assert torch.equal(quantization.dequantize(actual, params, axis=axis), reference.dequantize())
 
 
 def test_inputs_of_quantize_are_kept_and_may_need_gradients() -> None:
@@ -400,7 +400,7 @@ def test_least_squares_is_never_above_min_max(bits: int, kind: str) -> None:
     observers = quantization.MSEObserver(), quantization.MinMaxObserver()
     for observer, part in itertools.product(observers, torch.tensor_split(values, 3)):
         observer.observe(part)
-    best, widest = (squared_error(values, each.qparams(bits), bits) for each in observers)
+    best, widest = (squared_error(values, observer.qparams(bits), bits) for observer in observers)
     assert best <= widest
     if kind in ("gaussian", "relu", "outlier") and bits <= 4:
         assert best < 0.75 * widest
@@ -450,7 +450,7 @@ def test_observers_do_not_see_later_changes(name: str) -> None:
 
 @given(scales, st.integers(2, 8), st.booleans(), st.integers(0, 99))
 @few
-def test_fake_quantisation_agrees_with_torch(
+def test_fake_quantization_agrees_with_torch(
     scale: float, bits: int, signed: bool, seed: int
 ) -> None:
     low, high = quantization.quantization_range(bits, signed)
@@ -468,7 +468,7 @@ def test_fake_quantisation_agrees_with_torch(
     assert torch.equal(x.grad, twin.grad)
 
 
-def test_fake_quantisation_keeps_dtypes_and_finite_gradients() -> None:
+def test_fake_quantization_keeps_dtypes_and_finite_gradients() -> None:
     x = torch.tensor([math.inf, 0.4, -math.inf], dtype=torch.float64, requires_grad=True)
     y = quantization.fake_quantize(x, QParams(1.0, 0), 4)
     assert y.dtype == torch.float64
@@ -478,7 +478,7 @@ def test_fake_quantisation_keeps_dtypes_and_finite_gradients() -> None:
     assert x.grad.tolist() == [0.0, 2.0, 0.0]
 
 
-def test_training_through_fake_quantisation_moves_to_the_best_code() -> None:
+def test_training_through_fake_quantization_moves_to_the_best_code() -> None:
     weight = torch.tensor([0.1], requires_grad=True)
     optimizer = torch.optim.SGD([weight], lr=0.05)
     for _ in range(30):
@@ -499,20 +499,20 @@ def test_bias_codes_agree_with_fractions(values: list[float], scale: float) -> N
         code_of(Fraction(v), scale * s, 0, -(2**31), 2**31 - 1)
         for v, s in zip(values, weight_scale.tolist())
     ]
-    found = quantization.quantize_bias(torch.tensor(values), scale, weight_scale)
-    assert found.dtype == torch.int32
-    assert found.tolist() == expected
+    actual = quantization.quantize_bias(torch.tensor(values), scale, weight_scale)
+    assert actual.dtype == torch.int32
+    assert actual.tolist() == expected
     one = quantization.quantize_bias(torch.tensor(values), torch.tensor(scale), 0.5)
     assert one.tolist() == [code_of(Fraction(v), scale / 2, 0, -(2**31), 2**31) for v in values]
 
 
 def test_bias_has_32_bits_and_saturates() -> None:
     bias = torch.tensor([1e30, -1e30, 300.0])
-    found = quantization.quantize_bias(bias, 0.5, 0.5)
-    assert found.tolist() == [2**31 - 1, -(2**31), 1200]
+    actual = quantization.quantize_bias(bias, 0.5, 0.5)
+    assert actual.tolist() == [2**31 - 1, -(2**31), 1200]
 
 
-def requantised(total: int, scale: Fraction, zero_point: int, bits: int) -> int:
+def requantized(total: int, scale: Fraction, zero_point: int, bits: int) -> int:
     """Sum to output code in exact arithmetic."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     return int(min(max(round(total * scale) + zero_point, low), high))
@@ -548,19 +548,19 @@ def test_linear_agrees_with_loops(
         *(q_input, q_weight, q_bias, QParams(both_scales[0], zero_points[0])),
         *(QParams(weight_scale, zeros), QParams(both_scales[1], zero_points[1]), bits),
     )
-    found = quantization.quantized_linear(*arguments)
-    assert found.dtype == torch.int32
+    actual = quantization.quantized_linear(*arguments)
+    assert actual.dtype == torch.int32
     for row, o in itertools.product(range(n), range(outputs)):
         total = 0 if q_bias is None else int(q_bias[o])
         for i in range(inputs):
             total += (int(q_input[row, i]) - zero_points[0]) * int(q_weight[o, i])
         scale = weight_scale[o].item() if per_channel else weight_scale
         multiplier = Fraction(both_scales[0]) * Fraction(scale) / Fraction(both_scales[1])
-        assert found[row, o] == requantised(total, multiplier, zero_points[1], bits)
+        assert actual[row, o] == requantized(total, multiplier, zero_points[1], bits)
     shaped = quantization.quantized_linear(q_input.reshape(n, 1, inputs), *arguments[1:])
-    assert torch.equal(shaped, found.reshape(n, 1, outputs))
+    assert torch.equal(shaped, actual.reshape(n, 1, outputs))
     single = quantization.quantized_linear(q_input[0], *arguments[1:])
-    assert torch.equal(single, found[0])
+    assert torch.equal(single, actual[0])
 
 
 def test_linear_sums_beyond_float32_are_exact() -> None:
@@ -568,10 +568,10 @@ def test_linear_sums_beyond_float32_are_exact() -> None:
     q_weight = torch.tensor([[2**14 + 1, 2**14 - 1, 1]], dtype=torch.int32)
     q_bias = torch.tensor([-(2**30)], dtype=torch.int32)
     exact = (2**15 - 1) * 2**15 + 1 - 2**30
-    found = quantization.quantized_linear(
+    actual = quantization.quantized_linear(
         q_input, q_weight, q_bias, QParams(1.0, 0), QParams(1.0, 0), QParams(1.0, 0), bits=32
     )
-    assert found.tolist() == [[exact]]
+    assert actual.tolist() == [[exact]]
 
 
 def unsigned(params: QParams) -> tuple[float, int]:
@@ -595,7 +595,7 @@ def test_linear_agrees_with_torchs_operator(seed: int) -> None:
     zeros = torch.zeros(6, dtype=torch.int64)
     inputs, outputs = QParams(0.25, -70), QParams(0.5, -3)
     q_bias = quantization.quantize_bias(bias, inputs.scale, weight_scale)
-    found = quantization.quantized_linear(
+    actual = quantization.quantized_linear(
         q_input, q_weight, q_bias, inputs, QParams(weight_scale, zeros), outputs
     )
     packed = torch.ops.quantized.linear_prepack(
@@ -603,7 +603,7 @@ def test_linear_agrees_with_torchs_operator(seed: int) -> None:
         bias,
     )
     reference = torch.ops.quantized.linear(to_torch(q_input, inputs), packed, *unsigned(outputs))
-    assert torch.equal(found, reference.int_repr().int() - 128)
+    assert torch.equal(actual, reference.int_repr().int() - 128)
 
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -636,7 +636,7 @@ def test_convolution_agrees_with_loops(
     q_bias = codes(-900, 900, outputs * groups, seed=seed + 2) if seed % 3 else None
     weight_scale = 2.0 ** codes(-9, -4, outputs * groups, seed=seed)
     zero_point, output_zero_point = 5 - seed, seed % 7
-    found = quantization.quantized_conv2d(
+    actual = quantization.quantized_conv2d(
         *(q_input, q_weight, q_bias, QParams(0.5, zero_point)),
         QParams(weight_scale, torch.zeros(outputs * groups, dtype=torch.int32)),
         QParams(0.25, output_zero_point),
@@ -645,8 +645,8 @@ def test_convolution_agrees_with_loops(
     height, width = (
         (s + 2 * p - r) // step + 1 for s, p, r, step in zip(size, padding, reach, stride)
     )
-    assert found.shape == (2, outputs * groups, height, width)
-    for n, o, row, column in itertools.product(*map(range, found.shape)):
+    assert actual.shape == (2, outputs * groups, height, width)
+    for n, o, row, column in itertools.product(*map(range, actual.shape)):
         total = 0 if q_bias is None else int(q_bias[o])
         for i, r, c in itertools.product(range(inputs), *map(range, kernel)):
             y = row * stride[0] - padding[0] + r * dilation[0]
@@ -655,7 +655,7 @@ def test_convolution_agrees_with_loops(
                 code = int(q_input[n, o // outputs * inputs + i, y, x])
                 total += (code - zero_point) * int(q_weight[o, i, r, c])
         multiplier = 2 * Fraction(weight_scale[o].item())
-        assert found[n, o, row, column] == requantised(total, multiplier, output_zero_point, 8)
+        assert actual[n, o, row, column] == requantized(total, multiplier, output_zero_point, 8)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -667,7 +667,7 @@ def test_convolution_agrees_with_torchs_operator(groups: int) -> None:
     bias = codes(-40, 40, 6, seed=groups).float() / 4
     inputs, outputs = QParams(0.25, -70), QParams(0.5, 4)
     q_bias = quantization.quantize_bias(bias, inputs.scale, weight_scale)
-    found = quantization.quantized_conv2d(
+    actual = quantization.quantized_conv2d(
         *(q_input, q_weight, q_bias, inputs, QParams(weight_scale, zeros), outputs),
         stride=2,
         padding=1,
@@ -678,7 +678,7 @@ def test_convolution_agrees_with_torchs_operator(groups: int) -> None:
         *(bias, [2, 2], [1, 1], [1, 1], groups),
     )
     reference = torch.ops.quantized.conv2d(to_torch(q_input, inputs), packed, *unsigned(outputs))
-    assert torch.equal(found, reference.int_repr().int() - 128)
+    assert torch.equal(actual, reference.int_repr().int() - 128)
 
 
 @given(
@@ -691,8 +691,8 @@ def test_dynamic_linear_agrees_with_loops(
     draw = draw_from(seed)
     x, weight = torch.randn(n, inputs, generator=draw), torch.randn(outputs, inputs, generator=draw)
     bias = torch.randn(outputs, generator=draw)
-    found = quantization.dynamic_quantized_linear(x, weight, bias, bits)
-    assert found.dtype == torch.float32
+    actual = quantization.dynamic_quantized_linear(x, weight, bias, bits)
+    assert actual.dtype == torch.float32
     for row, o in itertools.product(range(n), range(outputs)):
         values, weights = x[row].tolist(), weight[o].tolist()
         low, high = min(*values, 0.0), max(*values, 0.0)
@@ -708,22 +708,22 @@ def test_dynamic_linear_agrees_with_loops(
             for v, w in zip(values, weights)
         )
         expected = total * scale * weight_scale + bias[o].item()
-        assert found[row, o].item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+        assert actual[row, o].item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def test_dynamic_linear_is_close_and_rows_do_not_disturb_each_other() -> None:
     x, weight = torch.randn(2, 3, 50, generator=draw_from(0)), torch.randn(7, 50)
-    found = quantization.dynamic_quantized_linear(x, weight)
-    assert found.shape == (2, 3, 7)
-    assert quantization.sqnr_db(F.linear(x, weight), found) > 35
+    actual = quantization.dynamic_quantized_linear(x, weight)
+    assert actual.shape == (2, 3, 7)
+    assert quantization.sqnr_db(F.linear(x, weight), actual) > 35
     loud = torch.cat([x, 1000 * x])
-    assert torch.equal(quantization.dynamic_quantized_linear(loud, weight)[:2], found)
+    assert torch.equal(quantization.dynamic_quantized_linear(loud, weight)[:2], actual)
     wide = quantization.dynamic_quantized_linear(x.double(), weight.double(), bits=32)
     assert torch.allclose(wide, F.linear(x.double(), weight.double()), rtol=1e-7)
     zeros = quantization.dynamic_quantized_linear(0 * x, 0 * weight, torch.arange(7.0))
     assert torch.equal(zeros, torch.arange(7.0).expand(2, 3, 7))
     assert torch.equal(
-        quantization.dynamic_quantized_linear(x[0, 0], weight), found[0, 0]
+        quantization.dynamic_quantized_linear(x[0, 0], weight), actual[0, 0]
     )  # one vector
 
 
@@ -770,9 +770,9 @@ def test_sqnr_agrees_with_the_definition() -> None:
     approximation = reference.float() + 0.01
     signal = sum(v * v for v in reference.double().flatten().tolist())
     noise = sum(v * v for v in (reference.double() - approximation.double()).flatten().tolist())
-    found = quantization.sqnr_db(reference, approximation)
-    assert type(found) is float
-    assert found == pytest.approx(10 * math.log10(signal / noise))
+    actual = quantization.sqnr_db(reference, approximation)
+    assert type(actual) is float
+    assert actual == pytest.approx(10 * math.log10(signal / noise))
     assert quantization.sqnr_db(reference, reference) == math.inf
     assert quantization.sqnr_db(torch.zeros(3), torch.zeros(3)) == math.inf
     assert quantization.sqnr_db(torch.zeros(3), torch.ones(3)) == -math.inf
@@ -881,20 +881,20 @@ def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
 
 @pytest.mark.parametrize("name", networks())
 @pytest.mark.parametrize("bits", [4, 8])
-def test_model_agrees_with_torchs_fake_quantisation(name: str, bits: int) -> None:
+def test_model_agrees_with_torchs_fake_quantization(name: str, bits: int) -> None:
     model, shape = networks()[name]
     draw = draw_from(bits)
     batches = [torch.randn(n, *shape, generator=draw) for n in (4, 3)]
     x = 2 * torch.randn(4, *shape, generator=draw)  # some of it saturates
-    quantised = quantization.quantize_model(model, batches, bits)
-    found = quantised(x)
-    assert isinstance(quantised, quantization.QuantizedModel)
-    assert found.dtype == torch.float32
-    assert not found.requires_grad
+    quantized = quantization.quantize_model(model, batches, bits)
+    actual = quantized(x)
+    assert isinstance(quantized, quantization.QuantizedModel)
+    assert actual.dtype == torch.float32
+    assert not actual.requires_grad
     expected = reference_outputs(model, batches, x, bits)
     # A value near a tie may round the other way after sums in another order: allow few of them.
-    off = (found - expected).abs() > 1e-4 * expected.abs().max()
-    assert off.float().mean() < 0.02 or quantization.sqnr_db(expected, found) > 30
+    off = (actual - expected).abs() > 1e-4 * expected.abs().max()
+    assert off.float().mean() < 0.02 or quantization.sqnr_db(expected, actual) > 30
 
 
 def everything_of(model: nn.Module) -> tuple[Any, ...]:
@@ -912,18 +912,18 @@ def test_model_passed_in_is_not_changed() -> None:
     model = probes.MixedModes(4).train()
     before = everything_of(model)
     generators = generator_states()
-    quantised = quantization.quantize_model(
+    quantized = quantization.quantize_model(
         model, [torch.randn(3, 4, 6, 6, generator=draw_from(0))], 8
     )
     assert generator_states() == generators
     after = everything_of(model)
     assert after[1:] == before[1:]
     assert all(torch.equal(after[0][name], before[0][name]) for name in before[0])
-    assert not any(module.training for module in quantised.modules())
-    assert sum(len(m._forward_pre_hooks) for m in quantised.modules()) == 0
-    state = copy.deepcopy(quantised.state_dict())
-    quantised(torch.randn(2, 4, 6, 6, generator=draw_from(1)))
-    assert all(torch.equal(value, state[name]) for name, value in quantised.state_dict().items())
+    assert not any(module.training for module in quantized.modules())
+    assert sum(len(m._forward_pre_hooks) for m in quantized.modules()) == 0
+    state = copy.deepcopy(quantized.state_dict())
+    quantized(torch.randn(2, 4, 6, 6, generator=draw_from(1)))
+    assert all(torch.equal(value, state[name]) for name, value in quantized.state_dict().items())
 
 
 def test_model_is_not_changed_when_forward_raises() -> None:
@@ -937,24 +937,24 @@ def test_model_is_not_changed_when_forward_raises() -> None:
 @pytest.mark.parametrize("bits", [2, 3, 5])
 def test_model_has_few_inputs_and_weights(bits: int) -> None:
     layer = nn.Linear(1, 1, bias=False)
-    quantised = quantization.quantize_model(layer, [torch.tensor([[-1.0], [2.0]])], bits)
-    outputs = quantised(torch.linspace(-50, 50, 5001).unsqueeze(1)).flatten()
+    quantized = quantization.quantize_model(layer, [torch.tensor([[-1.0], [2.0]])], bits)
+    outputs = quantized(torch.linspace(-50, 50, 5001).unsqueeze(1)).flatten()
     assert len(outputs.unique()) == 2**bits
-    ends = quantised(torch.tensor([[-1e9], [-1.0], [2.0], [1e9]])).flatten()
+    ends = quantized(torch.tensor([[-1e9], [-1.0], [2.0], [1e9]])).flatten()
     assert ends[0] == ends[1]
     assert ends[2] == ends[3]
-    assert quantised(torch.zeros(1, 1)).item() == 0.0
+    assert quantized(torch.zeros(1, 1)).item() == 0.0
     wide = nn.Conv2d(2, 3, 9, bias=False)
-    quantised = quantization.quantize_model(wide, [torch.rand(4, 2, 9, 9)], bits)
+    quantized = quantization.quantize_model(wide, [torch.rand(4, 2, 9, 9)], bits)
     pixels = torch.eye(162).reshape(162, 2, 9, 9)
-    weights = quantised(pixels).flatten(1)  # (162, 3): each weight once
+    weights = quantized(pixels).flatten(1)  # (162, 3): each weight once
     assert all(len(channel.unique()) <= 2**bits for channel in weights.T)
     assert weights.count_nonzero() > 0
 
 
 def test_model_stores_codes_in_bytes() -> None:
-    quantised = quantization.quantize_model(nn.Linear(9, 9), [torch.ones(1, 9)], 8)
-    (weight,) = quantised.parameters()
+    quantized = quantization.quantize_model(nn.Linear(9, 9), [torch.ones(1, 9)], 8)
+    (weight,) = quantized.parameters()
     assert weight.dtype == torch.int8
     assert weight.abs().max() == 127
 
@@ -967,7 +967,7 @@ def test_loaders_of_every_kind_give_the_same_model() -> None:
         *(DataLoader(dataset, 3), DataLoader(TensorDataset(x), 4)),
     ]
     outputs = [quantization.quantize_model(model, loader, 4)(x) for loader in loaders]
-    assert all(torch.equal(each, outputs[0]) for each in outputs)
+    assert all(torch.equal(output, outputs[0]) for output in outputs)
 
 
 def test_model_of_other_dtypes_and_odd_weights() -> None:
@@ -977,8 +977,8 @@ def test_model_of_other_dtypes_and_odd_weights() -> None:
     with torch.no_grad():
         tiny.weight.copy_(torch.tensor([[0.0, 0.0], [1e-30, 0.0]]))
         tiny.bias.copy_(torch.tensor([0.123, 4.56]))
-    quantised = quantization.quantize_model(tiny, [torch.ones(1, 2)], 8)
-    assert torch.allclose(quantised(torch.ones(1, 2)), tiny.bias)
+    quantized = quantization.quantize_model(tiny, [torch.ones(1, 2)], 8)
+    assert torch.allclose(quantized(torch.ones(1, 2)), tiny.bias)
     dead = quantization.quantize_model(nn.Linear(2, 2), [torch.zeros(1, 2)], 8)
     assert bool(dead(torch.ones(1, 2)).isfinite().all())
 
@@ -995,8 +995,8 @@ def test_layer_inside_torchs_attention_is_left_working() -> None:
             return result
 
     model, x = Block().eval(), torch.randn(2, 5, 8, generator=draw_from(0))
-    found = quantization.quantize_model(model, [x], 8)(x)
-    assert quantization.sqnr_db(model(x), found) > 25
+    actual = quantization.quantize_model(model, [x], 8)(x)
+    assert quantization.sqnr_db(model(x), actual) > 25
 
 
 def trained_on_digits() -> nn.Module:

@@ -81,7 +81,7 @@ def test_modules_stand_alone(name: str) -> None:
 
 def test_exercises_call_no_other_exercise() -> None:
     course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(each for each in course["sessions"] if each["id"] == "s3")["modules"]
+    modules = next(s for s in course["sessions"] if s["id"] == "s3")["modules"]
     exercises = {e["id"].removeprefix("s3.") for module in modules for e in module["exercises"]}
     exercises |= {"decode_clusters", "relative_index_decode", "huffman_decode", "decompress"}
     needed = {("stage_report", "compress")}  # its last number is the length of that file
@@ -105,7 +105,7 @@ def test_docstring_examples_are_true(name: str) -> None:
 
 def test_hand_out_gives_the_points_of_the_course() -> None:
     course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(each for each in course["sessions"] if each["id"] == "s3")["modules"]
+    modules = next(s for s in course["sessions"] if s["id"] == "s3")["modules"]
     points = {e["id"]: e["points"] for module in modules for e in module["exercises"]}
     assert sum(points.values()) == 100
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -115,7 +115,7 @@ def test_hand_out_gives_the_points_of_the_course() -> None:
 
 def test_hand_out_gives_the_thresholds_of_the_course() -> None:
     course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(each for each in course["sessions"] if each["id"] == "s3")["modules"]
+    modules = next(s for s in course["sessions"] if s["id"] == "s3")["modules"]
     (limits,) = (
         exercise["thresholds"]
         for module in modules
@@ -177,7 +177,7 @@ def test_lab_sheet_has_model_answers_for_20_points() -> None:
         assert "### END SOLUTION" in cell.source
         total += metadata["points"]
         question = f"**Question {number} ({metadata['points']} points).**"
-        assert any(question in each.source for each in sheet.cells)
+        assert any(question in cell.source for cell in sheet.cells)
     assert total == 20
 
 
@@ -243,7 +243,7 @@ def optimal_within(weights: list[float], k: int) -> float:
     def spread(a: int, b: int) -> float:
         part = ordered[a:b]
         mean = math.fsum(part) / len(part)
-        return math.fsum((each - mean) ** 2 for each in part)
+        return math.fsum((value - mean) ** 2 for value in part)
 
     best = [0.0] + [math.inf] * n
     for _ in range(k):
