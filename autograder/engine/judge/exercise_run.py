@@ -86,9 +86,13 @@ class ExerciseRun:
         return worker
 
     def clean_worker(self) -> WorkerProcess:
-        """A fresh worker without the student's code."""
+        """A fresh worker without the student's code; that it has to start costs no student time."""
+        started = time.monotonic()
         worker = self._source.take()
         self._workers.append(worker)
+        took = time.monotonic() - started
+        self.deadline += took
+        self.run.deadline += took
         if reason := isolation_shortfall(worker.isolation, self._job.require_isolation):
             raise GraderError(reason)
         self.run.workers += 1
