@@ -70,6 +70,17 @@ class Quantiser(nn.Module):
         self.step = nn.Parameter(torch.ones(shape))
         self.register_buffer("bits", torch.tensor(0))
         self.register_buffer("fresh", torch.tensor(0))
+        self._known: tuple[int, bool] | None = None
+
+    def _state(self) -> tuple[int, bool]:
+        """(bits, fresh), read once: a number on a GPU would be waited for at every step."""
+        if self._known is None:
+            self._known = int(self.bits), bool(self.fresh)
+        return self._known
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        self._known = None
 
     def start(self, bits: int) -> None:
         """Quantise from now on; the step is set from the next tensor that comes in.
@@ -80,22 +91,24 @@ class Quantiser(nn.Module):
             raise ValueError("bits: activations need at least 2, got 1")
         self.bits.fill_(bits)
         self.fresh.fill_(1)
+        self._known = None
 
     def bounds(self) -> tuple[int, int]:
         """Lowest and highest code."""
-        bits = max(2, int(self.bits))
+        bits = max(2, self._state()[0])
         high = 2 ** (bits - 1) - 1 if self.signed else 2**bits - 1
         return (-high if self.signed else 0), high
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; (channels, ...) with one step a channel."""
-        if int(self.bits) == 0:
+        bits, fresh = self._state()
+        if bits == 0:
             return x
         low, high = self.bounds()
-        if int(self.fresh):
+        if fresh:
             self._set_step(x.detach(), high)
         scale = 1.0 / math.sqrt(x.numel() / self.step.numel() * high)  # section 2.2
-        if int(self.bits) == 1:
+        if bits == 1:
             return self._signs(x)
         return _LearnedStep.apply(x, self.positive_step(), low, high, scale)
 
@@ -114,6 +127,7 @@ class Quantiser(nn.Module):
         mean = x.float().abs().mean(dim=over, keepdim=self.step.numel() > 1)
         self.step.copy_((2 * mean / math.sqrt(high)).clamp_min(1e-4).reshape(self.step.shape))
         self.fresh.zero_()
+        self._known = None
 
 
 class ConvNorm(nn.Module):
