@@ -1,6 +1,6 @@
 """How much the perturbed accuracy of one file depends on the draw: what the public draws are worth.
 
-    python benchmarks/draws.py [MODEL --dataset cifar10] [--draws 30]
+    python -m benchmarks.draws [MODEL --dataset cifar10] [--draws 30]
 
 By default the sample project on the digits. The verdict takes the mean of three draws; printed is
 the spread of such means, and the difference between two of them: between a student's public draws
