@@ -80,6 +80,13 @@ def check(
         raise typer.Exit(ExitCode.PROBLEMS)
 
 
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        raise AutograderError("your user has no name here; give your id with --student") from None
+
+
 def submit(
     session: SessionName,
     folder: FolderArgument = None,
@@ -91,7 +98,7 @@ def submit(
     root, rules = open_course(course)
     part = rules.session(session)
     folder = folder if folder is not None else root / "assignments" / part.folder
-    packed = pack(part, folder, output, getpass.getuser() if student is None else student)
+    packed = pack(part, folder, output, _user_name() if student is None else student)
     for warning in packed.warnings:
         err.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     out.print(f"Wrote {packed.path}. Submit this file.", highlight=False, soft_wrap=True)

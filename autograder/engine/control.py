@@ -76,6 +76,7 @@ def clean_environment(scratch: Path) -> dict[str, str]:
         **kept,
         **temporary,
         **dict.fromkeys(threads, "1"),
+        "LOGNAME": "autograder",  # torch asks for a name, which a container's user may not have
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
     }
