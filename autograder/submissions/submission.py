@@ -1,4 +1,4 @@
-"""Folders and archives become `Submission` records: the session's files, and what was odd.
+"""Folders and archives become `Submission` records: the session's files, and notes on the rest.
 
 Only the listed files are ever looked into. Nothing is compiled or imported here, and the original
 is never written. Whatever is wrong with one submission becomes a line of its record; only a path
@@ -40,8 +40,8 @@ class Submission:
     listed files that could be read, in the session's order: modules (`.py`) as UTF-8 without
     byte-order mark or carriage returns, others byte for byte. `sha256` covers the names and bytes
     of all listed files. `problems` are for the student, `incidents` for the teaching assistant;
-    `ignored` names the first other files. `submitted_at` (ISO 8601) is what the platform said,
-    never what the student wrote.
+    `ignored` names the first other files. `submitted_at` (ISO 8601) comes from the platform,
+    never from the student.
     """
 
     student: str
