@@ -69,7 +69,7 @@ def parse_card(text: bytes, name: str = "card.yaml") -> Card:
     try:
         data: Any = yaml.load(text.decode("utf-8"), _CardLoader)
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
-        raise SubmissionError(f"{name}: expected YAML in UTF-8, without aliases") from None
+        raise SubmissionError(f"{name}: not YAML in UTF-8 without aliases") from None
     if not isinstance(data, dict):
         raise SubmissionError(f"{name}: expected keys such as team and method")
     try:

@@ -76,8 +76,8 @@ def collect(path: Path, session: Session, limits: ArchiveLimits) -> Collected:
 
     `path` is a folder with one sub-folder or archive per student, or a single submission.
     `limits.max_bytes` holds for an archive, for what it unpacks to and for a listed file that is
-    no module. Entries that may be the same student's (a folder and an archive of one name, names
-    that differ in case only) are not graded: each gets a record whose problem names them all.
+    no module. What may be the same student's (a folder and an archive of one name, names that
+    differ in case only) is not graded: each gets a record whose problem names them all.
     SubmissionError if there is nothing to read.
     """
     root = Path(os.path.realpath(path))
