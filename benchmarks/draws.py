@@ -45,6 +45,8 @@ def main() -> None:
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--draws", type=int, default=30)
     options = parser.parse_args()
+    if options.draws < 2 * DRAWS:
+        parser.error(f"--draws: expected at least {2 * DRAWS}, got {options.draws}")
     correct = counts(options.model.read_bytes(), options.dataset, options.draws)
     total = len(test_images(options.dataset)[1])
     one = statistics.stdev(correct)

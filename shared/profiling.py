@@ -247,7 +247,7 @@ def dummy_input(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
 
 
 @dataclass
-class _Row:
+class _LayerRow:
     """A LayerCost in the making, with the MACs of the whole batch."""
 
     name: str
@@ -259,12 +259,12 @@ class _Row:
 
 def _layer_costs(trace: Trace, batch: int) -> list[LayerCost]:
     """Each product goes to the layer whose forward is running, else it gets a row."""
-    rows: list[_Row] = []
-    running: list[tuple[str, _Row | None]] = []
+    rows: list[_LayerRow] = []
+    running: list[tuple[str, _LayerRow | None]] = []
     for event in trace.events:
         match event:
             case Enter(name, kind, is_leaf, own_params):
-                row = _Row(name, kind, own_params) if is_leaf else None
+                row = _LayerRow(name, kind, own_params) if is_leaf else None
                 rows.extend([row] if row else [])
                 running.append((name, row))
             case Leave(out_shape):
@@ -283,10 +283,10 @@ def _layer_costs(trace: Trace, batch: int) -> list[LayerCost]:
     ]
 
 
-def _product_row(trace: Trace, module_name: str, product: Call) -> _Row:
+def _product_row(trace: Trace, module_name: str, product: Call) -> _LayerRow:
     read = {memory.storage for memory in product.reads}
     params = sum(trace.parameters.get(storage, 0) for storage in read)
-    return _Row(module_name, product.name, params, out_shape=product.makes[0].shape)
+    return _LayerRow(module_name, product.name, params, out_shape=product.makes[0].shape)
 
 
 @dataclass

@@ -144,7 +144,7 @@ def pull_request(
     chosen = dataset_option(rules, dataset)
     writable_folder(answer)
     with err.status("scoring") as status:
-        said = pull_requests.check(
+        reply = pull_requests.check(
             rules,
             pull_requests.Commits(pull_requests.Repository(repository), base, head),
             artefact,
@@ -154,11 +154,11 @@ def pull_request(
             progress=lambda _, step: status.update(step),
         )
     for file, content in (
-        ("state", said.state),
-        ("summary", said.summary),
-        ("comment.md", said.comment),
+        ("state", reply.state),
+        ("summary", reply.summary),
+        ("comment.md", reply.comment),
     ):
         write(answer / file, content)
-    out.print(f"{said.state}: {said.summary}", markup=False, highlight=False, soft_wrap=True)
-    if said.state != "success":
+    out.print(f"{reply.state}: {reply.summary}", markup=False, highlight=False, soft_wrap=True)
+    if reply.state != "success":
         raise typer.Exit(ExitCode.PROBLEMS)

@@ -87,20 +87,20 @@ def parse_course(text: str, name: str = "course.yaml") -> Course:
 # ---- YAML ------------------------------------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
+class _CourseLoader(yaml.SafeLoader):
     """Leaves dates as text, so that an impossible one is an error with a line."""
 
 
-def _as_text(loader: _Loader, node: yaml.ScalarNode) -> str:
+def _as_text(loader: _CourseLoader, node: yaml.ScalarNode) -> str:
     return str(loader.construct_scalar(node))
 
 
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
+_CourseLoader.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
 
 
 def _read_yaml(text: str, name: str) -> tuple[yaml.Node, Any]:
     try:
-        loader = _Loader(text)
+        loader = _CourseLoader(text)
         node = loader.get_single_node()
         if node is not None:
             return node, loader.construct_document(node)

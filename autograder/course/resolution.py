@@ -31,7 +31,7 @@ _DECLARATION = re.compile(r"([a-z][a-z0-9_]*)(?: < ([a-z][a-z0-9_]*))?")
 
 
 def unresolved(course: Course, root: Path) -> Iterator[Inconsistency]:
-    """Yield (location, expected, got) for every name that stands for nothing.
+    """Yield (location, expected, got) for every name that does not exist.
 
     `root` is the folder of course.yaml. Folders and files are looked for in its solutions/; a
     student's copy has none, and there a missing file is the student's, not the course's.

@@ -1,8 +1,8 @@
 """Grading a folder of submissions into a results folder, again and again.
 
 A run grades what has no result under today's fingerprints and keeps the rest. No record is lost:
-one that is graded anew is set aside first. Late penalties and points by hand are put in anew each
-time, from the raw points.
+one that is graded again is set aside first. Late penalties and points by hand are applied again
+each time, from the raw points.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def refresh(
     marks: Path | None,
     callbacks: Callbacks,
 ) -> Batch:
-    """Make penalties, points by hand, pages and tables anew from the records and course.yaml.
+    """Make penalties, points by hand, pages and tables again from the records and course.yaml.
 
     A record that cannot be read is a line; its student is missing until graded again.
     """
@@ -196,7 +196,7 @@ class _RunState:
         return self._keep(finished(report, self._course, self._session, time, self._marks))
 
     def refresh(self, times: Mapping[str, str | None]) -> None:
-        """Put lateness and marks of every report in anew; what the course lost goes."""
+        """Apply lateness and marks again to every report; exercises that the course lost go."""
         for slug, report in list(self.reports.items()):
             time = times.get(slug) or report.lateness.submitted_at
             fresh = finished(report, self._course, self._session, time, self._marks)

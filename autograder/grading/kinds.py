@@ -28,7 +28,7 @@ ARCHIVE_MARGIN = 1_000_000  # bytes beside a model: the card, the report
 
 @dataclass(frozen=True)
 class Settings:
-    """What a command asks of a run, whatever the kind.
+    """The options of a run, the same for every kind.
 
     `only` are exercise ids (empty: all that are graded automatically). `dataset` is what final
     projects are scored on instead of the data set that their card names.

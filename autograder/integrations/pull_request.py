@@ -1,4 +1,4 @@
-"""A final-project entry that comes as a pull request: what it may change, and what is said of it.
+"""A final-project entry that comes as a pull request: what it may change, and the answer to it.
 
 Stage one has neither secrets nor rights: `github/collect.sh` copies the two files of the entry out
 of the pull request's commit, as data. Stage two trusts only the default branch: `verify` compares
@@ -223,7 +223,7 @@ def check(
     return answer(report, earlier, project.costs[0])
 
 
-# ---- what is said ------------------------------------------------------------------------------
+# ---- the answer --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

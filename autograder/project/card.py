@@ -33,7 +33,7 @@ class Card(BaseModel):
     claimed_cost: Annotated[float, Field(ge=0)] | None = None
 
 
-class _Loader(yaml.SafeLoader):
+class _CardLoader(yaml.SafeLoader):
     """Without aliases: a few lines of them stand for more values than there is memory."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -67,9 +67,9 @@ def parse_card(text: bytes, name: str = "card.yaml") -> Card:
     if text.count(b"[") + text.count(b"{") > MAX_BRACKETS:
         raise SubmissionError(f"{name}: more than {MAX_BRACKETS} brackets")
     try:
-        data: Any = yaml.load(text.decode("utf-8"), _Loader)
+        data: Any = yaml.load(text.decode("utf-8"), _CardLoader)
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
-        raise SubmissionError(f"{name}: expected YAML in UTF-8, without aliases") from None
+        raise SubmissionError(f"{name}: not YAML in UTF-8 without aliases") from None
     if not isinstance(data, dict):
         raise SubmissionError(f"{name}: expected keys such as team and method")
     try:

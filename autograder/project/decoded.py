@@ -15,7 +15,7 @@ class Decoded:
 
     Attributes:
         values: in the type that ONNX gives them, or None where only the size counts. They are
-            zero only where a factor is zero: what the runtime rounds is its own affair.
+            zero only where a factor is zero: zeros that the runtime makes by rounding do not count.
         main: the stored tensor that carries the elements, with the nonzeros of `values`.
         provenance: equal for constants that are decoded in the same way from the same tensors.
         zero_pattern: equal for those whose zeros are the same elements of `main`; a reshape

@@ -50,7 +50,7 @@ class Sandbox:
 
     @contextmanager
     def process(self) -> Iterator[ConfinedProcess]:
-        """A new process, which ends with the block; IsolationTooWeak as the case may be."""
+        """A new process, which ends with the block; IsolationTooWeak if too little confines it."""
         with confined(self._workers, self._seconds, self._require_isolation) as process:
             self.isolation = process.isolation
             yield process

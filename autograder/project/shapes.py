@@ -80,9 +80,9 @@ def _complaint(text: str, nodes: Sequence[Node]) -> str:
     # complaint, an empty line, and a context with the name.
     detail = re.search(r"node name: node \d+\): (?:\[\w+\] )?(.*)", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no reason given"]
-    said = (detail.group(1) if detail else lines[0])[:MAX_DETAIL]
+    reason = (detail.group(1) if detail else lines[0])[:MAX_DETAIL]
     position = int(where.group(1)) if where else len(nodes)
-    return f"{nodes[position].label if position < len(nodes) else 'the file'}: {said}"
+    return f"{nodes[position].label if position < len(nodes) else 'the file'}: {reason}"
 
 
 # ---- checks ------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def _check_batch(
 def _check_result(
     model: ModelProto, nodes: Sequence[Node], one: Inferred, three: Inferred, classes: int
 ) -> None:
-    """The output is what it has to be, whatever the file says of it."""
+    """The output has the required shape and type, independent of what the file declares."""
     name = model.graph.output[0].name
     shape, kind = one.shapes[name], one.types[name]
     if (shape, three.shapes[name], kind) == ((1, classes), (3, classes), TensorProto.FLOAT):

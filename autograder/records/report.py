@@ -182,7 +182,7 @@ class Report:
 
     @property
     def maximum(self) -> float:
-        """Points to be had without extra credit."""
+        """Points that can be earned without extra credit."""
         return round(sum(e.maximum for e in self.exercises if not e.extra_credit), 2)
 
     @property

@@ -28,7 +28,7 @@ _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 @dataclass(frozen=True)
-class _Cell:
+class _SheetCell:
     """The cell that a line of a sheet belongs to."""
 
     index: int
@@ -71,13 +71,13 @@ def _lab_marks(lines: list[str], tokens: list[Comment], where: str) -> dict[int,
     return marks
 
 
-def _cell_at(lines: list[str], number: int, where: str) -> _Cell:
+def _cell_at(lines: list[str], number: int, where: str) -> _SheetCell:
     """Say which cell holds a line: the last one of the sheet up to there."""
     cells = _read_notebook(lines[:number], where).cells
-    return _Cell(len(cells) - 1, cells[-1].cell_type == "code", _is_solution(cells[-1]))
+    return _SheetCell(len(cells) - 1, cells[-1].cell_type == "code", _is_solution(cells[-1]))
 
 
-def _lab_marker(line: int, comment: Comment, cell: _Cell, where: str) -> Marker:
+def _lab_marker(line: int, comment: Comment, cell: _SheetCell, where: str) -> Marker:
     marker = _LAB_MARKER.fullmatch(comment.text)
     if not marker or cell.is_code == bool(marker[1]):
         expected = "### BEGIN SOLUTION" if cell.is_code else "# ### BEGIN SOLUTION"
@@ -89,7 +89,7 @@ def _lab_marker(line: int, comment: Comment, cell: _Cell, where: str) -> Marker:
 
 
 def _lab_stub(
-    region: Region, lines: list[str], cells: Mapping[int, _Cell], where: str
+    region: Region, lines: list[str], cells: Mapping[int, _SheetCell], where: str
 ) -> list[str]:
     if cells[region.begin] != cells[region.end]:
         raise refuse(where, region.begin, f"the {region.id} region runs into another cell")

@@ -154,7 +154,7 @@ def _tally(exercises: Sequence[ExerciseResult]) -> list[tuple[Outcome, int]]:
 
 
 @dataclass(frozen=True)
-class _Cell:
+class _ClassCell:
     """One exercise of one student; `heat` is 0..5, full points 5, no points 0.
 
     `by_hand` says that a person gave the points.
@@ -167,12 +167,12 @@ class _Cell:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _StudentRow:
     name: str
     page: str
     ta_page: str
     report: Report
-    cells: tuple[_Cell | None, ...]
+    cells: tuple[_ClassCell | None, ...]
     level: str
     incidents: tuple[str, ...]
     problems: tuple[str, ...]
@@ -237,11 +237,11 @@ def class_page(reports: Sequence[Report], course_title: str, session_title: str)
     )
 
 
-def _row(report: Report, ids: Sequence[str]) -> _Row:
+def _row(report: Report, ids: Sequence[str]) -> _StudentRow:
     results = {exercise.id: exercise for exercise in report.exercises}
     slug = quote(clean_line(report.slug, NAME_LIMIT), safe="")
     usage = report.usage
-    return _Row(
+    return _StudentRow(
         name=clean_line(report.student, NAME_LIMIT),
         page=f"feedback/{slug}.html",
         ta_page=f"staff/{slug}.html",
@@ -255,13 +255,13 @@ def _row(report: Report, ids: Sequence[str]) -> _Row:
     )
 
 
-def _cell(result: ExerciseResult | None) -> _Cell | None:
+def _cell(result: ExerciseResult | None) -> _ClassCell | None:
     if result is None:
         return None
     part = share(result.earned, result.maximum)
     # Only full points reach the last step, and any points at all leave step 0.
     heat = _HEAT_STEPS if part >= 1 else math.ceil(part * (_HEAT_STEPS - 1))
-    return _Cell(result.outcome, result.earned, heat, result.mark is not None)
+    return _ClassCell(result.outcome, result.earned, heat, result.mark is not None)
 
 
 def _exercise_statistics(column: ExerciseResult, reports: Sequence[Report]) -> _ExerciseStatistics:

@@ -100,7 +100,7 @@ class CheckView:
 
 @dataclass(frozen=True)
 class HiddenChecks:
-    """All that is said of the checks that are not listed; falsy if there are none."""
+    """Counts of the checks that are not listed; falsy if there are none."""
 
     total: int
     passed: int
@@ -155,7 +155,7 @@ class ModuleView:
 
     @property
     def maximum(self) -> float:
-        """Points to be had in this module without extra credit."""
+        """Points that can be earned in this module without extra credit."""
         return round(sum(e.maximum for e in self.exercises if not e.extra_credit), 2)
 
 

@@ -1,8 +1,7 @@
-"""Names in a student's source that honest solutions rarely need, for the assistant's eye.
+"""Names in a student's source that honest solutions rarely need, shown to teaching assistants.
 
-No verdict and no points hang on this: the sandbox refuses the deed, this names the attempt, also
-where the code swallows the refusal. Comments are left out; whatever is spelled in another way
-is missed.
+No points depend on this: the sandbox refuses what is not allowed, this reports the attempt even
+where the code catches the refusal. Comments are skipped, and other spellings are missed.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-MOST = 5  # lines per file
+MAX_LINES = 5  # per file
 
 _MODULES = (
     *("subprocess", "multiprocessing", "socket", "ctypes", "cffi", "urllib", "requests", "ftplib"),
@@ -55,6 +54,6 @@ def mentions(name: str, text: str) -> tuple[str, ...]:
         match = pattern.search(line.partition("#")[0])
         if match:
             lines.append(f"{name} line {number} mentions {match.group().strip()}")
-    if len(lines) <= MOST:
+    if len(lines) <= MAX_LINES:
         return tuple(lines)
-    return (*lines[:MOST], f"{name}: and {len(lines) - MOST} more such lines")
+    return (*lines[:MAX_LINES], f"{name}: and {len(lines) - MAX_LINES} more such lines")

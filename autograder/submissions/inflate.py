@@ -1,4 +1,4 @@
-"""Decompression in bounded steps: whatever the input, one chunk of output is held at a time."""
+"""Decompression in bounded steps: one chunk of output is held at a time, for any input."""
 
 from __future__ import annotations
 

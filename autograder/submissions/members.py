@@ -1,4 +1,4 @@
-"""What every archive of a submission must keep to, whatever its format: names and sizes.
+"""Rules for the names and sizes in every archive, independent of its format.
 
 Nothing is repaired: an archive with one bad member is refused as a whole, because another tool
 may read the same bytes differently.

@@ -1,4 +1,4 @@
-"""Folders and archives become `Submission` records: the session's files, and what was odd.
+"""Folders and archives become `Submission` records: the session's files, and notes on the rest.
 
 Only the listed files are ever looked into. Nothing is compiled or imported here, and the original
 is never written. Whatever is wrong with one submission becomes a line of its record; only a path
@@ -40,8 +40,8 @@ class Submission:
     listed files that could be read, in the session's order: modules (`.py`) as UTF-8 without
     byte-order mark or carriage returns, others byte for byte. `sha256` covers the names and bytes
     of all listed files. `problems` are for the student, `incidents` for the teaching assistant;
-    `ignored` names the first other files. `submitted_at` (ISO 8601) is what the platform said,
-    never what the student wrote.
+    `ignored` names the first other files. `submitted_at` (ISO 8601) comes from the platform,
+    never from the student.
     """
 
     student: str
@@ -56,15 +56,15 @@ class Submission:
 
 @dataclass(frozen=True)
 class Collected:
-    """All submissions under a path, by name; `errors` are lines on entries that are not plain."""
+    """All submissions under a path, by name; `errors` are lines on what cannot be graded."""
 
     submissions: tuple[Submission, ...]
     errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """One entry of a folder of submissions; `raw` is the student's name as it stands there."""
+class _Candidate:
+    """A folder or file that may be a submission; `raw` is the student's name as it stands there."""
 
     path: Path
     raw: str
@@ -76,8 +76,8 @@ def collect(path: Path, session: Session, limits: ArchiveLimits) -> Collected:
 
     `path` is a folder with one sub-folder or archive per student, or a single submission.
     `limits.max_bytes` holds for an archive, for what it unpacks to and for a listed file that is
-    no module. Entries that may be the same student's (a folder and an archive of one name, names
-    that differ in case only) are not graded: each gets a record whose problem names them all.
+    no module. What may be the same student's (a folder and an archive of one name, names that
+    differ in case only) is not graded: each gets a record whose problem names them all.
     SubmissionError if there is nothing to read.
     """
     root = Path(os.path.realpath(path))
@@ -100,12 +100,12 @@ def collect(path: Path, session: Session, limits: ArchiveLimits) -> Collected:
                 f"and submissions ({quoted(archives[0])}); keep them apart"
             )
         return Collected((read_submission(root, session, limits),))
-    entries, errors = _list_entries(root, visible, session)
-    if not entries:
+    candidates, errors = _list_candidates(root, visible, session)
+    if not candidates:
         raise SubmissionError(
             f"no submissions in {path}: expected one folder or archive per student"
         )
-    return _read_entries(entries, errors, session, limits)
+    return _read_candidates(candidates, errors, session, limits)
 
 
 def read_submission(
@@ -146,11 +146,11 @@ def content_hash(contents: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def _list_entries(
+def _list_candidates(
     root: Path, names: Iterable[str], session: Session
-) -> tuple[list[_Entry], list[str]]:
-    """The submissions among the entries of a folder, and a line for each other entry."""
-    entries: list[_Entry] = []
+) -> tuple[list[_Candidate], list[str]]:
+    """The folders and archives among `names`, and a line for each other file."""
+    candidates: list[_Candidate] = []
     errors: list[str] = []
     for name in names:
         path = root / name
@@ -163,47 +163,47 @@ def _list_entries(
             continue
         is_folder = stat.S_ISDIR(mode)
         raw = name if is_folder else _student_of(name, session)
-        entries.append(_Entry(path, raw, quoted(f"{name}/" if is_folder else name)))
-    return entries, errors
+        candidates.append(_Candidate(path, raw, quoted(f"{name}/" if is_folder else name)))
+    return candidates, errors
 
 
-def _read_entries(
-    entries: Sequence[_Entry], errors: list[str], session: Session, limits: ArchiveLimits
+def _read_candidates(
+    candidates: Sequence[_Candidate], errors: list[str], session: Session, limits: ArchiveLimits
 ) -> Collected:
-    slugs = identity.slugs(entry.raw for entry in entries)
-    by_student: dict[str, list[_Entry]] = defaultdict(list)
-    for entry in entries:
-        by_student[identity.same_student_key(entry.raw)].append(entry)
+    slugs = identity.slugs(candidate.raw for candidate in candidates)
+    by_student: dict[str, list[_Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        by_student[identity.same_student_key(candidate.raw)].append(candidate)
     submissions: list[Submission] = []
     for group in by_student.values():
         line = _ambiguity(group)
         if line:
             errors.append(line)
-        for slug, entry in {slugs[entry.raw]: entry for entry in group}.items():
+        for slug, candidate in {slugs[candidate.raw]: candidate for candidate in group}.items():
             if line:
-                submission = _record(entry.raw, (line,))
+                submission = _record(candidate.raw, (line,))
             else:
-                submission = read_submission(entry.path, session, limits, student=entry.raw)
+                submission = read_submission(candidate.path, session, limits, student=candidate.raw)
             submissions.append(replace(submission, slug=slug))
-    errors += _longer_slugs(entries, slugs)
+    errors += _longer_slugs(candidates, slugs)
     return Collected(tuple(sorted(submissions, key=lambda s: (s.student, s.slug))), tuple(errors))
 
 
-def _ambiguity(group: Sequence[_Entry]) -> str:
-    """One line on entries that may be the same student's; empty for a single one."""
+def _ambiguity(group: Sequence[_Candidate]) -> str:
+    """One line on candidates that may be the same student's; empty for a single one."""
     if len(group) == 1:
         return ""
-    shown = " and ".join(entry.shown for entry in group)
+    shown = " and ".join(candidate.shown for candidate in group)
     return f"{shown} may be the same student's; none was graded, keep one"
 
 
-def _longer_slugs(entries: Iterable[_Entry], slugs: Mapping[str, str]) -> list[str]:
+def _longer_slugs(candidates: Iterable[_Candidate], slugs: Mapping[str, str]) -> list[str]:
     """One line for each set of different names that would share the name of a results file."""
     shared: dict[str, list[str]] = defaultdict(list)
-    for entry in entries:
-        short = identity.slug(entry.raw)
-        if slugs[entry.raw] != short:
-            shared[short].append(entry.shown)
+    for candidate in candidates:
+        short = identity.slug(candidate.raw)
+        if slugs[candidate.raw] != short:
+            shared[short].append(candidate.shown)
     return [
         f"{' and '.join(names)} would share one results file; theirs have longer names"
         for names in shared.values()

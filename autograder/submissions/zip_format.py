@@ -44,7 +44,7 @@ _ZIP64 = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _ZipEntry:
     """One record of the central directory."""
 
     raw_name: bytes
@@ -101,7 +101,7 @@ def _find_directory(data: memoryview) -> tuple[int, int, int]:
     return offset, end, count
 
 
-def _read_directory(directory: memoryview, count: int, inventory: Inventory) -> Iterator[_Entry]:
+def _read_directory(directory: memoryview, count: int, inventory: Inventory) -> Iterator[_ZipEntry]:
     position = 0
     for _ in range(count):
         if position + _CENTRAL.size > len(directory):
@@ -123,7 +123,7 @@ def _read_directory(directory: memoryview, count: int, inventory: Inventory) -> 
         if is_folder and size:
             raise UnsafeArchive(f"{quoted(name)} is a folder with content")
         path = inventory.admit(name, is_folder)
-        yield _Entry(raw_name, name, path, is_folder, method, crc, packed, size, offset)
+        yield _ZipEntry(raw_name, name, path, is_folder, method, crc, packed, size, offset)
     if position != len(directory):
         raise UnsafeArchive("the archive's directory is not as long as its end record says")
 
@@ -152,7 +152,7 @@ def _check_kind(name: str, flags: int, method: int, disk: int, mode: int) -> Non
         raise UnsafeArchive(f"{quoted(name)} is a device or another special file")
 
 
-def _locate(data: memoryview, entries: list[_Entry], directory: int) -> list[memoryview]:
+def _locate(data: memoryview, entries: list[_ZipEntry], directory: int) -> list[memoryview]:
     """The packed bytes of each entry; SubmissionError unless they tile the file exactly."""
     ordered = sorted(range(len(entries)), key=lambda index: entries[index].offset)
     if entries[ordered[0]].offset != 0:
@@ -165,7 +165,7 @@ def _locate(data: memoryview, entries: list[_Entry], directory: int) -> list[mem
     return spans
 
 
-def _check_local(span: memoryview, entry: _Entry) -> memoryview:
+def _check_local(span: memoryview, entry: _ZipEntry) -> memoryview:
     """The packed bytes in `span`, which reaches from this member to the next one."""
     name = quoted(entry.name)
     if len(span) < _LOCAL.size:
@@ -196,7 +196,7 @@ def _check_local(span: memoryview, entry: _Entry) -> memoryview:
     return span[start:end]
 
 
-def _descriptors(entry: _Entry) -> tuple[bytes, ...]:
+def _descriptors(entry: _ZipEntry) -> tuple[bytes, ...]:
     """The four ways to write an entry's data descriptor."""
     values = (entry.crc, entry.packed, entry.size)
     plain = (struct.pack("<LLL", *values), struct.pack("<LQQ", *values))
@@ -204,7 +204,7 @@ def _descriptors(entry: _Entry) -> tuple[bytes, ...]:
 
 
 def _read_member(
-    entry: _Entry, packed: memoryview, budget: Budget, max_sizes: Mapping[str, int]
+    entry: _ZipEntry, packed: memoryview, budget: Budget, max_sizes: Mapping[str, int]
 ) -> Member:
     """Decompress one member, counting its bytes; content is kept for listed files only."""
     name = quoted(entry.name)

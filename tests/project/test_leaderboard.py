@@ -132,8 +132,8 @@ def test_a_team_without_a_valid_entry_stands_below_with_its_history() -> None:
 
 
 def test_each_data_set_has_its_own_board() -> None:
-    actual = boards([entry("ada", 0.3), entry("ada", 0.2, dataset="cifar10")], [COST])
-    assert [board.dataset for board in actual] == ["cifar10", "digits"]
+    ranked = boards([entry("ada", 0.3), entry("ada", 0.2, dataset="cifar10")], [COST])
+    assert [board.dataset for board in ranked] == ["cifar10", "digits"]
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(342, 346)), min_size=1, max_size=9))
@@ -287,7 +287,7 @@ def test_pages_that_cannot_be_written_are_one_line(tmp_path: Path, name: str) ->
 )
 def test_whatever_a_record_says_the_board_stands(rows: list[tuple[int, int, int]]) -> None:
     """Any numbers that a record may hold: ranked or refused in one line, never an exception."""
-    actual = []
+    accepted = []
     for number, (sums, right, ops) in enumerate(rows):
         bits = Products(sums, sums, sums * sums, 0, 32, 32)
         layers = (MeasuredLayer(0, "Conv", (1,), (), (bits,), ops),)
@@ -298,5 +298,5 @@ def test_whatever_a_record_says_the_board_stands(rows: list[tuple[int, int, int]
             answers=Answers(360, {1: right}, (right,), "course", 1.0),
         )
         assert PROJECT is not None
-        actual.append(revalidate(score, PROJECT))
-    assert leaderboard_page(boards(actual, [COST]), "A course")
+        accepted.append(revalidate(score, PROJECT))
+    assert leaderboard_page(boards(accepted, [COST]), "A course")

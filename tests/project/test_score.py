@@ -49,10 +49,10 @@ def scored(content: bytes, caps: Caps | None = None) -> Score:
 @pytest.mark.parametrize("name", RUNNING)
 def test_refused_when_it_runs(name: str) -> None:
     cheat = RUNNING[name]
-    measured = scored(cheat.content())
-    assert not measured.valid
-    assert measured.answers is None
-    assert re.search(cheat.refused, measured.refusal), measured.refusal
+    score = scored(cheat.content())
+    assert not score.valid
+    assert score.answers is None
+    assert re.search(cheat.refused, score.refusal), score.refusal
 
 
 def test_time_is_bounded() -> None:
@@ -64,8 +64,8 @@ def test_time_is_bounded() -> None:
     ]
     constants = {"a": ints(0, 0), "b": ints(1, 1), "ax": ints(2, 3), "to": ints(1, 32, 128, 128)}
     model = between(nodes, {**constants, "w": floats(64, 32, 7, 7)[:8], "rows": ints(2, 3)})
-    measured = scored(model.SerializeToString(), Caps(seconds=8))
-    assert "did not finish within the time limit" in measured.refusal
+    score = scored(model.SerializeToString(), Caps(seconds=8))
+    assert "did not finish within the time limit" in score.refusal
 
 
 # ---- the command ---------------------------------------------------------------------------------
@@ -196,9 +196,9 @@ def test_a_refused_file_is_reported_and_recorded(entry: Path, content: bytes, wo
     assert words in ran.out
     assert "Traceback" not in ran.out + ran.err
     (record,) = (entry.parent / "scores").glob("*.json")
-    measured = from_json(record.read_text("utf-8")).score
-    assert measured is not None
-    assert (measured.valid, measured.measurement, measured.answers) == (False, None, None)
+    score = from_json(record.read_text("utf-8")).score
+    assert score is not None
+    assert (score.valid, score.measurement, score.answers) == (False, None, None)
 
 
 def test_too_little_isolation_stops_the_scorer(bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,12 +233,12 @@ def test_a_file_is_scored(user: int | None) -> None:
         assert "below the gate" in ran.out
         (record,) = folder.glob("*.json")
         report = from_json(record.read_text("utf-8"))
-    measured = report.score
-    assert measured is not None
-    assert measured.measurement is not None
-    assert (measured.measurement.params, measured.measurement.macs) == (650, 640)
-    assert measured.answers is not None
-    assert (measured.answers.images, measured.answers.draws) == (360, "public")
+    score = report.score
+    assert score is not None
+    assert score.measurement is not None
+    assert (score.measurement.params, score.measurement.macs) == (650, 640)
+    assert score.answers is not None
+    assert (score.answers.images, score.answers.draws) == (360, "public")
     assert [exercise.id for exercise in report.exercises] == ["s7.valid", "s7.cost", "s7.report"]
     assert report.isolation.mechanisms
-    assert measured.claim.accuracy == 0.5
+    assert score.claim.accuracy == 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autograder.submissions.flagged_lines import MOST, mentions
+from autograder.submissions.flagged_lines import MAX_LINES, mentions
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,5 @@ def test_ordinary_code_is_not(line: str) -> None:
 
 def test_many_lines_are_summed_up() -> None:
     lines = mentions("work.py", "os.kill(1, 9)\n" * 20)
-    assert len(lines) == MOST + 1
-    assert lines[-1] == f"work.py: and {20 - MOST} more such lines"
+    assert len(lines) == MAX_LINES + 1
+    assert lines[-1] == f"work.py: and {20 - MAX_LINES} more such lines"
