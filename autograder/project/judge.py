@@ -43,7 +43,7 @@ def main(connection: Messages, control: Control | None) -> NoReturn:
     def grade(
         job: GradingJob, submissions: Iterator[Submission], deliver: Deliver, progress: Progress
     ) -> None:
-        workers = workers_of(control, job)
+        workers = workers_of(control, job, Caps().limits)
         try:
             for submission in submissions:
                 deliver(graded(job, submission, workers, progress))

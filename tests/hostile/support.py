@@ -1,6 +1,6 @@
 """The hostile bank as a class of students: how it is read, laid out on disk and graded.
 
-Everything lies in a `Stage`, a folder of its own: the hand-ins, the graders, what must stay
+Everything lies in a `Stage`, a folder of its own: the submissions, the graders, what must stay
 secret, the results, and the temporary files. Paths and secrets are written into the attacks in
 place of `@NAME@`, so that each knows what an insider would know.
 """
@@ -61,7 +61,7 @@ WORKER_IDS = range(1_900_000_000, 1_901_000_000)  # users of workers, where root
 
 @dataclass(frozen=True)
 class Attack:
-    """One entry of the bank: `attack.yaml` and what the student hands in.
+    """One entry of the bank: `attack.yaml` and what the student submits.
 
     `attacks` are the exercises that carry the attack, `expect` the outcomes that these may end
     in, `points` the most they may earn together; all other exercises must keep their points.
@@ -171,7 +171,7 @@ class Stage:
         places = ["GRADER", "SOLUTION", "OTHER", "RESULTS", "HOME", "ENVIRONMENT", "SECRET"]
         self.canaries = {place: self.prefix + secrets.token_hex(8) for place in places}
         self.escaped = f"escaped-{secrets.token_hex(8)}"
-        for name in ("handins", "graders", "solutions", "home", "results", "outside", "github"):
+        for name in ("submissions", "graders", "solutions", "home", "results", "outside", "github"):
             (self.root / name).mkdir()
         (self.root / "tmp").mkdir(mode=0o711)
         (self.root / "tmp").chmod(0o711)
@@ -183,7 +183,7 @@ class Stage:
             "ESCAPED": f'{self.escaped[:12]}" "{self.escaped[12:]}',
             "GRADERS": str(self.root / "graders" / "test_work.py"),
             "SOLUTIONS": str(self.root / "solutions"),
-            "OTHER": str(self.root / "handins" / INNOCENT[0] / MODULE),
+            "OTHER": str(self.root / "submissions" / INNOCENT[0] / MODULE),
             "RESULTS": str(self.root / "results"),
             "HOME": str(self.root / "home"),
             "OUTSIDE": str(self.root / "outside"),
@@ -212,9 +212,9 @@ class Stage:
             text = text.replace(f"@{name}@", value)
         return text
 
-    def hand_in(self, attack: Attack) -> None:
-        """Lay out one attack's hand-in, as a folder or an archive."""
-        folder = self.root / "handins" / attack.folder
+    def submit(self, attack: Attack) -> None:
+        """Lay out one attack's submission, as a folder or an archive."""
+        folder = self.root / "submissions" / attack.folder
         if attack.archive:
             suffix, build = ARCHIVES[attack.archive]
             path = folder.with_name(f"{folder.name}{suffix}")
@@ -229,17 +229,17 @@ class Stage:
             path.parent.mkdir(exist_ok=True)
             path.write_text(self.fill(text), encoding="utf-8")
 
-    def hand_in_source(self, name: str, source: bytes) -> None:
+    def submit_source(self, name: str, source: bytes) -> None:
         """Lay out one plain submission."""
-        folder = self.root / "handins" / name
+        folder = self.root / "submissions" / name
         folder.mkdir()
         (folder / MODULE).write_bytes(source)
 
-    def hand_in_innocents(self) -> None:
+    def submit_innocents(self) -> None:
         """Lay out the right submissions between which the attacks are graded."""
         for name in INNOCENT:
             secret = f"# {self.canaries['OTHER']}\n" if name == INNOCENT[0] else ""
-            self.hand_in_source(name, f"{honest()}\n{secret}".encode())
+            self.submit_source(name, f"{honest()}\n{secret}".encode())
 
     def environment(self) -> dict[str, str]:
         """The environment of whoever grades."""
@@ -252,10 +252,10 @@ class Stage:
         }
 
     def grade(self, results: str = "results", jobs: int = 2, **limits: float) -> dict[str, Report]:
-        """Grade every hand-in the way `autograder grade` does; reports by student."""
+        """Grade every submission the way `autograder grade` does; reports by student."""
         rules = course(**limits)
         session = rules.sessions[0]
-        collected: Collected = collect(self.root / "handins", session, rules.limits.archive)
+        collected: Collected = collect(self.root / "submissions", session, rules.limits.archive)
         with (
             mock.patch.dict(os.environ, self.environment()),
             mock.patch.object(tempfile, "tempdir", None),
@@ -286,7 +286,7 @@ class Stage:
 
     def snapshot(self) -> dict[str, str]:
         """Path -> digest of what nobody may change while a class is graded."""
-        kept = ("graders", "github", "handins", "home", "outside", "solutions")
+        kept = ("graders", "github", "submissions", "home", "outside", "solutions")
         found = {}
         for path in (each for name in kept for each in (self.root / name).rglob("*")):
             if "__pycache__" in path.parts:  # the judge's own

@@ -66,11 +66,11 @@ def graded() -> Iterator[Graded]:
     """The whole bank, graded once."""
     with support.stage() as stage, support.stage() as quiet, support.listening(stage):
         quiet.canaries |= {name: stage.canaries[name] for name in ("OTHER", "SECRET")}
-        quiet.hand_in_innocents()
-        stage.hand_in_innocents()
+        quiet.submit_innocents()
+        stage.submit_innocents()
         for attack in ATTACKS:
             if not support.lacking(attack):
-                stage.hand_in(attack)
+                stage.submit(attack)
         alone = quiet.grade()
         before = stage.snapshot()
         with support.adopting():

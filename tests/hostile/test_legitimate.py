@@ -24,7 +24,7 @@ def reports() -> Iterator[dict[str, Report]]:
     """The bank, graded once with ordinary limits."""
     with support.stage() as stage:
         for name, source in SOURCES.items():
-            stage.hand_in_source(name, source)
+            stage.submit_source(name, source)
         yield stage.grade(test_seconds=10, exercise_seconds=60, submission_seconds=240)
 
 
