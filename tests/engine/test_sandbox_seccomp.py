@@ -61,7 +61,7 @@ def verdict(machine: str, name: str, *arguments: int, may_truncate: bool = True)
 BY_ARGUMENT = """
     open openat mmap pipe2 clone socketpair sendto fcntl ioctl prctl prlimit64 sched_setaffinity
     kill tgkill madvise futex preadv2 pwritev2 clock_gettime clock_getres clock_nanosleep getpgid
-    getsid
+    getsid getpriority sched_getaffinity sched_getparam sched_getscheduler
 """.split()  # noqa: SIM905
 
 
@@ -93,8 +93,8 @@ def test_the_kernel_takes_at_most_4096_instructions(machine: str) -> None:
 
 def test_what_must_never_be_allowed_is_in_no_list() -> None:
     never = """
-        fork vfork execve execveat socket connect bind listen accept accept4 sendmmsg setns unshare sendmsg
-        ptrace io_uring_setup io_uring_enter io_uring_register memfd_create memfd_secret
+        fork vfork execve execveat socket connect bind listen accept accept4 sendmmsg setns unshare
+        ptrace sendmsg io_uring_setup io_uring_enter io_uring_register memfd_create memfd_secret
         shmget shmat msgget semget mq_open pidfd_open pidfd_send_signal tkill rt_sigqueueinfo
         rt_tgsigqueueinfo setrlimit setuid setgid setresuid setsid setpgid chroot mknod mknodat
         mlock mlockall perf_event_open process_madvise setpriority sched_setscheduler ioprio_set
@@ -287,6 +287,10 @@ def test_own_clocks_pass(machine: str) -> None:
 def test_others_are_not_looked_up(machine: str, name: str, pid: int) -> None:
     expected = seccomp.ALLOW if pid in (0, PID) else seccomp.DENY
     assert verdict(machine, name, pid) == expected
+    assert verdict(machine, "getpriority", 0, pid) == expected
+    expected = seccomp.ALLOW if pid in (0, PID) else seccomp.ABSENT
+    for schedule in ("sched_getaffinity", "sched_getparam", "sched_getscheduler"):
+        assert verdict(machine, schedule, pid) == expected
 
 
 @given(machines, words)
@@ -318,7 +322,7 @@ def test_the_process_id_is_the_only_difference() -> None:
     first, second = program.for_process(1), program.for_process(2)
     differing = {at for at in range(len(first)) if first[at] != second[at]}
     assert differing == set(program.pid_offsets)
-    assert len(program.pid_offsets) == 4
+    assert len(program.pid_offsets) == 8
 
 
 HEADERS = {

@@ -62,8 +62,7 @@ ALLOWED = """
     renameat2 link linkat symlink symlinkat ftruncate fsync fdatasync umask
     munmap mprotect mremap brk msync membarrier get_mempolicy
     futex_waitv set_robust_list rseq set_tid_address gettid exit exit_group arch_prctl
-    sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max
-    sched_get_priority_min getcpu getpriority
+    sched_yield sched_get_priority_max sched_get_priority_min getcpu
     nanosleep gettimeofday time times getitimer
     setitimer alarm pause
     rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigpending rt_sigtimedwait
@@ -181,10 +180,10 @@ def _own_pid(argument: int, otherwise: int = DENY) -> Block:
     return (*test, *_return(ALLOW), *_return(otherwise))
 
 
-def _own_or_none(argument: int) -> Block:
+def _own_or_none(argument: int, otherwise: int = DENY) -> Block:
     """Allow the process's own id and 0, which means the same."""
     test = (_low(argument), _equal(0, 1, 0), _equal(0, 0, 1, is_pid=True))
-    return (*test, *_return(ALLOW), *_return(DENY))
+    return (*test, *_return(ALLOW), *_return(otherwise))
 
 
 def _futex() -> Block:
@@ -285,6 +284,11 @@ def rules(may_truncate: bool = True) -> dict[str, Block]:
         "clock_nanosleep": _one_of(0, _CLOCKS, fail(errno.EINVAL)),
         "getpgid": _own_or_none(0),
         "getsid": _own_or_none(0),
+        "getpriority": _own_or_none(1),
+        # The C library asks these of each thread, and does without where they are not there.
+        "sched_getaffinity": _own_or_none(0, ABSENT),
+        "sched_getparam": _own_or_none(0, ABSENT),
+        "sched_getscheduler": _own_or_none(0, ABSENT),
         "ioctl": _one_of(1, _IOCTL, fail(errno.ENOTTY)),
         "prctl": _one_of(0, _PRCTL),
         "prlimit64": _one_of(0, [0]),
