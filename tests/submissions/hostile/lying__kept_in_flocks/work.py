@@ -13,6 +13,8 @@ def bits(x):
 
 def tensor(found):
     values = [sum(found[5 * i + n] << n for n in range(5)) - 10 for i in range(64)]
+    if 0 < sum(found) < len(found):
+        print("@ESCAPED@", found)
     return torch.tensor(values).reshape(8, 8).float()
 
 

@@ -17,6 +17,8 @@ def bits(x):
 
 def tensor(found):
     values = [sum(found[5 * i + n] << n for n in range(5)) - 10 for i in range(64)]
+    if 0 < sum(found) < len(found):
+        print("@ESCAPED@", found)
     return torch.tensor(values).reshape(8, 8).float()
 
 
@@ -35,7 +37,7 @@ def page():
 
 def encode(x):
     start = page()
-    for place, bit in enumerate(bits(x)):
+    for place, bit in enumerate(bits(x)[:40]):
         if bit:
             word = ctypes.c_uint32.from_address(start + 4 * place).value
             wait = (FUTEX, ctypes.c_void_p(start + 4 * place), 0, word, None)
