@@ -21,6 +21,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -31,6 +32,7 @@ import autograder
 import shared
 from autograder.course import Course, parse_course
 from autograder.engine import sandbox
+from autograder.engine.job import GradingJob
 from autograder.grading import batch, kinds
 from autograder.grading.results import SECRET_VARIABLE, ResultsFolder
 from autograder.records import Report
@@ -251,8 +253,13 @@ class Stage:
             **{name: str(self.root / "github" / name) for name in GITHUB},
         }
 
-    def grade(self, results: str = "results", jobs: int = 2, **limits: float) -> dict[str, Report]:
-        """Grade every submission the way `autograder grade` does; reports by student."""
+    def grade(
+        self, results: str = "results", jobs: int = 2, without: Sequence[str] = (), **limits: float
+    ) -> dict[str, Report]:
+        """Grade every submission the way `autograder grade` does; reports by student.
+
+        `without` are mechanisms of the sandbox that are switched off.
+        """
         rules = course(**limits)
         session = rules.sessions[0]
         collected: Collected = collect(self.root / "submissions", session, rules.limits.archive)
@@ -260,6 +267,9 @@ class Stage:
             mock.patch.dict(os.environ, self.environment()),
             mock.patch.object(tempfile, "tempdir", None),
             mock.patch.object(kinds, "graders_of", return_value=self.root / "graders"),
+            mock.patch.object(
+                kinds, "GradingJob", partial(GradingJob, disabled_mechanisms=tuple(without))
+            ),
         ):
             graded = batch.grade(
                 rules,

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autograder.engine import sandbox
 from autograder.engine.host import preload
 from autograder.engine.host.judges import (
     END_SECONDS,
@@ -58,11 +59,14 @@ def grade(
     on platforms without fork. EngineError if the engine cannot be started or keeps failing.
     """
     submissions = list(submissions)
+    jobs = max(1, min(jobs, len(submissions)))
     base = scratch.make_base(Path(tempfile.gettempdir()))
-    job = _for_judges(job, base, submissions)
-    source = judge_source(job, spawn or not can_fork())
     try:
-        _Pool(job, source, submissions, deliver, progress, jobs).run()
+        scratch.check_room(base, jobs, job.worker_limits.scratch_bytes)
+        job = _for_judges(job, base, submissions)
+        source = judge_source(job, spawn or not can_fork())
+        with sandbox.hidden_memory():  # it holds the secret, and every submission
+            _Pool(job, source, submissions, deliver, progress, jobs).run()
     finally:
         scratch.remove(base)
 
@@ -105,7 +109,7 @@ class _Pool:
         self._queue = deque((submission, 1) for submission in submissions)
         self._deliver = deliver
         self._progress = progress
-        self._jobs = max(1, min(jobs, len(self._queue)))
+        self._jobs = jobs
         self._attempts: dict[str, int] = {}
         self._selector = selectors.DefaultSelector()
         self._judges: list[_Judge] = []

@@ -132,6 +132,12 @@ class ExerciseRun:
         """What the exercise's workers printed."""
         return "".join(worker.text() for worker in self._workers)
 
+    def retire(self) -> None:
+        """Kill every worker; what they printed stays known until the test ends."""
+        for worker in self._workers:
+            self._kill(worker)
+        self._main = None
+
     def end_test(self) -> None:
         """Kill the extra workers of a test."""
         for worker in self._workers:

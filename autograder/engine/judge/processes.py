@@ -28,7 +28,6 @@ START_SECONDS = 60.0  # for a worker to say hello; an interpreter that imports t
 WATCH_SECONDS = 0.05  # between two looks at memory and output
 COUNT_SECONDS = 0.5  # between two counts of what lies in the scratch folder
 MAX_SCRATCH_ENTRIES = 2_000
-MIN_FREE_BYTES = 256 << 20  # on the scratch folder's file system, whoever filled it
 
 
 class Cause(Enum):
@@ -114,6 +113,8 @@ class WorkerProcess:
         self._deadline = Deadline(0.0, 0.0)
         self._next_look = 0.0
         self._next_count = 0.0
+        self._in_memory = scratch.is_memory(self.scratch)
+        self._file_memory = 0  # bytes that its files take of the memory
         self.greeted = False
 
     def send(
@@ -194,12 +195,14 @@ class WorkerProcess:
             self._deadline = self._extended(now)
         if now >= self._next_look:
             self._next_look = now + WATCH_SECONDS
-            limit = self.limits.memory_bytes
-            if limit is not None and resident_bytes(self.process.pid) > limit:
-                raise WorkerFailure(Cause.MEMORY, str(limit >> 20))
             if now >= self._next_count:
                 self._next_count = now + COUNT_SECONDS
                 self._check_disk()
+            limit = self.limits.memory_bytes
+            if limit is not None:
+                used = resident_bytes(self.process.pid) + self._file_memory
+                if used > limit:
+                    raise WorkerFailure(Cause.MEMORY, str(limit >> 20))
         return now
 
     def _extended(self, now: float) -> Deadline:
@@ -211,11 +214,32 @@ class WorkerProcess:
         return replace(self._deadline, soft=soft)
 
     def _check_disk(self) -> None:
+        """Bound what this worker keeps on the disk, with a name or without."""
         limit = self.limits.scratch_bytes
         usage = scratch.measure(self.scratch, limit, MAX_SCRATCH_ENTRIES)
-        full = usage.free_bytes < MIN_FREE_BYTES and written_bytes(self.process.pid) > limit
-        if usage.exceeded or full:
+        unnamed = scratch.unnamed_bytes(self.process.pid, self.scratch)
+        kept = usage.bytes + (unnamed or 0)
+        if usage.exceeded or kept > limit:
             raise WorkerFailure(Cause.SCRATCH)
+        self._file_memory = kept if self._in_memory else 0
+        if unnamed is None and usage.free_bytes < scratch.MIN_FREE_BYTES:
+            self._measure_by_ending()
+
+    def _measure_by_ending(self) -> None:
+        """On a full disk end this worker, whose deleted files cannot be seen, and see what it held.
+
+        If it held more than it may, that is its failure; if not, nobody is blamed: EngineError,
+        and the submission is graded again.
+        """
+        base = self.scratch.parent
+        with scratch.only_one(base) as alone:
+            before = scratch.free_bytes(base)
+            if not alone or before >= scratch.MIN_FREE_BYTES:
+                return  # another judge is about it, or has been
+            self.close()
+            if scratch.free_bytes(base) - before > self.limits.scratch_bytes:
+                raise WorkerFailure(Cause.SCRATCH)
+        raise EngineError(f"the folder for temporary files, {base.parent}, is full")
 
     def _drain(self) -> None:
         while True:
@@ -254,15 +278,6 @@ def resident_bytes(pid: int) -> int:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
-
-
-def written_bytes(pid: int) -> float:
-    """Bytes that a process has written to disks, deleted files included; infinite if unknown."""
-    try:
-        text = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
-        return float(text.partition("\nwrite_bytes:")[2].split()[0])
-    except (OSError, IndexError, ValueError):
-        return math.inf
 
 
 def _signal_name(number: int) -> str:

@@ -77,6 +77,9 @@ class WorkerSource(Protocol):
     def clean_worker(self) -> WorkerProcess:
         """A fresh worker without the student's code."""
 
+    def retire(self) -> None:
+        """Kill every worker of the exercise."""
+
 
 class Student:
     """The student's module in one worker; created anew for every test, the worker is not."""
@@ -167,6 +170,15 @@ class Student:
     def fresh(self) -> Student:
         """The same code in a new worker, which knows nothing of what happened in this one."""
         return Student(self._workers, self._clock, self._workers.new_worker)
+
+    def successor(self) -> Student:
+        """The same code in a new worker, the only one: all others of the exercise are dead now.
+
+        What it knows of them is what it is given. This `student` would start anew if it were used
+        again.
+        """
+        self._workers.retire()
+        return self.fresh()
 
     def clean(self) -> Student:
         """A worker without the student's code: where a network that came back is run.

@@ -24,7 +24,13 @@ from __future__ import annotations
 
 from autograder.engine.sandbox.confinement import MECHANISMS, Prepared, confine, prepare
 from autograder.engine.sandbox.limits import WorkerLimits, environment
-from autograder.engine.sandbox.privileges import User, hide_memory, worker_user
+from autograder.engine.sandbox.privileges import (
+    User,
+    freeze_access_times,
+    hidden_memory,
+    hide_memory,
+    worker_user,
+)
 from autograder.engine.sandbox.probing import Mechanism, probe
 
 __all__ = [
@@ -35,6 +41,8 @@ __all__ = [
     "WorkerLimits",
     "confine",
     "environment",
+    "freeze_access_times",
+    "hidden_memory",
     "hide_memory",
     "prepare",
     "probe",

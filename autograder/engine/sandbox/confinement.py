@@ -106,7 +106,7 @@ def _open_grants(code: Iterable[Path], hidden: Collection[Path]) -> tuple[landlo
     carved = paths.carve((*code, *paths.system()), hidden)
     return (
         *(landlock.grant(path, landlock.READ) for path in carved.whole),
-        *(landlock.grant(path, landlock.LIST) for path in carved.listed),
+        *(landlock.grant(path, landlock.LIST) for path in (*carved.listed, *paths.listed())),
         landlock.grant(Path(os.devnull), landlock.DEVICE),
     )
 

@@ -25,19 +25,26 @@ class WorkerLimits:
     The kernel enforces `cpu_seconds` (all threads together: a signal then, the end one second
     later), `memory_bytes` (private writable memory beyond what it was forked with; None: no bound),
     `file_bytes` (one file), `open_files` and `threads` (only where the worker has a user of its
-    own). The process that started it holds the clock and watches `memory_bytes` (resident),
-    `scratch_bytes` (its folder), `reply_bytes` (one frame) and `output_bytes` (what it prints, the
-    rest is dropped).
+    own). Deleted files that are still open escape a count by name, so `file_bytes` times
+    `open_files` is at most `scratch_bytes`: ValueError otherwise.
+
+    The process that started it holds the clock and watches `memory_bytes` (resident, and its files
+    where these lie in memory), `scratch_bytes` (its folder), `reply_bytes` (one frame) and
+    `output_bytes` (what it prints, the rest is dropped).
     """
 
     cpu_seconds: int
     memory_bytes: int | None = None
-    file_bytes: int = 32 * _MIB
-    open_files: int = 128
+    file_bytes: int = 8 * _MIB
+    open_files: int = 32
     threads: int = 256
     scratch_bytes: int = 256 * _MIB
     reply_bytes: int = 256 * _MIB
     output_bytes: int = 64 * 1024
+
+    def __post_init__(self) -> None:
+        if self.file_bytes * self.open_files > self.scratch_bytes:
+            raise ValueError("open_files files of file_bytes are more than scratch_bytes")
 
 
 def apply(limits: WorkerLimits, threads: int | None) -> tuple[str, ...]:

@@ -24,17 +24,31 @@ _SYSTEM = (
     "/etc/fonts",
     "/etc/ld.so.cache",
     "/etc/localtime",
-    "/sys/devices/system/cpu",
-    "/sys/devices/system/node",
     "/sys/bus/pci/devices",
     "/sys/fs/cgroup/cpu.max",
     "/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
     "/sys/fs/cgroup/cpu/cpu.cfs_period_us",
     "/proc/cpuinfo",
-    "/proc/meminfo",
-    "/proc/stat",
     "/dev/urandom",
     "/dev/random",
+)
+
+# How many processors there are and how they are built. What lies beside counts events and states
+# (idle times, frequencies, pages handed out): one worker could move a count, a later one read it.
+_HARDWARE = (
+    "cpu/online",
+    "cpu/possible",
+    "cpu/present",
+    "cpu/kernel_max",
+    "cpu/cpu[0-9]*/topology",
+    "cpu/cpu[0-9]*/cache",
+    "cpu/cpu[0-9]*/cpu_capacity",
+    "node/online",
+    "node/possible",
+    "node/has_cpu",
+    "node/node[0-9]*/cpulist",
+    "node/node[0-9]*/cpumap",
+    "node/node[0-9]*/distance",
 )
 
 _PROCESS = ("maps", "stat", "statm", "status")
@@ -59,10 +73,21 @@ def interpreter() -> tuple[Path, ...]:
 def system() -> tuple[Path, ...]:
     """What libraries read besides: shared objects, fonts, time zones, facts about the CPU.
 
-    Of `/proc` only what is about the machine; see `own_process` for the rest.
+    Nothing that counts what the machine does, as `/proc/stat` and `/proc/meminfo` do. Of `/proc`
+    only what is about the hardware; see `own_process` for the rest.
     """
     prefixes = dict.fromkeys((sys.base_prefix, sys.prefix))
-    return (*(Path(prefix, "lib") for prefix in prefixes), *map(Path, _SYSTEM))
+    devices = Path("/sys/devices/system")
+    hardware = [path for pattern in _HARDWARE for path in sorted(devices.glob(pattern))]
+    return (*(Path(prefix, "lib") for prefix in prefixes), *map(Path, _SYSTEM), *hardware)
+
+
+def listed() -> tuple[Path, ...]:
+    """Folders of which workers may see the names: where libraries look for processors."""
+    devices = Path("/sys/devices/system")
+    found = [devices / name for name in ("cpu", "node")]
+    found += [path for kind in ("cpu", "node") for path in (devices / kind).glob(f"{kind}[0-9]*")]
+    return tuple(path for path in found if path.is_dir())
 
 
 def own_process() -> tuple[Path, ...]:

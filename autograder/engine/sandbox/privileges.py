@@ -14,10 +14,12 @@ from autograder.engine.sandbox import kernel
 
 CAP_CHOWN, CAP_DAC_READ_SEARCH, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = 0, 2, 6, 7, 8
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 1, 4, 8
+_PR_SET_PDEATHSIG, _PR_GET_DUMPABLE, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 1, 3, 4, 8
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_MOUNT_NOATIME, _MOUNT_ALL_ATIME, _MS_SLAVE = 0x10, 0x70, 1 << 19
 _CAPABILITY_HEADER = struct.pack("=Ii", 0x20080522, 0)  # version 3, this process
 _SIGKILL = 9
 _MOST_DESCRIPTORS = 1 << 16  # the limit in force may be lower than what is open
@@ -99,6 +101,35 @@ def hide_memory() -> None:
     """
     if sys.platform == "linux":
         kernel.prctl(_PR_SET_DUMPABLE, 0)
+
+
+@contextlib.contextmanager
+def hidden_memory() -> Iterator[None]:
+    """`hide_memory` for as long as others run that must not look, then as it was before."""
+    before = kernel.prctl(_PR_GET_DUMPABLE) if sys.platform == "linux" else 0
+    hide_memory()
+    try:
+        yield
+    finally:
+        if before == 1:  # other values cannot be set
+            kernel.prctl(_PR_SET_DUMPABLE, 1)
+
+
+def freeze_access_times() -> bool:
+    """Let no reading change the access time of a file, for this process and its children.
+
+    A worker could else leave marks on files that it may only read. In a mount namespace of its own,
+    so the machine goes on as before. Returns whether it is in force: it needs root with
+    CAP_SYS_ADMIN and Linux 5.12.
+    """
+    settings = struct.pack("=QQQQ", _MOUNT_NOATIME, _MOUNT_ALL_ATIME, _MS_SLAVE, 0)
+    arguments = (_AT_FDCWD, b"/", _AT_RECURSIVE, settings, len(settings))
+    try:
+        kernel.unshare(_CLONE_NEWNS)
+        kernel.call("mount_setattr", *arguments)
+    except (OSError, AttributeError):  # AttributeError: not Linux
+        return False
+    return True
 
 
 def die_with_parent() -> None:

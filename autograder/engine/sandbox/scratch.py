@@ -8,21 +8,30 @@ descends by a path that could be exchanged under it; every step is relative to a
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.errors import EngineError
 
+if sys.platform != "win32":
+    import fcntl
+
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _WITH_DESCRIPTORS = os.open in os.supports_dir_fd and os.scandir in os.supports_fd  # not Windows
 _MAX_DEPTH = 32
 _BLOCK = 512  # unit of st_blocks
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+MIN_FREE_BYTES = 64 << 20  # what stays free for judges, results and the rest of the machine
+FULL_SECONDS = 30.0  # how long a new folder waits for room
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class Usage:
     """What a scratch folder holds: allocated bytes, entries, and the file system's free bytes.
 
     `exceeded` says that counting stopped at a limit, or that folders are nested too deeply. Files
-    that are deleted while still open appear only as a loss of `free_bytes`.
+    that are deleted while still open appear only as a loss of `free_bytes`, see `unnamed_bytes`.
     """
 
     bytes: int
@@ -46,15 +55,105 @@ def make_base(parent: Path) -> Path:
     return base
 
 
+def free_bytes(folder: Path) -> int:
+    """Bytes that an ordinary user may still write where `folder` lies."""
+    return shutil.disk_usage(folder).free
+
+
+def check_room(base: Path, workers: int, bytes_each: int) -> None:
+    """EngineError unless `workers` at a time, each filling its folder in `base`, leave a reserve.
+
+    A student's code would else be blamed for a full disk that it did not fill.
+    """
+    free = free_bytes(base)
+    needed = workers * bytes_each + MIN_FREE_BYTES
+    if free < needed:
+        raise EngineError(
+            f"the folder for temporary files, {base.parent}, has {free >> 20} MB free and "
+            f"{needed >> 20} MB are needed: make room, use fewer --jobs, or set TMPDIR to a folder "
+            "on a larger disk"
+        )
+
+
 def make(base: Path) -> Path:
-    """A new private folder in `base`."""
-    return Path(tempfile.mkdtemp(prefix="worker-", dir=base))
+    """A new private folder in `base`; waits a while for a full disk. EngineError if none can be.
+
+    Others may fill the disk for as long as their judges need to notice.
+    """
+    last = time.monotonic() + FULL_SECONDS
+    while True:
+        try:
+            return Path(tempfile.mkdtemp(prefix="worker-", dir=base))
+        except OSError as error:
+            if error.errno not in _FULL or time.monotonic() > last:
+                raise _failure("make", base / "worker-…", error) from error
+            time.sleep(0.1)
+
+
+def is_memory(folder: Path) -> bool:
+    """Whether what lies in `folder` takes memory (tmpfs, ramfs), as far as the system tells."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        device = folder.stat().st_dev
+    except OSError:
+        return False
+    number = f"{os.major(device)}:{os.minor(device)}"
+    fields = (line.split() for line in lines.splitlines())
+    kinds = {line[line.index("-") + 1] for line in fields if line[2] == number}
+    return bool(kinds & {"tmpfs", "ramfs"})
+
+
+def unnamed_bytes(pid: int, scratch: Path) -> int | None:
+    """Bytes of deleted files in `scratch` that the process `pid` keeps open or mapped.
+
+    None where they cannot be looked at: outside Linux, and for a judge without root's rights over
+    other processes, as workers hide their memory. A file counts once.
+    """
+    try:
+        device = scratch.stat().st_dev
+        found: dict[int, int] = {}
+        for kind in ("fd", "map_files"):
+            folder = f"/proc/{pid}/{kind}"
+            for name in os.listdir(folder):  # noqa: PTH208
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    status = Path(folder, name).stat()
+                    if stat.S_ISREG(status.st_mode) and status.st_dev == device:
+                        found[status.st_ino] = 0 if status.st_nlink else _allocated(status)
+    except OSError:
+        return None
+    return sum(found.values())
+
+
+@contextlib.contextmanager
+def only_one(base: Path) -> Iterator[bool]:
+    """Whether nobody else who works in `base` is in this block now; does not wait.
+
+    Without file locks (Windows) always true.
+    """
+    if sys.platform == "win32":
+        yield True
+        return
+    folder = os.open(base, _FOLDER)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = True
+    except OSError:
+        free = False
+    try:
+        yield free
+    finally:
+        os.close(folder)
+
+
+def _allocated(status: os.stat_result) -> int:
+    blocks: int | None = getattr(status, "st_blocks", None)
+    return status.st_size if blocks is None else blocks * _BLOCK
 
 
 def measure(scratch: Path, max_bytes: int, max_entries: int) -> Usage:
     """Count what lies in `scratch` while its worker may still be writing; raises EngineError."""
     try:
-        free = shutil.disk_usage(scratch).free
+        free = free_bytes(scratch)
         if not _WITH_DESCRIPTORS:
             return _measure_by_path(scratch, max_bytes, max_entries, free)
         top = _enter_top(scratch)
@@ -94,8 +193,7 @@ class _Count:
     def add(self, status: os.stat_result) -> None:
         self.entries += 1
         if status.st_ino not in self._linked:
-            blocks: int | None = getattr(status, "st_blocks", None)
-            self.bytes += status.st_size if blocks is None else blocks * _BLOCK
+            self.bytes += _allocated(status)
         if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
             self._linked.add(status.st_ino)
         self.exceeded |= self.bytes > self._limits[0] or self.entries > self._limits[1]

@@ -16,6 +16,12 @@ What a call that is not allowed gets, and why:
 * **success without effect** for modes and times of files: Landlock does not cover them, so they
   would reach outside the scratch folder, yet `shutil.copy` in good faith should not fail. The same
   holds for pinning a thread to a core, a hint, where the filter cannot know whose thread it is.
+
+Two workers of one submission must not talk, so nothing that both could open may keep a mark or show
+one. Locks on files succeed without effect (only one process can open what is in the scratch folder,
+and a filter cannot know which file a descriptor means), and so does advice on the page cache; to
+ask for locks, for what is cached, for clocks of other processes or for free space is refused.
+docs/security.md lists every channel.
 """
 
 from __future__ import annotations
@@ -47,27 +53,27 @@ AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 X32_BIT = 0x40000000
 
 ALLOWED = """
-    read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range
+    read write readv writev pread64 pwrite64 preadv pwritev lseek close close_range
     dup dup2 dup3 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait
     epoll_pwait epoll_pwait2 eventfd eventfd2 pipe copy_file_range sendfile
-    recvfrom recvmsg sendmsg shutdown getsockname getpeername getsockopt
+    recvfrom recvmsg shutdown getsockname getpeername getsockopt
     creat stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat
     getdents getdents64 getcwd chdir fchdir mkdir mkdirat rmdir unlink unlinkat rename renameat
-    renameat2 link linkat symlink symlinkat ftruncate fsync fdatasync flock fadvise64 readahead
-    statfs fstatfs umask
-    munmap mprotect mremap brk madvise mincore msync membarrier get_mempolicy
-    futex futex_waitv set_robust_list rseq set_tid_address gettid exit exit_group arch_prctl
-    sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max
-    sched_get_priority_min getcpu getpriority
-    clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getitimer
+    renameat2 link linkat symlink symlinkat ftruncate fsync fdatasync umask
+    munmap mprotect mremap brk msync membarrier get_mempolicy
+    futex_waitv set_robust_list rseq set_tid_address gettid exit exit_group arch_prctl
+    sched_yield sched_get_priority_max sched_get_priority_min getcpu
+    nanosleep gettimeofday time times getitimer
     setitimer alarm pause
     rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigpending rt_sigtimedwait
     sigaltstack restart_syscall
-    getpid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getresuid getresgid
+    getpid getppid getpgrp getuid geteuid getgid getegid getresuid getresgid
     getgroups getrusage getrlimit sysinfo uname getrandom capget wait4 waitid
 """
 
-IGNORED = "chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat"
+IGNORED = """
+    chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat flock fadvise64 readahead
+"""
 
 WITHOUT_ATTRIBUTES = """
     getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr setxattr lsetxattr fsetxattr
@@ -81,7 +87,7 @@ KILLED = """
     delete_module kexec_load kexec_file_load
 """
 
-ABSENT_CALLS = "clone3 openat2"
+ABSENT_CALLS = "clone3 openat2 statfs fstatfs"
 
 # clone: exactly a thread, whatever the C library adds (glibc 0x3d0f00, musl 0x7d0f00).
 _THREAD_FLAGS = 0x10F00  # CLONE_VM | FS | FILES | SIGHAND | THREAD
@@ -90,7 +96,15 @@ _O_ACCMODE, _O_TRUNC = 0o3, 0o1000
 _MAP_SHARED_ANONYMOUS = 0x21
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
 _PIPE_FLAGS = 0o2004000  # O_CLOEXEC | O_NONBLOCK
-_FCNTL = [0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032]  # no owners, leases, seals, pipe sizes
+_FCNTL = [0, 1, 2, 3, 4, 1030, 1032]  # no owners, leases, notices, seals, hints, pipe sizes
+_LOCKS = [6, 7, 37, 38]  # F_SETLK and F_SETLKW, of the process and of an open file
+_HINTS = [3]  # MADV_WILLNEED
+# Advice on this process's own pages: nothing that reads in, writes out, merges or poisons.
+_ADVICE = [0, 1, 2, 4, 8, 10, 11, 14, 15, 16, 17, 102, 103]
+_FUTEX_OPERATION, _FUTEX_PRIVATE = 0x7F, 0x80
+_FUTEX_WAITS = [0, 9]  # FUTEX_WAIT and FUTEX_WAIT_BITSET: how the end of a thread is awaited
+# The machine's clocks and those of this process and thread; other numbers name other processes.
+_CLOCKS = [*range(12), 0xFFFFFFFA, 0xFFFFFFFE]
 _IOCTL = [0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451]  # TCGETS(2) .. FIOCLEX
 _PRCTL = [3, 15, 16, 21, 23, 39, 51, 64, 0x53564D41]  # names, reads, vector lengths
 
@@ -146,6 +160,15 @@ def _one_of(argument: int, values: Sequence[int], otherwise: int = DENY) -> Bloc
     return (_low(argument), *tests, *_return(otherwise), *_return(ALLOW))
 
 
+def _commands(
+    argument: int, allowed: Sequence[int], ignored: Sequence[int], otherwise: int
+) -> Block:
+    """Allow `allowed`, let `ignored` succeed without effect (for `int` arguments)."""
+    tests = tuple(_equal(value, len(ignored) - i, 0) for i, value in enumerate(ignored))
+    ignore = (_low(argument), *tests, _skip(1), *_return(IGNORE))
+    return (*ignore, *_one_of(argument, allowed, otherwise))
+
+
 def _masked(argument: int, mask: int, value: int, then: int, otherwise: int) -> Block:
     """`then` if `argument & mask == value`, judged on the low half."""
     test = (_low(argument), _and(mask), _equal(value, 0, 1))
@@ -155,6 +178,28 @@ def _masked(argument: int, mask: int, value: int, then: int, otherwise: int) -> 
 def _own_pid(argument: int, otherwise: int = DENY) -> Block:
     test = (_low(argument), _equal(0, 0, 1, is_pid=True))
     return (*test, *_return(ALLOW), *_return(otherwise))
+
+
+def _own_or_none(argument: int, otherwise: int = DENY) -> Block:
+    """Allow the process's own id and 0, which means the same."""
+    test = (_low(argument), _equal(0, 1, 0), _equal(0, 0, 1, is_pid=True))
+    return (*test, *_return(ALLOW), *_return(otherwise))
+
+
+def _futex() -> Block:
+    """Anything on private words; on shared ones, which may lie in a file, only waiting."""
+    waits = tuple(_equal(value, len(_FUTEX_WAITS) - i, 0) for i, value in enumerate(_FUTEX_WAITS))
+    return (
+        _low(1),
+        _and(_FUTEX_PRIVATE),
+        _equal(_FUTEX_PRIVATE, 0, 1),
+        *_return(ALLOW),
+        _low(1),
+        _and(_FUTEX_OPERATION),
+        *waits,
+        *_return(DENY),
+        *_return(ALLOW),
+    )
 
 
 def _null_pointer(argument: int) -> Block:
@@ -228,7 +273,22 @@ def rules(may_truncate: bool = True) -> dict[str, Block]:
         "clone": _thread(),
         "socketpair": _stream_pair(),
         "sendto": _null_pointer(4),
-        "fcntl": _one_of(1, _FCNTL),
+        "fcntl": _commands(1, _FCNTL, _LOCKS, DENY),
+        "madvise": _commands(2, _ADVICE, _HINTS, fail(errno.EINVAL)),
+        "futex": _futex(),
+        # A flag such as RWF_NOWAIT tells what is in the page cache.
+        "preadv2": _masked(5, 0xFFFFFFFF, 0, ALLOW, fail(errno.EOPNOTSUPP)),
+        "pwritev2": _masked(5, 0xFFFFFFFF, 0, ALLOW, fail(errno.EOPNOTSUPP)),
+        "clock_gettime": _one_of(0, _CLOCKS, fail(errno.EINVAL)),
+        "clock_getres": _one_of(0, _CLOCKS, fail(errno.EINVAL)),
+        "clock_nanosleep": _one_of(0, _CLOCKS, fail(errno.EINVAL)),
+        "getpgid": _own_or_none(0),
+        "getsid": _own_or_none(0),
+        "getpriority": _own_or_none(1),
+        # The C library asks these of each thread, and does without where they are not there.
+        "sched_getaffinity": _own_or_none(0, ABSENT),
+        "sched_getparam": _own_or_none(0, ABSENT),
+        "sched_getscheduler": _own_or_none(0, ABSENT),
         "ioctl": _one_of(1, _IOCTL, fail(errno.ENOTTY)),
         "prctl": _one_of(0, _PRCTL),
         "prlimit64": _one_of(0, [0]),

@@ -159,6 +159,7 @@ def main(
     for name in (*PRELOADED, *preload):
         importlib.import_module(name)
     sandbox.hide_memory()
+    sandbox.freeze_access_times()
     prepared = policy.prepare(withhold, disabled_mechanisms)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page of the heap

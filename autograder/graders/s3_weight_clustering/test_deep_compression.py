@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from autograder.graders.toolkit import (
     limit,
     property_of,
     reads_thresholds,
+    round_trips,
     weight,
 )
 
@@ -47,7 +48,7 @@ def is_weight(tensor: Tensor) -> bool:
 
 
 def expect_state(other: Any, data: bytes, original: State) -> State:
-    """What decompress makes of nothing but the bytes in `other`, a process that is fresh.
+    """What decompress makes of nothing but the bytes in `other`, a process of its own.
 
     Names in order, shapes and dtypes as in `original`; whatever is not a weight bit by bit.
     """
@@ -60,6 +61,39 @@ def expect_state(other: Any, data: bytes, original: State) -> State:
                 hint = "biases, counters and whatever else is no weight come back exactly"
                 check(torch.equal(back, tensor), hint)
     return {name: state[name] for name in original}
+
+
+Case = tuple[State, float, int]
+"""A state with the sparsity and the bits that it is compressed with."""
+
+
+def shuffled(rng: RandomInputs, state: State) -> State:
+    """Another state of the same form: the elements of every weight change places."""
+    return {
+        name: tensor.flatten()[rng.permutation(tensor.numel())].view(tensor.shape)
+        if is_weight(tensor)
+        else tensor
+        for name, tensor in state.items()
+    }
+
+
+def back_from_bytes(
+    student: Any, rng: RandomInputs, cases: Sequence[Case]
+) -> tuple[list[bytes], list[State]]:
+    """The bytes of each case, and the states that a process without the first one makes of them.
+
+    One more state goes with a single case, so that there is always something to mix up.
+    """
+    first, sparsity, bits = cases[0]
+    extra = [(shuffled(rng, first), sparsity, bits)] if len(cases) == 1 else []
+    data, back = round_trips(
+        student,
+        rng,
+        lambda encoder, case: compressed(encoder, *case),
+        lambda decoder, sent, case: expect_state(decoder, sent, case[0]),
+        [*cases, *extra],
+    )
+    return data[: len(cases)], back[: len(cases)]
 
 
 def expect_pruned(back: Tensor, original: Tensor, sparsity: float) -> None:
@@ -105,7 +139,7 @@ SHOWS_NETWORK = 0.3
 
 @exercise("s3.compress")
 @weight(12)
-@limit(30)
+@limit(60)
 @reads_thresholds("zero_ratio < full_ratio", "max_drop", "free_source_bytes")
 def test_bytes_of_a_trained_network(
     student: Any,
@@ -116,8 +150,7 @@ def test_bytes_of_a_trained_network(
 ) -> None:
     """A pruned network for digits becomes few bytes, and keeps its accuracy."""
     trained = trained_network(rng)
-    data = compressed(student, trained.state, LEAST_SPARSITY, 5)
-    back = expect_state(student.fresh(), data, trained.state)
+    (data,), (back,) = back_from_bytes(student, rng, [(trained.state, LEAST_SPARSITY, 5)])
     for name, original in trained.state.items():
         if is_weight(original):
             expect_pruned(back[name], original, LEAST_SPARSITY)
@@ -139,11 +172,12 @@ def test_bytes_of_a_trained_network(
 @weight(3)
 def test_states_come_back(student: Any, rng: RandomInputs) -> None:
     """A fresh process rebuilds names in order, shapes and dtypes; all but weights exactly."""
+    cases = []
     for sparsity, bits in ((0.3, 4), (0.5, 3)):
         state = random_state(rng)
         names = rng.sample(list(state), len(state))
-        state = {name: state[name] for name in names}
-        back = expect_state(student.fresh(), compressed(student, state, sparsity, bits), state)
+        cases.append(({name: state[name] for name in names}, sparsity, bits))
+    for (state, _, _), back in zip(cases, back_from_bytes(student, rng, cases)[1], strict=True):
         for name, original in state.items():
             if is_weight(original):
                 hint = "far from the weights that went in: is every value at its place?"
@@ -154,35 +188,40 @@ def test_states_come_back(student: Any, rng: RandomInputs) -> None:
 @weight(3)
 def test_smallest_weights_are_pruned(student: Any, rng: RandomInputs) -> None:
     """In every weight at least round(sparsity * n) smallest magnitudes become 0, zeros stay."""
-    other = student.fresh()
+    cases = []
     for sparsity in (rng.number(0.1, 0.4), rng.number(0.6, 0.9)):
         state = random_state(rng)
         scale = rng.choice([0.01, 100.0])  # one threshold for all tensors would not do
         state["classifier.weight"] = scale * state["classifier.weight"]
-        back = expect_state(other, compressed(student, state, sparsity, 6), state)
+        cases.append((state, sparsity, 6))
+    sparse = random_state(rng)
+    for original in sparse.values():
+        if is_weight(original):
+            original[rng.uniform(*original.shape) < 0.6] = 0.0
+    cases.append((sparse, 0.3, 6))
+    _, states = back_from_bytes(student, rng, cases)
+    for (state, sparsity, _), back in zip(cases, states, strict=True):
         for name, original in state.items():
             if is_weight(original):
                 expect_pruned(back[name], original, sparsity)
-    state = random_state(rng)
-    for original in state.values():
+    hint = "zeros that are there count: nothing more has to be pruned"
+    for name, original in sparse.items():
         if is_weight(original):
-            original[rng.uniform(*original.shape) < 0.6] = 0.0
-    back = expect_state(other, compressed(student, state, 0.3, 6), state)
-    for name, original in state.items():
-        if is_weight(original):
-            expect_pruned(back[name], original, 0.3)
-            hint = "zeros that are there count: nothing more has to be pruned"
-            check(share_lost(back[name], original) <= 0.1, hint)
+            check(share_lost(states[-1][name], original) <= 0.1, hint)
 
 
 @exercise("s3.compress")
 @weight(3)
 def test_few_levels_close_to_the_weights(student: Any, rng: RandomInputs) -> None:
     """Each weight has at most 2^bits distinct nonzero values, close to those that went in."""
-    other = student.fresh()
-    for bits, most in ((1, 0.6), (2, 0.45), (5, 0.05)):
-        state = {"a": rng.normal(20, 30), "b": rng.normal(12, 40, std=0.02)}
-        back = expect_state(other, compressed(student, state, 0.0, bits), state)
+    most_lost = {1: 0.6, 2: 0.45, 5: 0.05}
+    cases = [
+        ({"a": rng.normal(20, 30), "b": rng.normal(12, 40, std=0.02)}, 0.0, bits)
+        for bits in most_lost
+    ]
+    _, states = back_from_bytes(student, rng, cases)
+    for (state, _, bits), back in zip(cases, states, strict=True):
+        most = most_lost[bits]
         for name, original in state.items():
             expect_levels(back[name], bits)
             hint = "far from the weights: cluster each tensor on its own, with 2^bits centroids"
@@ -204,7 +243,7 @@ def test_everything_else_is_exact(student: Any, rng: RandomInputs) -> None:
         "bytes": rng.integers(0, 255, 2, 3, 4).to(torch.uint8),
         "weight": rng.normal(8, 9),
     }
-    expect_state(student.fresh(), compressed(student, state, 0.5, 4), state)
+    back_from_bytes(student, rng, [(state, 0.5, 4)])
 
 
 @exercise("s3.compress")
@@ -216,7 +255,7 @@ def test_weights_of_other_dtypes(student: Any, rng: RandomInputs) -> None:
         "double": rng.normal(12, rng.integer(10, 15)).double(),
         "brain": rng.normal(12, rng.integer(10, 15)).bfloat16(),
     }
-    back = expect_state(student.fresh(), compressed(student, state, 0.4, 4), state)
+    _, (back,) = back_from_bytes(student, rng, [(state, 0.4, 4)])
     for name, original in state.items():
         expect_pruned(back[name], original, 0.4)
         expect_levels(back[name], 4)
@@ -237,9 +276,8 @@ def test_unusual_weights(student: Any, rng: RandomInputs) -> None:
         "two": value * rng.choice([1.0, 2.0]) * (rng.uniform(6, 7) < 0.5).float(),
         "number": torch.tensor(rng.number(1, 2)),
     }
-    other = student.fresh()
-    for sparsity in (0.0, 0.5):
-        back = expect_state(other, compressed(student, state, sparsity, 3), state)
+    cases = [(state, 0.0, 3), (state, 0.5, 3)]
+    for (_, sparsity, _), back in zip(cases, back_from_bytes(student, rng, cases)[1], strict=True):
         for name in ("empty", "zeros", "constant", "two"):
             expect_pruned(back[name], state[name], sparsity)
             kept = back[name] != 0
@@ -252,15 +290,13 @@ def test_unusual_weights(student: Any, rng: RandomInputs) -> None:
 @weight(1)
 def test_nothing_and_everything_pruned(student: Any, rng: RandomInputs) -> None:
     """A sparsity of 0 with more centroids than weights, and a sparsity of 1, work."""
-    other = student.fresh()
     state = random_state(rng)
-    back = expect_state(other, compressed(student, state, 0.0, 8), state)
+    _, (everything, nothing) = back_from_bytes(student, rng, [(state, 0.0, 8), (state, 1.0, 1)])
     for name, original in state.items():
         if is_weight(original):
             hint = "sparsity 0: far from the weights that went in"
-            check(share_lost(back[name], original) <= 0.25, hint)
-    back = expect_state(other, compressed(student, state, 1.0, 1), state)
-    weights = [back[name] for name, original in state.items() if is_weight(original)]
+            check(share_lost(everything[name], original) <= 0.25, hint)
+    weights = [nothing[name] for name, original in state.items() if is_weight(original)]
     check(all((each == 0).all() for each in weights), "sparsity 1: every weight becomes 0")
 
 
@@ -270,9 +306,9 @@ def test_bytes_are_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same arguments give the same bytes, also in another process."""
     state = random_state(rng)
     first = compressed(student, state, 0.5, 3)
-    expect_state(student.fresh(), first, state)
     check(compressed(student, state, 0.5, 3) == first, "no randomness and no clock in the bytes")
-    check(compressed(student.fresh(), state, 0.5, 3) == first, "nothing that a process remembers")
+    (again,), _ = back_from_bytes(student.fresh(), rng, [(state, 0.5, 3)])
+    check(again == first, "nothing that a process remembers")
 
 
 @exercise("s3.compress")

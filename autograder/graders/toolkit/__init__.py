@@ -47,6 +47,7 @@ from autograder.graders.toolkit.markers import (
     weight,
 )
 from autograder.graders.toolkit.objects import CallbackError, Handle, Optimizer, Ref
+from autograder.graders.toolkit.round_trips import round_trips
 
 __all__ = [
     "CallbackError",
@@ -77,6 +78,7 @@ __all__ = [
     "number",
     "property_of",
     "reads_thresholds",
+    "round_trips",
     "visibility",
     "weight",
 ]
