@@ -121,15 +121,15 @@ def prepare(plan: Plan, hold_out: bool) -> tuple[Dataset, Split, TensorBatches |
     return data, both(data), None
 
 
-def build(plan: Plan) -> SmallResNet:
+def build(plan: Plan, seed: int = 0) -> SmallResNet:
     """The network of a plan before training."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = SmallResNet(plan.blocks, plan.widths, plan.channels, 10, plan.groups, plan.inner)
     return model.to(memory_format=torch.channels_last)
 
 
-def build_teacher(plan: Plan) -> Teacher:
+def build_teacher(plan: Plan, seed: int = 0) -> Teacher:
     """The teacher of a plan before training."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = Teacher(plan.teacher.widths, plan.channels, mirror=plan.changes.mirror)
     return model.to(memory_format=torch.channels_last)

@@ -52,19 +52,27 @@ class Training:
     out: Path
     device: str = "cpu"
     mixed_precision: bool = False
+    seed: int = 0
 
     def batches(
         self, phase: Windows, batch_size: int, soft: SoftLabels | None = None
     ) -> TensorBatches:
         """The training images of one phase, on the device, with labels or a teacher's logits."""
         return GrowingWindows(
-            self.data, self.images, batch_size, phase, self.plan.changes, soft, self.device
+            self.data,
+            self.images,
+            batch_size,
+            phase,
+            self.plan.changes,
+            soft,
+            self.device,
+            self.seed,
         )
 
-    def the_teacher(self) -> Teacher:
+    def trained_teacher(self) -> Teacher:
         """The trained teacher, in eval mode; checkpoints in teacher.pt."""
         plan = self.plan.teacher
-        model = build_teacher(self.plan)
+        model = build_teacher(self.plan, self.seed)
         model.whiten(self._pixels(self.images.images[:WHITENING_IMAGES]))
         recipe = Recipe(
             epochs(plan.phase),
@@ -153,7 +161,7 @@ class Training:
             model,
             batches,
             self.held_out,
-            replace(recipe, mixed_precision=self.mixed_precision),
+            replace(recipe, mixed_precision=self.mixed_precision, seed=self.seed),
             checkpoint=self.out / name,
             progress=True,
             **options,
@@ -166,13 +174,13 @@ class Training:
 def run(training: Training, steps: Sequence[str], labels: Path | None = None) -> None:
     """Do `steps` in their order; `labels` is a file instead of the first two."""
     if "teacher" in steps and labels is None:
-        teacher = training.the_teacher()
+        teacher = training.trained_teacher()
     if "labels" in steps and labels is None:
         training.soft_labels(teacher)
     if "float" not in steps:
         return
     soft = soft_labels.load(labels or training.out / "labels.pt")
-    model = build(training.plan).to(training.device)
+    model = build(training.plan, training.seed).to(training.device)
     training.in_floating_point(model, soft)
     if "low" not in steps:
         return
@@ -181,6 +189,18 @@ def run(training: Training, steps: Sequence[str], labels: Path | None = None) ->
     path = training.out / "model.onnx"
     export_submission(model.cpu(), path, training.image_shape, training.data.peak)
     print(f"wrote {path}; now: autograder score")
+
+
+def claim(folder: Path, run_is: str) -> None:
+    """Note in `folder` which run it belongs to.
+
+    Raises SystemExit if it is another's: its checkpoints may have learned from held-out images.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / "run.txt"
+    if note.is_file() and note.read_text() != run_is:
+        raise SystemExit(f"--out: {folder} holds another run ({note.read_text()}); choose another")
+    note.write_text(run_is)
 
 
 def main() -> None:
@@ -205,13 +225,23 @@ def main() -> None:
         action="store_true",
         help="train in mixed precision: fast where the processor has it, very slow elsewhere",
     )
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and windows")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda where there is one")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    options.out.mkdir(parents=True, exist_ok=True)
     plan = PLANS[options.dataset]
+    claim(options.out, f"{options.dataset}, hold out: {options.hold_out}, seed: {options.seed}")
     data, images, held_out = prepare(plan, options.hold_out)
-    training = Training(plan, data, images, held_out, options.out, options.device, options.bfloat16)
+    training = Training(
+        plan,
+        data,
+        images,
+        held_out,
+        options.out,
+        options.device,
+        options.bfloat16,
+        options.seed,
+    )
     run(training, STEPS[: STEPS.index(options.until) + 1], options.labels)
 
 

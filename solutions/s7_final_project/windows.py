@@ -77,12 +77,14 @@ class GrowingWindows(TensorBatches):
         changes: Changes,
         soft: SoftLabels | None = None,
         device: torch.device | str = "cpu",
+        seed: int = 0,
     ) -> None:
-        super().__init__(dataset, split, batch_size, seed=0, device=device)
+        super().__init__(dataset, split, batch_size, seed, device=device)
         self._sizes = [size for count, size in phase for _ in range(count)]
         self._changes = changes
         self._soft = None if soft is None else soft.to(device)
-        self._start = torch.randint(2**20, (len(split),), generator=_generator(0)).to(device)
+        self._draws = seed
+        self._start = self._drawn(2**20, epoch=-1)
         self._size, self._turns, self._places = self._sizes[0], self._start, self._start
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -93,11 +95,14 @@ class GrowingWindows(TensorBatches):
         epoch = self.epoch
         self._size = self._sizes[min(epoch, len(self._sizes) - 1)]
         self._turns = self._start + epoch
-        drawn = torch.randint(
-            self._changes.offsets**2, (len(self.labels),), generator=_generator(epoch + 1)
-        )
-        self._places = drawn.to(self.labels.device)
+        self._places = self._drawn(self._changes.offsets**2, epoch)
         return super().__iter__()
+
+    def _drawn(self, high: int, epoch: int) -> Tensor:
+        """A number below `high` for each image, int64 (N,), the same whenever it is asked for."""
+        generator = torch.Generator().manual_seed(self._draws * 1_000_003 + epoch + 1)
+        draws = torch.randint(high, (len(self.labels),), generator=generator)
+        return draws.to(self.labels.device)
 
     def batch(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The samples at `indices` (int64), in the windows of this epoch."""
@@ -124,7 +129,3 @@ class GrowingWindows(TensorBatches):
             draws = torch.randn(images.shape, generator=generator)
             images = images + self._changes.noise * draws.to(images.device)
         return images
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)

@@ -41,9 +41,9 @@ def test_windows_of_two_sizes_at_one_place_have_one_center(kit: SimpleNamespace)
 def windows(kit: SimpleNamespace, **options: Any) -> Any:
     data = kit.plans.centred(load_digits())
     phase = options.pop("phase", ((2, 4), (2, 8)))
-    soft = options.pop("soft", None)
+    soft, seed = options.pop("soft", None), options.pop("seed", 0)
     changes = kit.windows.Changes(**({"offsets": 3, "mirror": True} | options))
-    return kit.windows.GrowingWindows(data, data.validation, 64, phase, changes, soft)
+    return kit.windows.GrowingWindows(data, data.validation, 64, phase, changes, soft, seed=seed)
 
 
 def test_windows_grow_from_epoch_to_epoch_and_after_a_restart(kit: SimpleNamespace) -> None:
@@ -169,6 +169,20 @@ def test_held_out_images_are_not_trained_on(kit: SimpleNamespace, hold_out: bool
     kept = len(data.validation.labels)
     assert (held_out is not None) == hold_out
     assert len(images.labels) == len(data.train.labels) + (0 if hold_out else kept)
+
+
+def test_a_folder_belongs_to_one_run(kit: SimpleNamespace, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    kit.train.claim(folder, "digits, hold out: True")
+    kit.train.claim(folder, "digits, hold out: True")
+    with pytest.raises(SystemExit, match="holds another run"):
+        kit.train.claim(folder, "digits, hold out: False")
+
+
+def test_another_seed_is_another_order_with_other_windows(kit: SimpleNamespace) -> None:
+    first, again, other = (next(iter(windows(kit, seed=seed)))[0] for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_every_step_has_an_output_of_its_own_and_is_done_once(
