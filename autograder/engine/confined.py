@@ -14,12 +14,10 @@ lists, tuples, dicts, arrays and tensors.
 from __future__ import annotations
 
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
@@ -28,7 +26,8 @@ from autograder.engine.job import Level, isolation_shortfall
 from autograder.engine.judge.clock import PATIENCE, Clock
 from autograder.engine.judge.processes import Cause, WorkerFailure, WorkerProcess
 from autograder.engine.judge.workers import SpawnedWorkers, Workers
-from autograder.engine.sandbox import WorkerLimits, scratch
+from autograder.engine.sandbox import WorkerLimits
+from autograder.engine.sandbox.base import base_folder
 from autograder.errors import AutograderError
 from autograder.records import Isolation
 
@@ -128,11 +127,8 @@ def confined(
 @contextmanager
 def spawned_workers(limits: WorkerLimits, preload: Sequence[str]) -> Iterator[Workers]:
     """Workers in new interpreters that have imported `preload`; their files are gone afterwards."""
-    base = scratch.make_base(Path(tempfile.gettempdir()))
-    try:
+    with base_folder() as base:
         yield SpawnedWorkers(limits, base, (), preload=preload)
-    finally:
-        scratch.remove(base)
 
 
 def _value(frame: Frame, number: int) -> Any:

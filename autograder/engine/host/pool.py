@@ -11,7 +11,6 @@ import contextlib
 import os
 import selectors
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -29,6 +28,7 @@ from autograder.engine.host.judges import (
 )
 from autograder.engine.job import Deliver, GradingJob, Progress
 from autograder.engine.sandbox import scratch
+from autograder.engine.sandbox.base import base_folder
 from autograder.errors import EngineError
 from autograder.records import Outcome, Report, TestResult
 from autograder.records.points import exercise_result
@@ -60,15 +60,12 @@ def grade(
     """
     submissions = list(submissions)
     jobs = max(1, min(jobs, len(submissions)))
-    base = scratch.make_base(Path(tempfile.gettempdir()))
-    try:
+    with base_folder() as base:
         scratch.check_room(base, jobs, job.worker_limits.scratch_bytes)
         job = _for_judges(job, base, submissions)
         source = judge_source(job, spawn or not can_fork())
         with sandbox.hidden_memory():  # it holds the secret, and every submission
             _Pool(job, source, submissions, deliver, progress, jobs).run()
-    finally:
-        scratch.remove(base)
 
 
 def _for_judges(job: GradingJob, base: Path, submissions: list[Submission]) -> GradingJob:
