@@ -12,6 +12,8 @@ from tests.support import ROOT, submission
 
 BANKS = ROOT / "tests" / "submissions"
 
+Definition = ast.FunctionDef | ast.ClassDef
+
 
 @dataclass(frozen=True)
 class Wrong:
@@ -49,12 +51,10 @@ def right(session: Session) -> dict[str, dict[str, str]]:
     }
 
 
-def pieces(text: str, where: str) -> dict[str, dict[str, ast.AST]]:
+def pieces(text: str, where: str) -> dict[str, dict[str, Definition]]:
     """Exercise id -> the top-level functions and classes that hold its regions, by name."""
-    found: dict[str, dict[str, ast.AST]] = {}
-    definitions = [
-        node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    ]
+    found: dict[str, dict[str, Definition]] = {}
+    definitions = [node for node in ast.parse(text).body if isinstance(node, Definition)]
     for region in find_regions(text, where):
         for node in definitions:
             if node.lineno < region.begin <= (node.end_lineno or 0):

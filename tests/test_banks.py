@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from autograder.course import Course, Session
-from autograder.grading.batch import graders_of
+from autograder.grading.kinds import graders_of
 from autograder.records import Outcome, Report
 from tests import bank
 from tests.support import grade, submission

@@ -54,15 +54,18 @@ def indices(student: Any, n: int, fraction: float, seed: int) -> tuple[list[int]
 @exercise("s1.split")
 @weight(2)
 def test_split_is_disjoint_and_complete(student: Any, rng: RandomInputs) -> None:
-    """Every index is in exactly one part."""
+    """Every index is in exactly one of two parts."""
     for _ in range(3):
-        n = rng.integer(20, 90)
-        train, validation = indices(student, n, rng.number(0.2, 0.8), rng.seed())
+        n, fraction = rng.integer(20, 90), rng.number(0.2, 0.8)
+        train, validation = indices(student, n, fraction, rng.seed())
         check(not set(train) & set(validation), "no sample may be in both parts")
         check(sorted(train + validation) == list(range(n)), "each of 0..n-1 once, nothing else")
+        hint = "put about n * validation_fraction of the samples into validation"
+        check(abs(len(validation) - n * fraction) <= 1, hint)  # how it is rounded: another test
 
 
 @exercise("s1.split")
+@guard
 @weight(1)
 def test_split_sizes(student: Any, rng: RandomInputs) -> None:
     """Validation gets round(n * validation_fraction) of the samples; 0 and 1 are allowed."""
@@ -88,6 +91,7 @@ def test_split_shuffles(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s1.split")
+@guard
 @weight(1)
 def test_split_is_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same seed gives the same split, also in another process."""
@@ -390,6 +394,7 @@ def test_cosine_falls_to_the_floor(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s1.warmup_cosine")
+@guard
 @weight(1)
 def test_rate_stays_at_the_floor(student: Any, rng: RandomInputs) -> None:
     """From `total` on the rate is the floor: it does not rise again."""

@@ -623,6 +623,7 @@ def test_sparsity_before_the_start(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s2.cubic_sparsity")
+@guard
 @weight(1.5)
 def test_sparsity_after_the_end(student: Any, rng: RandomInputs) -> None:
     """From start + steps * interval on the sparsity is the final one."""
@@ -981,6 +982,7 @@ LOW = 0.25  # an accuracy that any trained network of 14 hidden units or more ex
 
 
 @exercise("s2.compare_large_sparse_small_dense")
+@guard
 @weight(1)
 @limit(30)
 def test_comparison_trains(student: Any, rng: RandomInputs) -> None:

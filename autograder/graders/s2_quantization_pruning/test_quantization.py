@@ -1005,6 +1005,7 @@ def test_fake_quantize_values(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s2.fake_quantize")
+@guard
 @weight(2)
 def test_fake_quantize_passes_gradients_inside(student: Any, rng: RandomInputs) -> None:
     """Inside the range the gradient passes as if nothing had been rounded."""
@@ -1684,6 +1685,7 @@ def run(student: Any, network: Handle, x: Tensor) -> Tensor:
 
 
 @exercise("s2.quantize_model")
+@guard
 @weight(2)
 @limit(30)
 def test_quantised_network_keeps_its_accuracy(student: Any, rng: RandomInputs) -> None:
@@ -1830,6 +1832,7 @@ def test_quantised_network_saturates(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s2.quantize_model")
+@guard
 @weight(1)
 def test_calibration_uses_every_batch(student: Any, rng: RandomInputs) -> None:
     """The range comes from all batches, not from the first or the last one."""
@@ -1865,6 +1868,7 @@ def test_calibration_in_eval_mode(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s2.quantize_model")
+@guard
 @weight(0.5)
 def test_calibration_loaders(student: Any, rng: RandomInputs) -> None:
     """A loader gives tensors or pairs of inputs and targets."""

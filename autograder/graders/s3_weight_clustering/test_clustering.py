@@ -229,6 +229,7 @@ def calm_weights(rng: RandomInputs, n: int, k: int) -> Tensor:
 
 
 @exercise("s3.kmeans_1d")
+@guard
 @weight(2)
 def test_labels_are_the_nearest_centroids(student: Any, rng: RandomInputs) -> None:
     """Labels are int64 indices of the nearest of the returned, sorted centroids."""
@@ -361,6 +362,7 @@ def test_ties_go_to_the_lower_index(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s3.kmeans_1d")
+@guard
 @weight(1)
 def test_kmeans_is_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same arguments give the same clusters, also in another process."""
@@ -450,6 +452,7 @@ def test_zeros_stay_zero(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s3.cluster_nonzero")
+@guard
 @weight(3)
 def test_few_distinct_values(student: Any, rng: RandomInputs) -> None:
     """At most 2^bits distinct nonzero values are left."""
@@ -535,6 +538,7 @@ def test_fewer_values_than_centroids(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s3.cluster_nonzero")
+@guard
 @weight(1)
 def test_everything_pruned(student: Any, rng: RandomInputs) -> None:
     """A weight of which nothing is kept decodes to zeros."""
@@ -736,6 +740,7 @@ def test_ratio_uses_whole_index_bits(student: Any, rng: RandomInputs) -> None:
 
 
 @exercise("s3.compression_ratio")
+@guard
 @weight(1)
 def test_ratio_of_one_centroid(student: Any, rng: RandomInputs) -> None:
     """With k = 1 indices take no bits at all."""

@@ -1,0 +1,92 @@
+"""Degenerate answers: one submission a kind of stub, which answers every exercise with it."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from pathlib import Path
+
+from autograder.course import Session
+from autograder.submissions import Submission
+from tests import bank
+from tests.support import submission
+
+ANSWERS = {
+    "none": "return None",
+    "zero": "return 0",
+    "one": "return 1",
+    "one_float": "return 1.0",
+    "infinity": "return float('inf')",
+    "true": "return True",
+    "empty_text": "return ''",
+    "empty_list": "return []",
+    "empty_dict": "return {}",
+    "arguments": "return arguments",
+    "first_argument": "return arguments[0]",
+    "last_argument": "return arguments[-1]",
+    "copy": "return copy.deepcopy(arguments[0])",
+    "everything_and_nothing": "return list(range(_count(arguments))), []",
+    "zeros": "return _filled(result, arguments, 0)",
+    "ones": "return _filled(result, arguments, 1)",
+    "zeros_of_the_right_shape": "return _emptied(right, result, arguments, 0)",
+    "ones_of_the_right_shape": "return _emptied(right, result, arguments, 1)",
+    "all_true": "return _like(arguments, 1).bool()",
+    "value_error": "raise ValueError('no')",
+    "type_error": "raise TypeError('no')",
+}
+"""What the body of a stub does, by name.
+
+`arguments` is the tuple of the call's arguments, `result` the annotation of what is returned,
+`right` the solution's function, of which some stubs take shapes and checks of arguments.
+"""
+
+HELPERS = "\n\n" + (Path(__file__).parent / "stub_answers.py").read_text(encoding="utf-8")
+
+
+def stubs(session: Session) -> list[Submission]:
+    """One submission a kind, which answers every exercise of the session with it."""
+    files = bank.solution(session)
+    named = {name: bank.pieces(text, name) for name, text in files.items()}
+    entries = []
+    for kind, body in ANSWERS.items():
+        changed = {
+            name: files[name]
+            + HELPERS
+            + "".join(
+                stub(node, body)
+                for definitions in exercises.values()
+                for node in definitions.values()
+                if not node.name.startswith("_")
+            )
+            for name, exercises in named.items()
+        }
+        entries.append(submission(kind, changed))
+    return entries
+
+
+def stub(node: bank.Definition, body: str) -> str:
+    """The source of a function, or of a class whose public methods are such, that does `body`."""
+    right = f"\n\n_right_{node.name} = {node.name}\n\n\n"
+    if isinstance(node, ast.FunctionDef):
+        return right + function(node, f"_right_{node.name}", body)
+    methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
+    constructor = f"def __init__(self, *args):\n    self._right = _right_{node.name}(*args)\n"
+    public = [function(each, "", body) for each in methods if not each.name.startswith("_")]
+    return f"{right}class {node.name}:\n" + textwrap.indent(constructor + "".join(public), "    ")
+
+
+def function(node: ast.FunctionDef, right: str, body: str) -> str:
+    """The source of a function with the signature of `node`; no `right`: of a method."""
+    given = node.args
+    names = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    if not right:
+        names.remove("self")
+        right = f"self._right.{node.name}"
+    lines = [
+        f"def {node.name}({ast.unparse(given)}):",
+        f"    arguments = ({''.join(f'{each}, ' for each in names)})",
+        f"    result = {ast.unparse(node.returns) if node.returns else None}",
+        f"    right = {right}",
+        f"    {body}",
+    ]
+    return "\n".join(lines) + "\n"
