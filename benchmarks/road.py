@@ -121,7 +121,11 @@ def main() -> None:
         if found.measurement is None:
             raise SystemExit(f"{what}: {found.refusal}")
         answers, cost = found.answers, found.costs["imt-2025"]
-        right = f"{answers.correct:,} | {answers.perturbed:,}" if answers else found.refusal + " |"
+        right = (
+            f"{answers.correct:,} | {answers.correct_perturbed:,}"
+            if answers
+            else found.refusal + " |"
+        )
         print(
             f"| {what} | {found.file_bytes / 1000:,.0f} | {found.measurement.nonzeros:,} "
             f"| {found.measurement.macs:,} | {cost:.4f} | {found.costs['micronet-2019']:.4f} "

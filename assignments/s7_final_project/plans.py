@@ -69,7 +69,7 @@ PLANS = {
     "cifar10": Plan(
         load_cifar10,
         channels=3,
-        teacher=TeacherPlan((64, 256, 256), phase=((10, 24), (6, 32)), views=20),
+        teacher=TeacherPlan((64, 256, 256), phase=((10, 24), (6, 32)), views=12),
         blocks=(3, 3, 3),
         widths=(12, 24, 48),
         inner=(4, 10, 28),

@@ -25,6 +25,7 @@ class NarrowBatchNorm(nn.BatchNorm2d):
             self.training
             and self.num_features < NARROW
             and x.device.type == "cpu"
+            and x.dtype != torch.float64
             and x.is_contiguous(memory_format=torch.channels_last)
         )
         if not ours:

@@ -58,6 +58,8 @@ def store(
 ) -> SoftLabels:
     """Ask for every view and write all to `path`; go on where an interrupted call stopped.
 
+    With more `views` later, only the new ones are asked for.
+
     Args:
         answer: from places int64 (images,) to logits (images, classes).
         path: of the file, written after each view.

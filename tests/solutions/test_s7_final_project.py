@@ -262,6 +262,22 @@ def test_the_narrow_batch_norm_is_torchs(kit: SimpleNamespace, shape: tuple[int,
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_the_narrow_batch_norm_keeps_the_type(kit: SimpleNamespace, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(6, 4, 8, 8).to(memory_format=torch.channels_last)
+    outs = []
+    for norm in (kit.norms.NarrowBatchNorm(4), nn.BatchNorm2d(4)):
+        norm = norm.to(torch.float32 if dtype == torch.bfloat16 else dtype)
+        copy = x.to(dtype).requires_grad_()
+        outs.append(norm(copy))
+        outs[-1].square().sum().backward()
+        assert copy.grad is not None
+        assert outs[-1].dtype == copy.grad.dtype == dtype
+        assert norm.weight.grad.dtype == norm.running_var.dtype == norm.weight.dtype
+    torch.testing.assert_close(*outs)
+
+
 def test_a_step_is_set_from_the_first_tensor(kit: SimpleNamespace) -> None:
     quantiser = kit.quantised.Quantiser(signed=True, channels=2)
     x = torch.randn(2, 3, 3, 3)

@@ -132,6 +132,10 @@ def test_stored_labels_go_on_where_they_stopped(kit: SimpleNamespace, tmp_path: 
     assert torch.equal(torch.stack(kept + asked).to(torch.uint8), whole.places)
     assert torch.equal(whole.logits[..., 0].to(torch.uint8), whole.places)
     assert torch.equal(kit.soft_labels.load(path).logits, whole.logits)
+    asked.clear()
+    more = kit.soft_labels.store(answer, path, 7, 20, offsets=3)
+    assert len(asked) == 2
+    assert torch.equal(more.places[:5], whole.places)
     with pytest.raises(ValueError, match="other images"):
         kit.soft_labels.store(answer, path, 5, 21, offsets=3)
     with pytest.raises(ValueError, match="at most 9 for 3 offsets, got 10"):
