@@ -31,6 +31,7 @@ class Decoding(Protocol):
 
     trusting: bool
     memo: dict[int, Any]
+    modules_left: int
 
     def decode(self, node: Any, depth: int = 0) -> Any:
         """Return the value of a node."""

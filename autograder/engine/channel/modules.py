@@ -39,7 +39,7 @@ LAYERS: dict[str, type[nn.Module]] = {name: getattr(nn, name) for name in LAYER_
 IGNORED_ARGUMENTS = ("self", "device", "dtype")
 PLAIN = (bool, int, float, str, torch.dtype)  # what a layer's argument may be
 MAX_SIZE = 1 << 24  # of an integer argument of a layer
-MAX_MODULES = 5_000  # that one constructor may make
+MAX_MODULES = 5_000  # of one frame, with those that constructors make
 MAX_LIST = 64  # entries of such an argument
 MAX_CONFIG = 4096  # of an integer in a registered model's configuration that a worker sends
 
@@ -131,6 +131,7 @@ def decode(decoder: Decoding, node: dict[str, Any], depth: int) -> nn.Module:
     number = node.get("id")
     if type(number) is not int or number in decoder.memo:
         raise FrameError("a module is numbered wrongly")
+    _spend(decoder, 1)
     if name in CONTAINERS:
         module = CONTAINERS[name]()
         decoder.memo[number] = module
@@ -142,7 +143,9 @@ def decode(decoder: Decoding, node: dict[str, Any], depth: int) -> nn.Module:
         arguments = decoder.decode(node.get("args"), depth)
         _check_arguments(decoder, arguments, MAX_SIZE if name in LAYERS else MAX_CONFIG)
         # what the judge sends may need storage (torch.eye has no fast form on the meta device)
-        module = _build(kind, arguments, "cpu" if decoder.trusting else "meta")
+        device = "cpu" if decoder.trusting else "meta"
+        module = _build(kind, arguments, device, decoder.modules_left)
+        _spend(decoder, sum(1 for _ in module.modules()) - 1)
         decoder.memo[number] = module
         if name in REGISTRY:
             _add_children(decoder, module, node, depth)
@@ -191,9 +194,22 @@ def _at_most(count: int) -> Iterator[None]:
         handle.remove()
 
 
-def _build(kind: type[nn.Module], arguments: dict[str, Any], device: str = "meta") -> nn.Module:
+def _spend(decoder: Decoding, modules: int) -> None:
+    """Take modules from the frame's budget; the children that a constructor made count too."""
+    decoder.modules_left -= modules
+    if decoder.modules_left < 0:
+        raise FrameError(f"more than {MAX_MODULES:,} modules in one value")
+
+
+def _build(
+    kind: type[nn.Module],
+    arguments: dict[str, Any],
+    device: str = "meta",
+    most: int = MAX_MODULES,
+) -> nn.Module:
+    """A module of `kind`, of at most `most` modules; FrameError if the arguments give none."""
     try:
-        with torch.device(device), _WithoutInitialization(), _at_most(MAX_MODULES):
+        with torch.device(device), _WithoutInitialization(), _at_most(most):
             return kind(**arguments)
     except Exception as error:
         raise FrameError(f"a {kind.__name__} with impossible arguments") from error

@@ -240,6 +240,7 @@ class Decoder:
         self._free = set(range(len(buffers)))
         self.memo: dict[int, Any] = {}  # number in this frame -> module or parameter
         self.trusting = trusting
+        self.modules_left = modules.MAX_MODULES
         self._special = special or {}
         self._nodes = 0
         self._tuple_keys = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -25,6 +25,7 @@ from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
 from autograder.engine.judge.explain import explain, explain_fault, is_graders_fault, locate
 from autograder.engine.judge.serving import GraderError
 from autograder.engine.judge.student import Student
+from autograder.engine.judge.watchdog import JUDGE_SECONDS, CheckTimedOut, watchdog
 from autograder.engine.judge.workers import Workers
 from autograder.errors import EngineError
 from autograder.graders.toolkit import RandomInputs
@@ -146,6 +147,13 @@ class JudgePlugin:
             self._deliver(self._grade(submission, session.items))
         return True
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self) -> Generator[None, object, object]:
+        """Bound the judge's own work in the grader."""
+        clock = self._test.clock
+        with watchdog(clock.seconds + JUDGE_SECONDS, lambda: clock.requests > 0):
+            return (yield)
+
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> pytest.TestReport:
@@ -257,6 +265,8 @@ class JudgePlugin:
         error = test.errors[0] if test.errors else None
         if isinstance(error, EngineError):
             raise error
+        if isinstance(error, CheckTimedOut):  # it may have come in the middle of a frame
+            test.exercise.retire()
         if isinstance(error, StudentFailure):
             test.exercise.note(error)
         if error is not None and is_graders_fault(error, test.clock.requests):

@@ -1,0 +1,123 @@
+"""The judge's own work is bounded: what a student returns cannot keep it busy."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from autograder.engine.channel import modules
+from autograder.engine.channel.frames import FrameError
+from autograder.engine.channel.values import Decoder, Encoder
+from autograder.engine.judge.watchdog import CheckTimedOut, GraderTooSlow, watchdog
+from autograder.records import Outcome
+from tests.support import exercise, grade, small_course, submission
+
+# ---- time --------------------------------------------------------------------------------------
+
+
+def busy(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_work_is_ended_and_waiting_is_not() -> None:
+    with pytest.raises(CheckTimedOut), watchdog(0.2, lambda: True):
+        busy(10)
+    with watchdog(0.2, lambda: True):
+        time.sleep(0.6)
+    busy(0.4)  # and the timer is gone
+
+
+def test_before_anything_was_asked_it_is_the_grader() -> None:
+    with pytest.raises(GraderTooSlow), watchdog(0.2, lambda: False):
+        busy(10)
+
+
+def test_a_grader_that_swallows_it_is_ended_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autograder.engine.judge.watchdog.AGAIN_SECONDS", 0.2)
+    swallowed = [0]
+
+    def stubborn() -> None:
+        while swallowed[0] < 3:
+            try:
+                busy(10)
+            except CheckTimedOut:
+                swallowed[0] += 1
+        busy(10)
+
+    with pytest.raises(CheckTimedOut), watchdog(0.2, lambda: True):
+        stubborn()
+    assert swallowed == [3]
+
+
+@pytest.mark.slow
+def test_a_value_that_takes_for_ever_to_check_costs_that_test_only(tmp_path: Path) -> None:
+    (tmp_path / "test_work.py").write_text(
+        "from autograder.graders.toolkit import check, exercise\n\n"
+        '@exercise("s1.count")\ndef test_walks(student):\n    """It is walked."""\n'
+        "    for _ in range(student.count()):\n        pass\n\n"
+        '@exercise("s1.count")\ndef test_again(student):\n    """It is a number."""\n'
+        "    check(student.count() > 0, 'count')\n"
+    )
+    course = small_course(["count"], test_seconds=1, exercise_seconds=120, submission_seconds=300)
+    work = submission("ada", {"work.py": "def count():\n    return 10 ** 15\n"})
+    reports = grade(course, [work], tmp_path)
+    walks, again = exercise(reports["ada"], "count").tests
+    assert (walks.outcome, again.outcome) == (Outcome.TIMED_OUT, Outcome.PASSED)
+    assert "checking what your code returned" in walks.message
+
+
+# ---- modules -----------------------------------------------------------------------------------
+
+
+def node(number: int, kind: str, **arguments: object) -> dict[str, Any]:
+    """The node of a layer as a worker might write it."""
+    encoder = Encoder(1 << 20)
+    return {
+        "$": "module",
+        "id": number,
+        "kind": kind,
+        "train": True,
+        "args": encoder.encode(arguments),
+        "parameters": [],
+        "buffers": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [("ReLU", {}), ("Identity", {}), ("MLP", {"sizes": [2] * 60})],
+)
+def test_modules_are_counted_over_the_whole_frame(
+    kind: str, arguments: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many small ones, and few that each make many: never more than the budget is built."""
+    if kind not in modules.LAYERS and kind not in modules.REGISTRY:
+        pytest.skip(f"no {kind}")
+    built = [0]
+    original = nn.Module.__init__
+
+    def counting(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        built[0] += 1
+        original(self, *args, **kwargs)
+
+    monkeypatch.setattr(nn.Module, "__init__", counting)
+    nodes = [node(number, kind, **arguments) for number in range(13_000)]
+    with pytest.raises(FrameError):
+        Decoder([]).decode(nodes)
+    assert built[0] <= modules.MAX_MODULES + 200
+
+
+def test_an_ordinary_list_of_networks_crosses() -> None:
+    networks = [nn.Sequential(nn.Linear(2, 2), nn.ReLU()) for _ in range(50)]
+    encoder = Encoder(1 << 20)
+    encoded = encoder.encode(networks)
+    decoded = Decoder([bytearray(buffer) for buffer in encoder.buffers]).decode(encoded)
+    assert len(decoded) == 50
+    assert torch.equal(decoded[7][0].weight, networks[7][0].weight)
