@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ from autograder.engine.host import pool
 from autograder.engine.job import GradingJob
 from autograder.errors import EngineError
 from autograder.records import Report
-from tests.support import TEST_SECRET, grade, small_course, submission
+from tests.support import ROOT, TEST_SECRET, grade, small_course, submission
 
 pytestmark = [
     pytest.mark.slow,
@@ -220,3 +224,38 @@ def test_interrupting_keeps_what_is_done(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert 2 <= len(done) < 50
+
+
+GRADE_IN_ANOTHER_PROCESS = """
+import sys
+from pathlib import Path
+from tests.support import grade, small_course, submission
+grade(small_course(["add"]), [submission("ada", {"work.py": "add = sum"})], Path(sys.argv[1]))
+"""
+
+
+def test_a_judge_at_work_dies_with_whoever_started_the_batch(tmp_path: Path) -> None:
+    """One that reads nothing, and so cannot learn that nobody waits for it any more."""
+    note = tmp_path / "judge"
+    busy = (
+        f"    open({str(note)!r}, 'w').write(str(__import__('os').getpid()))\n    while 1: pass\n"
+    )
+    folder = str(graders(tmp_path, busy))
+    process = subprocess.Popen([sys.executable, "-c", GRADE_IN_ANOTHER_PROCESS, folder], cwd=ROOT)
+    try:
+        assert wait_until(lambda: note.is_file() and note.read_text() != "", 120)
+    finally:
+        process.kill()
+        process.wait()
+    judge = Path("/proc", note.read_text())
+    assert wait_until(lambda: not judge.exists(), 30)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether a condition comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False

@@ -26,6 +26,7 @@ from autograder.engine.sandbox.confinement import MECHANISMS, Prepared, confine,
 from autograder.engine.sandbox.limits import WorkerLimits, environment
 from autograder.engine.sandbox.privileges import (
     User,
+    die_with_parent,
     freeze_access_times,
     hidden_memory,
     hide_memory,
@@ -40,6 +41,7 @@ __all__ = [
     "User",
     "WorkerLimits",
     "confine",
+    "die_with_parent",
     "environment",
     "freeze_access_times",
     "hidden_memory",

@@ -70,6 +70,7 @@ class ZygoteServer:
         pid = os.fork()
         if pid == 0:
             with _never_return():
+                sandbox.die_with_parent()  # also one that is at work and reads nothing
                 self._forget({connection, its})
                 become_judge(message["module"], connection, its)
         os.close(connection)
