@@ -26,7 +26,7 @@ from autograder.engine.job import Level, isolation_shortfall
 from autograder.engine.judge.clock import PATIENCE, Clock
 from autograder.engine.judge.processes import Cause, WorkerFailure, WorkerProcess
 from autograder.engine.judge.workers import SpawnedWorkers, Workers
-from autograder.engine.sandbox import WorkerLimits
+from autograder.engine.sandbox import WorkerLimits, hidden_memory, scratch
 from autograder.engine.sandbox.base import base_folder
 from autograder.errors import AutograderError
 from autograder.records import Isolation
@@ -128,7 +128,9 @@ def confined(
 def spawned_workers(limits: WorkerLimits, preload: Sequence[str]) -> Iterator[Workers]:
     """Workers in new interpreters that have imported `preload`; their files are gone afterwards."""
     with base_folder() as base:
-        yield SpawnedWorkers(limits, base, (), preload=preload)
+        scratch.check_room(base, 1, limits.scratch_bytes)
+        with hidden_memory():  # it holds the labels
+            yield SpawnedWorkers(limits, base, (), preload=preload)
 
 
 def _value(frame: Frame, number: int) -> Any:

@@ -823,3 +823,42 @@ def test_libraries_work_inside() -> None:
     denied = {name: ran.results.pop(name) for name in LIBRARIES_DENIED}
     assert ran.results == dict.fromkeys(LIBRARIES, "done")
     assert set(denied.values()) <= {"PermissionError", "RuntimeError"}
+
+
+HIDDEN = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from autograder.engine import sandbox
+from autograder.engine.sandbox import kernel
+def dumpable(): return kernel.prctl(3)
+assert dumpable() == 1
+with sandbox.hidden_memory():
+    assert dumpable() == 0
+    with sandbox.hidden_memory():
+        assert dumpable() == 0
+    assert dumpable() == 0
+    assert os.listdir("/proc/self/fd") and open("/proc/self/maps").read()
+    import subprocess
+    assert subprocess.run(["true"]).returncode == 0
+assert dumpable() == 1
+sandbox.hide_memory()
+with sandbox.hidden_memory():
+    pass
+assert dumpable() == 0
+"""
+
+
+@needs_both
+@each_identity
+def test_memory_is_hidden_for_a_while(identity: str) -> None:
+    change: dict[str, Any] = {}
+    if identity == "ordinary" and os.geteuid() == 0:
+        change = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    done = subprocess.run(
+        [interpreter(identity), "-I", "-B", "-c", HIDDEN, str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **change,
+    )
+    assert done.returncode == 0, done.stderr
