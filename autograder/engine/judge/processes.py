@@ -114,6 +114,7 @@ class WorkerProcess:
         self._next_look = 0.0
         self._next_count = 0.0
         self._in_memory = scratch.is_memory(self.scratch)
+        self._counted = False
         self._file_memory = 0  # bytes that its files take of the memory
         self.greeted = False
 
@@ -217,7 +218,9 @@ class WorkerProcess:
         """Bound what this worker keeps on the disk, with a name or without."""
         limit = self.limits.scratch_bytes
         usage = scratch.measure(self.scratch, limit, MAX_SCRATCH_ENTRIES)
-        unnamed = scratch.unnamed_bytes(self.process.pid, self.scratch)
+        # Not at the first look, before it has done anything: a worker maps hundreds of libraries.
+        unnamed = scratch.unnamed_bytes(self.process.pid, self.scratch) if self._counted else 0
+        self._counted = True
         kept = usage.bytes + (unnamed or 0)
         if usage.exceeded or kept > limit:
             raise WorkerFailure(Cause.SCRATCH)
