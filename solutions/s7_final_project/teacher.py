@@ -12,6 +12,25 @@ from torch import Tensor, nn
 WHITENING_IMAGES = 5000
 WHITENING_FLOOR = 5e-4  # of a variance, so that flat patches are not blown up
 LOGIT_SCALE = 1 / 9
+BIAS_SPEED = 8
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch norm without a trained scale; its bias is `BIAS_SPEED` times a parameter.
+
+    So weight decay cannot shrink what a layer says, and biases learn `BIAS_SPEED` squared times as
+    fast as weights: both are Jordan's.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.weight.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) to the same."""
+        bias = BIAS_SPEED * self.bias
+        mean, variance = self.running_mean, self.running_var
+        return F.batch_norm(x, mean, variance, None, bias, self.training, eps=self.eps)
 
 
 class Group(nn.Module):
@@ -20,9 +39,9 @@ class Group(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(outputs)
+        self.first_norm = Norm(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(outputs)
+        self.second_norm = Norm(outputs)
         for conv in (self.first, self.second):  # what comes in passes unchanged at the beginning
             nn.init.dirac_(conv.weight[: conv.in_channels].data)
 

@@ -156,6 +156,27 @@ def test_whitened_patches_are_not_correlated(kit: SimpleNamespace) -> None:
     assert float(covariance.diag().min()) > 0.9
 
 
+def test_a_teachers_norm_has_no_scale_and_a_fast_bias(kit: SimpleNamespace) -> None:
+    torch.manual_seed(0)
+    norm, plain = kit.teacher.Norm(3), torch.nn.BatchNorm2d(3, affine=False)
+    x = torch.randn(6, 3, 4, 4) * 2 + 1
+    torch.testing.assert_close(norm(x), plain(x))
+    assert [p.requires_grad for p in (norm.weight, norm.bias)] == [False, True]
+    before = norm(x).detach()
+    norm(x).sum().backward()
+    with torch.no_grad():
+        norm.bias -= 0.001 * norm.bias.grad  # a step of gradient descent
+    rows = 6 * 4 * 4
+    expected = before - 0.001 * rows * kit.teacher.BIAS_SPEED**2
+    torch.testing.assert_close(norm(x), expected, rtol=1e-4, atol=1e-4)
+    for _ in range(300):  # their statistics settle
+        norm(x)
+        plain(x)
+    torch.testing.assert_close(
+        norm.eval()(x), plain.eval()(x) + kit.teacher.BIAS_SPEED * norm.bias.view(1, -1, 1, 1)
+    )
+
+
 def test_a_teacher_looks_at_the_mirror_image_too(kit: SimpleNamespace) -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 3, 16, 16)
