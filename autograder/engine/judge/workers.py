@@ -23,7 +23,7 @@ from autograder.engine.judge.processes import ExitStatus, WorkerProcess
 from autograder.engine.sandbox import WorkerLimits, scratch
 from autograder.errors import EngineError
 
-EXIT_SECONDS = 10.0
+EXIT_SECONDS = 90.0  # for an answer of the zygote, which waits where it cannot fork yet
 
 
 class Workers(Protocol):

@@ -13,6 +13,7 @@ thread when it forks. Requests are JSON lines on a control socket with descripto
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -20,6 +21,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ from autograder.engine.control import PRELOADED, Control
 from autograder.engine.messages import Messages
 from autograder.engine.sandbox import Prepared, WorkerLimits, policy
 from autograder.engine.zygote import hugepages
+
+FORK_SECONDS = 60.0  # how long a fork is tried
+PAUSE_SECONDS = 0.05
+_FOR_NOW = frozenset({errno.EAGAIN, errno.ENOMEM})
 
 
 class ZygoteServer:
@@ -47,8 +53,8 @@ class ZygoteServer:
                 if isinstance(key.data, Control):
                     if not self._request(key.data):
                         return
-                else:
-                    self._reap(key.fd)
+                    break  # it may have reaped children, whose descriptors can be taken again
+                self._reap(key.fd)
 
     def _request(self, control: Control) -> bool:
         try:
@@ -65,9 +71,29 @@ class ZygoteServer:
             control.sock.close()
             return control is not self._root
 
+    def _fork(self) -> int:
+        """`os.fork`, which waits while there are too many processes or too little memory.
+
+        One worker may have started as many threads as its user may have: its judge will end it.
+        """
+        patience = time.monotonic() + FORK_SECONDS
+        while True:
+            try:
+                return os.fork()
+            except OSError as error:
+                if error.errno not in _FOR_NOW or time.monotonic() >= patience:
+                    raise
+            self._reap_ended()
+            time.sleep(PAUSE_SECONDS)
+
+    def _reap_ended(self) -> None:
+        for key, _ in self._selector.select(0):
+            if not isinstance(key.data, Control):
+                self._reap(key.fd)
+
     def _fork_judge(self, control: Control, message: dict[str, Any]) -> None:
         connection, ours, its = control.fds(3)
-        pid = os.fork()
+        pid = self._fork()
         if pid == 0:
             with _never_return():
                 sandbox.die_with_parent()  # also one that is at work and reads nothing
@@ -81,7 +107,7 @@ class ZygoteServer:
 
     def _fork_worker(self, control: Control, message: dict[str, Any]) -> None:
         channel, output = control.fds(2)
-        pid = os.fork()
+        pid = self._fork()
         if pid == 0:
             with _never_return():
                 self._selector.close()
