@@ -67,9 +67,7 @@ def public_draws_note(score: Score) -> str:
     if score.answers is None or score.answers.draws == "course":
         return ""
     spread = USUAL_SPREAD.get(score.dataset)
-    usual = (
-        f" Such means usually differ by {spread}; leave that room at the gate." if spread else ""
-    )
+    usual = f" Two such means differ by {spread}; leave that room at the gate." if spread else ""
     return (
         "These perturbed images are drawn from a public key; the course draws others from the same "
         f"file.{usual}"
