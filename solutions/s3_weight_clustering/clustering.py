@@ -85,7 +85,7 @@ def init_centroids(weights: Tensor, k: int, method: str = "linear", seed: int = 
     if method == "linear":
         if k > 1:
             share = (share - share[0]) / (share[-1] - share[0])  # 0..1, ends included
-        centroids = values[0] + share * (values[-1] - values[0])
+        centroids = (1 - share) * values[0] + share * values[-1]  # exact at both ends
     elif method == "density":
         place = share * (len(values) - 1)
         below, above = values[place.floor().long()], values[place.ceil().long()]
