@@ -19,7 +19,7 @@ from autograder.course import ArchiveLimits, Course, DatasetName, FinalProject, 
 from autograder.engine.job import GradingJob, Level
 from autograder.errors import AutograderError
 from autograder.grading import fingerprints
-from autograder.project.context import MEMORY_MB, SUBMISSION_SECONDS, ProjectContext
+from autograder.project.context import SUBMISSION_SECONDS, ProjectContext
 
 JUDGE_OF_PROJECTS = "autograder.project.judge"
 PRELOADED_FOR_PROJECTS = ("autograder.project.worker_side", "shared.data")
@@ -106,7 +106,7 @@ def project_of(course: Course) -> FinalProject:
 
 def _project_job(course: Course, session: Session, settings: Settings) -> GradingJob:
     project = project_of(course)
-    limits = {"memory_mb": MEMORY_MB, "submission_seconds": SUBMISSION_SECONDS}
+    limits = {"submission_seconds": SUBMISSION_SECONDS}  # the judge knows the processes' own
     return GradingJob(
         course_id=course.id,
         session=session,

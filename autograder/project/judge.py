@@ -19,7 +19,7 @@ from autograder.engine.job import Deliver, GradingJob, Progress
 from autograder.engine.judge.serving import GraderError, serve
 from autograder.engine.judge.workers import Workers, workers_of
 from autograder.engine.messages import Messages
-from autograder.errors import AutograderError, SubmissionError
+from autograder.errors import AutograderError, EngineError, SubmissionError
 from autograder.project import credit, scorer
 from autograder.project.card import TEAM, parse_card
 from autograder.project.context import (
@@ -36,6 +36,8 @@ from autograder.records.measurement import Score
 from autograder.records.points import exercise_result
 from autograder.submissions.submission import Submission
 
+CAPS = Caps(SECONDS, MEMORY_MB)
+
 
 def main(connection: Messages, control: Control | None) -> NoReturn:
     """Learn the project's rules, score what comes, until nothing comes."""
@@ -43,7 +45,7 @@ def main(connection: Messages, control: Control | None) -> NoReturn:
     def grade(
         job: GradingJob, submissions: Iterator[Submission], deliver: Deliver, progress: Progress
     ) -> None:
-        workers = workers_of(control, job, Caps().limits)
+        workers = workers_of(control, job, CAPS.limits)
         try:
             for submission in submissions:
                 deliver(graded(job, submission, workers, progress))
@@ -71,6 +73,8 @@ def graded(job: GradingJob, submission: Submission, workers: Workers, progress: 
             results = _all(exercises, Outcome.FAILED, str(error))
         except IsolationTooWeak as error:
             raise GraderError(str(error)) from None
+        except EngineError:  # not the file's doing: the host starts another judge
+            raise
         except AutograderError as error:
             text = "the scorer failed; your course staff will look into it"
             results = _all(exercises, Outcome.TOOL_ERROR, text, str(error))
@@ -111,7 +115,7 @@ def _score(
         dataset,
         context.project,
         workers=workers,
-        caps=Caps(SECONDS, MEMORY_MB),
+        caps=CAPS,
         require_isolation=job.require_isolation,
         secret=job.secret,
         progress=lambda step: progress(submission.student, step),
