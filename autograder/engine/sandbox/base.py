@@ -20,7 +20,6 @@ from autograder.engine.sandbox import scratch
 if sys.platform != "win32":
     import fcntl
 
-PREFIX = "autograder-"
 _LOCK = "alive"
 _YOUNG = 60.0  # seconds: a folder without a lock may have been made just now
 
@@ -30,8 +29,7 @@ def base_folder() -> Iterator[Path]:
     """A new base folder, removed afterwards; those of batches that were killed go as well."""
     parent = Path(tempfile.gettempdir())
     remove_stale(parent)
-    base = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    base.chmod(0o711)  # others can pass through it, not list it
+    base = scratch.make_base(parent)
     lock = os.open(base / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         if sys.platform != "win32":
@@ -46,7 +44,7 @@ def remove_stale(parent: Path) -> None:
     """Remove base folders of ours in `parent` whose batch is gone."""
     if sys.platform == "win32":
         return
-    for path in parent.glob(f"{PREFIX}*"):
+    for path in parent.glob(f"{scratch.BASE_PREFIX}*"):
         with suppress(OSError):
             if _is_ours(path) and _is_dead(path):
                 scratch.remove(path)

@@ -25,6 +25,7 @@ from autograder.errors import EngineError
 if sys.platform != "win32":
     import fcntl
 
+BASE_PREFIX = "autograder-"
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _WITH_DESCRIPTORS = os.open in os.supports_dir_fd and os.scandir in os.supports_fd  # not Windows
 _MAX_DEPTH = 32
@@ -50,7 +51,7 @@ class Usage:
 
 def make_base(parent: Path) -> Path:
     """A new folder in `parent` for scratch folders: others can pass through it, not list it."""
-    base = Path(tempfile.mkdtemp(prefix="autograder-", dir=parent))
+    base = Path(tempfile.mkdtemp(prefix=BASE_PREFIX, dir=parent))
     base.chmod(0o711)
     return base
 
