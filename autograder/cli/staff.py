@@ -33,11 +33,13 @@ from autograder.files import write
 from autograder.grading import batch, checking
 from autograder.grading.kinds import kind_of
 from autograder.grading.results import ResultsFolder
-from autograder.records import Report
+from autograder.records import Outcome, Report
 from autograder.reports.junit import class_junit_xml
 from autograder.reports.text import class_table, late_policy_line
 from autograder.submissions import collect
 from autograder.text_safety import clean_line
+
+MAX_REASONS = 3  # of tool errors that are printed
 
 JunitOption = Annotated[
     Path | None, typer.Option("--junit", help="Also write JUnit XML of all students there.")
@@ -151,11 +153,21 @@ def _exit_if_broken(reports: Sequence[Report]) -> None:
     if not broken:
         return
     names = escape(", ".join(clean_line(report.student, 24) for report in broken[:5]))
-    faults = dict.fromkeys(line for report in broken for line in grader_faults(report))
-    if faults:
-        for fault in faults:
-            err.print(f"[red]{escape(fault)}[/red]", highlight=False, soft_wrap=True)
-        err.print(f"tool errors ({names}): mend the grader, then grade again with --resume")
-    else:
-        err.print(f"[red]tool errors[/red] ({names}): grade again with --resume")
+    reasons = dict.fromkeys(reason for report in broken for reason in _reasons(report))
+    for reason in list(reasons)[:MAX_REASONS]:
+        err.print(f"[red]{escape(reason)}[/red]", highlight=False, soft_wrap=True)
+    faulty = any(grader_faults(report) for report in broken)
+    first = "mend the grader, then " if faulty else "see to that, then " if reasons else ""
+    err.print(f"[red]tool errors[/red] ({names}): {first}grade again with --resume")
     raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _reasons(report: Report) -> list[str]:
+    """Why we failed to grade something, one line each."""
+    details = (
+        test.detail
+        for exercise in report.exercises
+        for test in exercise.tests
+        if test.outcome is Outcome.TOOL_ERROR
+    )
+    return [clean_line(detail.partition("\n")[0], 800) for detail in details if detail]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -331,6 +332,20 @@ def test_the_final_project_is_packed_like_any_session(run: Run, tmp_path: Path) 
     assert (report["student"], report["problems"]) == ("ada", [])
     assert [e["outcome"] for e in report["exercises"]] == ["passed", "passed", "not marked"]
     assert report["score"]["answers"]["images"] == 360
+
+
+def test_a_tool_error_says_what_to_see_to(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data that is not on this machine is not the student's fault, nor one of the engine."""
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "nowhere"))
+    samples = ROOT / "tests" / "submissions" / "s7_final_project" / "samples" / "ada"
+    shutil.copytree(samples, tmp_path / "in" / "ada")
+    options = ("--dataset", "cifar10", "--course", ROOT / "course.yaml", "-o", tmp_path / "out")
+    code, _, err = run("grade", "s7", tmp_path / "in", *options)
+    assert code == ExitCode.PARTIAL
+    assert "COURSE_DATA" in err
+    assert "tool errors (ada): see to that, then grade again with --resume" in err
 
 
 def test_release_and_its_check(run: Run, kit: Path) -> None:
