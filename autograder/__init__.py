@@ -1,1 +1,7 @@
 """Grades neural-network compression assignments in processes that student code cannot reach."""
+
+import os
+
+# ONNX Runtime's own builds report their use over the network, and keep an identifier and a database
+# in the home folder, unless this is set before the library is loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -811,8 +811,6 @@ GIBIBYTE = 1024**3
 @pytest.mark.slow
 @needs_both
 def test_libraries_work_inside() -> None:
-    for module in ("torch", "sklearn", "matplotlib", "onnx", "onnxruntime"):
-        pytest.importorskip(module)
     ran = run(
         "root" if os.geteuid() == 0 else "ordinary",
         preload=["torch"],
@@ -823,6 +821,47 @@ def test_libraries_work_inside() -> None:
     denied = {name: ran.results.pop(name) for name in LIBRARIES_DENIED}
     assert ran.results == dict.fromkeys(LIBRARIES, "done")
     assert set(denied.values()) <= {"PermissionError", "RuntimeError"}
+
+
+SLEEPERS = {
+    "a thread that sleeps on a shared word": """
+import ctypes, threading, time
+libc, word = ctypes.CDLL(None), ctypes.c_uint32(0)
+def sleep():
+    while not word.value:
+        libc.syscall(FUTEX, ctypes.byref(word), WAIT, 0, TIMEOUT, None, 0xFFFFFFFF)
+threads = [threading.Thread(target=sleep) for _ in range(3)]
+for thread in threads: thread.start()
+time.sleep(0.2)
+word.value = 1
+libc.syscall(FUTEX, ctypes.byref(word), 1, 3, None)
+for thread in threads:
+    thread.join(20)
+    assert not thread.is_alive()
+""",
+    "many threads that end": """
+import threading
+for _ in range(30):
+    threads = [threading.Thread(target=sum, args=([1, 2],)) for _ in range(6)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+""",
+}
+
+
+@needs_both
+@each_identity
+def test_a_thread_that_is_woken_wakes(identity: str) -> None:
+    """The C++ library sleeps on shared words, where a static variable or a future is not ready."""
+    number = {"x86_64": 202, "aarch64": 98}[kernel.machine() or "x86_64"]
+    sleeping, ending = SLEEPERS
+    cases = {ending: SLEEPERS[ending]}
+    # FUTEX_WAIT as the C++ library's static variables, and with a limit as its futures
+    for wait, timeout in ((0, "None"), (9, "ctypes.byref((ctypes.c_long * 2)(1 << 40, 0))")):
+        source = SLEEPERS[sleeping].replace("WAIT", str(wait)).replace("TIMEOUT", timeout)
+        cases[f"{sleeping}, {wait}"] = source.replace("FUTEX", str(number))
+    assert run(identity, cases=cases).results == dict.fromkeys(cases, "done")
 
 
 HIDDEN = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -103,3 +105,21 @@ def test_the_runtimes_complaints_about_memory(text: str, words: str) -> None:
     said = inference.out_of_memory(text, 250)
     assert said.startswith(words)
     assert bool(said) == bool(words)
+
+
+def test_nothing_is_left_in_the_home_folder(tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry would keep an identifier and a database there, and send them."""
+    source = (
+        "import sys, numpy; from autograder.project import inference\n"
+        "session = inference.session(sys.stdin.buffer.read())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        input=honest().SerializeToString(),
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert list(tmp_path.rglob("*")) == []

@@ -145,5 +145,6 @@ def environment(scratch: Path) -> dict[str, str]:
         "MPLCONFIGDIR": folder,
         "TORCHINDUCTOR_CACHE_DIR": folder,
         "MPLBACKEND": "Agg",
+        "ORT_DISABLE_TELEMETRY": "1",
         "PATH": "/usr/bin:/bin",
     }

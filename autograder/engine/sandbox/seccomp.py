@@ -102,7 +102,7 @@ _HINTS = [3]  # MADV_WILLNEED
 # Advice on this process's own pages: nothing that reads in, writes out, merges or poisons.
 _ADVICE = [0, 1, 2, 4, 8, 10, 11, 14, 15, 16, 17, 102, 103]
 _FUTEX_OPERATION, _FUTEX_PRIVATE = 0x7F, 0x80
-_FUTEX_WAITS = [0, 9]  # FUTEX_WAIT and FUTEX_WAIT_BITSET: how the end of a thread is awaited
+_FUTEX_WAIT, _FUTEX_WAKE, _FUTEX_WAIT_BITSET = 0, 1, 9
 # The machine's clocks and those of this process and thread; other numbers name other processes.
 _CLOCKS = [*range(12), 0xFFFFFFFA, 0xFFFFFFFE]
 _IOCTL = [0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451]  # TCGETS(2) .. FIOCLEX
@@ -187,8 +187,14 @@ def _own_or_none(argument: int, otherwise: int = DENY) -> Block:
 
 
 def _futex() -> Block:
-    """Anything on private words; on shared ones, which may lie in a file, only waiting."""
-    waits = tuple(_equal(value, len(_FUTEX_WAITS) - i, 0) for i, value in enumerate(_FUTEX_WAITS))
+    """Anything on private words; nobody is woken through a shared one, which may lie in a file.
+
+    The C++ library guards its static variables and its futures with shared words although one
+    process uses them. Were its waits kept and its wakes refused, threads would sleep for ever; so
+    both return at once with 0, which its loops take for a spurious wake (futex(2)) and look again.
+    Only a wait without an end is kept: that is how the C library awaits the end of a thread, where
+    the kernel itself wakes.
+    """
     return (
         _low(1),
         _and(_FUTEX_PRIVATE),
@@ -196,9 +202,17 @@ def _futex() -> Block:
         *_return(ALLOW),
         _low(1),
         _and(_FUTEX_OPERATION),
-        *waits,
+        _equal(_FUTEX_WAIT, 3, 0),
+        _equal(_FUTEX_WAKE, 2, 0),
+        _equal(_FUTEX_WAIT_BITSET, 2, 0),
         *_return(DENY),
+        *_return(IGNORE),
+        _low(3),
+        _equal(0, 0, 3),
+        _high(3),
+        _equal(0, 0, 1),
         *_return(ALLOW),
+        *_return(IGNORE),
     )
 
 
