@@ -9,7 +9,7 @@ import pytest
 from autograder.course import Course, Session
 from autograder.grading.kinds import graders_of
 from autograder.records import Outcome, Report
-from tests import bank
+from tests import bank, feedback
 from tests.support import grade, submission
 
 COURSE = bank.course()
@@ -49,7 +49,9 @@ def mistaken() -> dict[str, Report]:
         entries = WRONG[session.id]
         own = {entry.submission.slug: (entry.exercise,) for entry in entries}
         course, graders = with_session(session), graders_of(session)
-        reports |= grade(course, [w.submission for w in entries], graders, jobs=2, only_for=own)
+        solution = {name: text.encode() for name, text in bank.solution(session).items()}
+        submissions = [entry.submission for entry in entries]
+        reports |= grade(course, submissions, graders, jobs=2, only_for=own, solution=solution)
     return reports
 
 
@@ -98,6 +100,22 @@ def test_a_mistake_loses_points_in_its_exercise(
     mistaken: dict[str, Report], entry: bank.Wrong
 ) -> None:
     assert lost_in(mistaken[entry.submission.student]) == {entry.exercise}, entry.reason
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_a_mistake_fails_what_is_stated_and_is_named(
+    mistaken: dict[str, Report], session: str, request: pytest.FixtureRequest
+) -> None:
+    """`expected.yaml` says of each file which checks it fails and which mistakes are named."""
+    known = feedback.sentences(SESSIONS[session])
+    found = {}
+    for entry in WRONG[session]:
+        (result,) = mistaken[entry.submission.student].exercises
+        found[entry.name] = feedback.feedback(result, known.get(entry.exercise, ()))
+    if request.config.getoption("--update-goldens"):
+        feedback.write(SESSIONS[session], found)
+    stated = feedback.stated(SESSIONS[session])
+    assert {name: feedback.plain(one) for name, one in found.items()} == stated
 
 
 @pytest.mark.parametrize("entry", SAMPLE, ids=lambda entry: entry.name)

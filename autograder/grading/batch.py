@@ -129,6 +129,7 @@ def grade(
         ]
         marks = _marks(results, session, students, options.marks, callbacks)
         if plan.stale:
+            plan = replace(plan, job=verification.with_solution(plan.job, root))
             verification.verify(plan.job, plan.fingerprints, root, options.spawn)
         run = _RunState(course, session, results, plan.fingerprints, marks, former)
         try:

@@ -74,7 +74,8 @@ def of_result(exercise_fingerprint: str, submission_sha256: str) -> str:
 def grader_parts(folder: Path) -> dict[str, str]:
     """Exercise id -> hash of its own graders; "" -> hash of everything that they may share.
 
-    A module-level function or class that names one exercise in a decorator belongs to it;
+    A module-level declaration `name = Exercise("s1.sparsity", …)` belongs to its exercise, and so
+    does a function or class below `@name.check(…)`, or what `name.refuses(…)` is assigned to;
     everything else in the folder (helpers, references, imports) belongs to all.
     """
     own: dict[str, list[str]] = {}
@@ -86,9 +87,10 @@ def grader_parts(folder: Path) -> dict[str, str]:
         except SyntaxError:  # the judge will say so
             shared.append(text)
             continue
+        declared = dict(filter(None, map(_declaration, statements)))
         for statement in statements:
             part = f"{path.name}\0{ast.unparse(statement)}"
-            exercise = _exercise_of(statement)
+            exercise = _exercise_of(statement, declared)
             if exercise:
                 own.setdefault(exercise, []).append(part)
             else:
@@ -96,14 +98,34 @@ def grader_parts(folder: Path) -> dict[str, str]:
     return {"": _digest(*shared), **{exercise: _digest(*part) for exercise, part in own.items()}}
 
 
-def _exercise_of(statement: ast.stmt) -> str:
-    """The id in `@exercise("s1.sparsity")` above a definition, if there is one."""
-    if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        return ""
-    for decorator in statement.decorator_list:
-        match decorator:
+def _declaration(statement: ast.stmt) -> tuple[str, str] | None:
+    """The name and the id in `name = Exercise("s1.sparsity", …)`."""
+    match statement:
+        case ast.Assign(
+            targets=[ast.Name(id=name)],
+            value=ast.Call(
+                func=ast.Name(id="Exercise"), args=[ast.Constant(value=str(exercise)), *_]
+            ),
+        ):
+            return name, exercise
+    return None
+
+
+def _exercise_of(statement: ast.stmt, declared: Mapping[str, str]) -> str:
+    """The id of the exercise that a statement belongs to, if it belongs to one."""
+    if own := _declaration(statement):
+        return own[1]
+    calls: list[ast.expr] = []
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        calls = statement.decorator_list
+    elif isinstance(statement, ast.Assign):
+        calls = [statement.value]
+    for call in calls:
+        match call:
             case ast.Call(func=ast.Name(id="exercise"), args=[ast.Constant(value=str(exercise))]):
                 return exercise
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name))) if name in declared:
+                return declared[name]
     return ""
 
 

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,14 +21,17 @@ import pytest
 from autograder.course import Exercise
 from autograder.engine.job import Deliver, GradingJob, Progress
 from autograder.engine.judge.clock import Clock
+from autograder.engine.judge.diagnosis import Attempt, Transcript, diagnose, sentences
 from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
 from autograder.engine.judge.explain import explain, explain_fault, is_graders_fault, locate
+from autograder.engine.judge.replays import Replays, mistaken_modules
 from autograder.engine.judge.serving import GraderError
 from autograder.engine.judge.student import Student
 from autograder.engine.judge.watchdog import JUDGE_SECONDS, CheckTimedOut, watchdog
 from autograder.engine.judge.workers import Workers
 from autograder.errors import EngineError
-from autograder.graders.toolkit import RandomInputs
+from autograder.graders.toolkit import Exercise as Declaration
+from autograder.graders.toolkit import Mistake, RandomInputs
 from autograder.graders.toolkit.failures import StudentFailure
 from autograder.records import (
     ExerciseResult,
@@ -43,6 +46,7 @@ from autograder.records.points import exercise_result
 from autograder.submissions.submission import Submission
 
 MAX_INCIDENTS = 50
+_FAILED = {Outcome.FAILED: True, Outcome.CRASHED: True, Outcome.PASSED: False}
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class TestContext:
     exercise: ExerciseRun
     clock: Clock
     seed: bytes
+    transcript: Transcript = field(default_factory=Transcript)
     errors: list[BaseException] = field(default_factory=list)
     credits: list[tuple[float, str]] = field(default_factory=list)
 
@@ -79,6 +84,7 @@ class JudgePlugin:
         self._submissions = submissions
         self._deliver = deliver
         self._progress = progress
+        self._mistakes: dict[str, Mapping[Mistake, bytes]] = {}
         self._test: TestContext
 
     # ---- fixtures ----------------------------------------------------------------------------
@@ -86,7 +92,7 @@ class JudgePlugin:
     @pytest.fixture
     def student(self) -> Student:
         """The student's functions."""
-        return Student(self._test.exercise, self._test.clock)
+        return Student(self._test.exercise, self._test.clock, self._test.transcript)
 
     @pytest.fixture
     def rng(self) -> RandomInputs:
@@ -129,6 +135,10 @@ class JudgePlugin:
             if _exercise_id(item) not in known:
                 text = f"{item.nodeid}: exercise {_exercise_id(item)!r} is not in course.yaml"
                 self.collection_error = self.collection_error or text
+        for item in items:
+            declared = getattr(_function(item), "__declaration__", None)
+            if isinstance(declared, Declaration) and declared.id in order:
+                self._mistakes.setdefault(declared.id, self._modules_of(declared))
         missing = order.keys() - {_exercise_id(item) for item in items}
         if missing and not self.collection_error:
             self.collection_error = f"no test for {', '.join(sorted(missing))}"
@@ -136,6 +146,13 @@ class JudgePlugin:
             (item for item in items if _exercise_id(item) in order),
             key=lambda item: order[_exercise_id(item)],
         )
+
+    def _modules_of(self, declared: Declaration) -> Mapping[Mistake, bytes]:
+        try:
+            return mistaken_modules(declared, self.job)
+        except ValueError as error:
+            self.collection_error = self.collection_error or str(error)
+            return {}
 
     # ---- running -----------------------------------------------------------------------------
 
@@ -213,13 +230,55 @@ class JudgePlugin:
     ) -> list[TestResult]:
         extra = sum(getattr(_function(item), "__seconds__", 0.0) for item in items)
         exercise_run = ExerciseRun(exercise, run, self.job, self._workers, extra)
+        attempts: list[Attempt] = []
+        results: list[TestResult] = []
         try:
-            return [
-                self._run_test(exercise_run, item, following)
-                for item, following in zip(items, [*items[1:], None], strict=True)
-            ]
+            for item, following in zip(items, [*items[1:], None], strict=True):
+                results.append(self._run_test(exercise_run, item, following))
+                attempts.append(Attempt(_FAILED.get(results[-1].outcome), self._test.transcript))
         finally:
             exercise_run.close()
+        return self._diagnosed(exercise_run, items, results, attempts)
+
+    def _diagnosed(
+        self,
+        exercise_run: ExerciseRun,
+        items: Sequence[pytest.Item],
+        results: list[TestResult],
+        attempts: Sequence[Attempt],
+    ) -> list[TestResult]:
+        """The results, with the sentence of the known mistake that explains them."""
+        exercise = exercise_run.exercise
+        mistakes = self._mistakes.get(exercise.id, {})
+        failed = [index for index, attempt in enumerate(attempts) if attempt.failed]
+        if not (mistakes and failed):
+            return results
+        started = time.monotonic()
+        replays = Replays(self, exercise_run, items, mistakes)
+        try:
+            explained = diagnose(attempts, list(mistakes), replays)
+        finally:
+            replays.close()
+            exercise_run.run.deadline += time.monotonic() - started  # not the student's time
+        for index, text in sentences(explained, len(failed)).items():
+            results[index] = replace(results[index], message=text)
+        return results
+
+    def try_again(self, exercise_run: ExerciseRun, item: pytest.Item) -> Attempt:
+        """Run a check, with the same draws, on the modules of another run of the submission."""
+        result = self._run_test(exercise_run, item, None)
+        return Attempt(_FAILED.get(result.outcome), self._test.transcript)
+
+    def new_run(self, of: ExerciseRun, sources: Mapping[str, bytes]) -> ExerciseRun:
+        """A run of the same exercise on other modules, which costs the submission nothing."""
+        limits = self.job.limits
+        run = SubmissionRun(
+            submission=of.run.submission,
+            deadline=time.monotonic() + limits.submission_seconds,
+            started=of.run.started,
+            sources=dict(sources),
+        )
+        return ExerciseRun(of.exercise, run, self.job, self._workers, limits.exercise_seconds)
 
     def _run_test(
         self, exercise_run: ExerciseRun, item: pytest.Item, following: pytest.Item | None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from autograder.engine.channel.values import (
     Node,
 )
 from autograder.engine.judge.clock import Clock
+from autograder.engine.judge.diagnosis import Transcript
 from autograder.engine.judge.processes import Cause, Deadline, WorkerFailure, WorkerProcess
 from autograder.graders.toolkit.failures import (
     Died,
@@ -85,8 +86,13 @@ class Student:
     """The student's module in one worker; created anew for every test, the worker is not."""
 
     def __init__(
-        self, workers: WorkerSource, clock: Clock, start: Callable[[], WorkerProcess] | None = None
+        self,
+        workers: WorkerSource,
+        clock: Clock,
+        transcript: Transcript,
+        start: Callable[[], WorkerProcess] | None = None,
     ) -> None:
+        self._transcript = transcript
         self._workers = workers
         self._start = start if start is not None else workers.main_worker
         self._clock = clock
@@ -169,7 +175,7 @@ class Student:
 
     def fresh(self) -> Student:
         """The same code in a new worker, which knows nothing of what happened in this one."""
-        return Student(self._workers, self._clock, self._workers.new_worker)
+        return Student(self._workers, self._clock, self._transcript, self._workers.new_worker)
 
     def successor(self) -> Student:
         """The same code in a new worker, the only one: all others of the exercise are dead now.
@@ -185,7 +191,7 @@ class Student:
 
         Never run one in the judge: it may take any time and memory.
         """
-        return Student(self._workers, self._clock, self._workers.clean_worker)
+        return Student(self._workers, self._clock, self._transcript, self._workers.clean_worker)
 
     # ---- requests ----------------------------------------------------------------------------
 
@@ -217,6 +223,7 @@ class Student:
                 worker.send({**header, "id": number}, encoder.buffers, deadline)
                 return self._answer(worker, number, deadline)
         except StudentFailure as failure:
+            self._transcript.fail(failure)
             if not isinstance(failure, StudentError):
                 worker.close()  # nothing that it says from now on can be trusted to fit
             raise
@@ -237,12 +244,16 @@ class Student:
                 if header.get("id") != number:
                     raise FrameError("a reply with an unknown request id")
                 if header.get("op") == "value":
-                    return _decoder(frame).decode(header.get("value"))
+                    value = _decoder(frame).decode(header.get("value"))
+                    self._transcript.add(value, frame.size)
+                    return value
                 if header.get("op") == "error":
                     raise student_error(header)
                 if header.get("op") != "callback":
                     raise FrameError("an unknown message")
-                reply, buffers = _run_callback(frame, self._callbacks)
+                arguments = _decoder(frame).decode(header.get("args"))
+                self._transcript.add(arguments, frame.size)
+                reply, buffers = _run_callback(header, arguments, self._callbacks)
             except FrameError as error:
                 raise Refused(f"your code broke the grader's channel: {error}") from None
             worker.send({**reply, "id": number}, buffers, deadline)
@@ -295,13 +306,12 @@ def _loader_parts(loader: DataLoader[Any]) -> list[Any]:
 
 
 def _run_callback(
-    frame: Frame, callbacks: dict[int, Callable[..., Any]]
+    header: Mapping[str, Any], arguments: Any, callbacks: dict[int, Callable[..., Any]]
 ) -> tuple[dict[str, Any], Sequence[memoryview]]:
     """Run one function of the judge; its exceptions cross as a plain text."""
-    index = frame.header.get("callback")
+    index = header.get("callback")
     if type(index) is not int or index not in callbacks:
         raise FrameError("a call of a function that it may not call now")
-    arguments = _decoder(frame).decode(frame.header.get("args"))
     if not (
         isinstance(arguments, list)
         and len(arguments) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,8 +21,13 @@ from autograder.graders.s1_intro.references import (
     zeros_at_random,
 )
 from autograder.graders.toolkit import (
+    Case,
+    Exercise,
+    Mistake,
     RandomInputs,
     StudentError,
+    agreements,
+    case,
     check,
     close,
     exercise,
@@ -36,6 +42,8 @@ from autograder.graders.toolkit import (
 )
 from shared import probes
 from shared.records import LayerCost
+
+Pair = int | tuple[int, int]
 
 # ---- count_parameters ------------------------------------------------------------------------
 
@@ -305,34 +313,53 @@ def test_sparsity_of_nothing(student: Any, rng: RandomInputs) -> None:
     expect_sparsity(student, 0.0, hint, nn.Sequential(nn.BatchNorm1d(rng.integer(2, 5))))
 
 
-# ---- conv2d_macs, linear_macs ----------------------------------------------------------------
+# ---- conv2d_macs ---------------------------------------------------------------------------------
 
 
-def expect_conv(
-    student: Any,
-    hint: str,
-    channels: tuple[int, int],
-    kernel: tuple[int, int],
-    size: tuple[int, int],
-    stride: tuple[int, int] = (1, 1),
-    padding: tuple[int, int] = (0, 0),
-    dilation: tuple[int, int] = (1, 1),
+def macs_by_windows(
+    in_channels: int,
+    out_channels: int,
+    kernel: Pair,
+    input_hw: Pair,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
     groups: int = 1,
-    pairs: bool = True,
-) -> None:
-    """Check one call of the student's conv2d_macs against a count of the window positions.
+) -> int:
+    """The window positions along each axis, counted one by one, times the products of each."""
+    settings = [
+        two if isinstance(two, tuple) else (two, two)
+        for two in (input_hw, kernel, stride, padding, dilation)
+    ]
+    rows, columns = (window_positions(*(two[axis] for two in settings)) for axis in (0, 1))
+    kernel_h, kernel_w = settings[1]
+    return in_channels // groups * kernel_h * kernel_w * out_channels * rows * columns
 
-    With `pairs` false, the settings have to be square and are passed as ints.
-    """
-    rows, columns = (
-        window_positions(size[i], kernel[i], stride[i], padding[i], dilation[i]) for i in (0, 1)
-    )
-    products = channels[0] // groups * kernel[0] * kernel[1]
-    settings: list[Any] = [kernel, size, stride, padding, dilation]
-    if not pairs:
-        settings = [setting[0] for setting in settings]
-    macs = expect_int(student.conv2d_macs(*channels, *settings, groups=groups), "conv2d_macs")
-    check(macs == products * channels[1] * rows * columns, hint)
+
+conv2d_macs = Exercise(
+    "s1.conv2d_macs",
+    reference=macs_by_windows,
+    agreement=agreements.whole_number,
+    mistakes=[
+        Mistake(
+            "multiplications and additions were counted apart: a MAC is one multiplication with "
+            "its addition",
+            ("return out_channels", "return 2 * out_channels"),
+        ),
+        Mistake(
+            "the groups were left out: an output channel sees in_channels / groups inputs",
+            ("in_channels // groups *", "in_channels *"),
+        ),
+        Mistake(
+            "the products were divided by the groups twice: the output channels stay as they are",
+            ("return out_channels", "return out_channels // groups"),
+        ),
+        Mistake(
+            "groups that do not divide both channel counts were accepted",
+            ("if in_channels % groups or out_channels % groups:", "if False:"),
+        ),
+    ],
+)
 
 
 def any_channels(rng: RandomInputs) -> tuple[int, int]:
@@ -340,95 +367,75 @@ def any_channels(rng: RandomInputs) -> tuple[int, int]:
     return rng.integer(2, 9), rng.integer(10, 17)
 
 
-@exercise("s1.conv2d_macs")
-@weight(2)
-def test_conv_macs_of_a_plain_convolution(student: Any, rng: RandomInputs) -> None:
+@conv2d_macs.check(weight=2)
+def test_conv_macs_of_a_plain_convolution(rng: RandomInputs) -> Iterator[Case]:
     """Each output value takes one multiply-accumulate per input channel and kernel element."""
     for _ in range(3):
-        k, n = rng.choice([1, 3, 5]), rng.integer(7, 15)
-        hint = "kernel area x input channels x output values; a MAC is one operation, not two"
-        expect_conv(student, hint, any_channels(rng), (k, k), (n, n), pairs=False)
+        yield case(*any_channels(rng), rng.choice([1, 3, 5]), rng.integer(7, 15))
 
 
-@exercise("s1.conv2d_macs")
-@weight(2)
-def test_conv_macs_with_groups(student: Any, rng: RandomInputs) -> None:
+@conv2d_macs.check(weight=2)
+def test_conv_macs_with_groups(rng: RandomInputs) -> Iterator[Case]:
     """In a grouped convolution an output channel sees only its group's input channels."""
-    hint = "each output channel sees in_channels / groups inputs: divide by the groups, once"
     for groups in (2, 3, 6):
         channels = (groups * rng.integer(1, 3), groups * rng.integer(2, 4))
-        n = rng.integer(6, 12)
-        expect_conv(student, hint, channels, (3, 3), (n, n), groups=groups, pairs=False)
+        yield case(*channels, 3, rng.integer(6, 12), groups=groups)
 
 
-@exercise("s1.conv2d_macs")
-@weight(1)
-def test_conv_macs_with_stride(student: Any, rng: RandomInputs) -> None:
+@conv2d_macs.check()
+def test_conv_macs_with_stride(rng: RandomInputs) -> Iterator[Case]:
     """A stride leaves fewer output positions, also where it does not divide the size."""
     for stride in (2, 3, 4):
         size = (rng.integer(10, 13), rng.integer(14, 17))
-        hint = "output size: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1"
-        expect_conv(student, hint, any_channels(rng), (3, 3), size, stride=(stride, stride))
+        yield case(*any_channels(rng), 3, size, stride=stride)
 
 
-@exercise("s1.conv2d_macs")
-@weight(1)
-def test_conv_macs_with_padding(student: Any, rng: RandomInputs) -> None:
+@conv2d_macs.check()
+def test_conv_macs_with_padding(rng: RandomInputs) -> Iterator[Case]:
     """Padding adds output positions on both sides."""
     for padding in (1, 2, 3):
-        n = rng.integer(6, 12)
-        hint = "padding is added at both ends of each axis"
-        expect_conv(student, hint, any_channels(rng), (5, 5), (n, n), padding=(padding, padding))
+        yield case(*any_channels(rng), 5, rng.integer(6, 12), padding=padding)
 
 
-@exercise("s1.conv2d_macs")
-@weight(1)
-def test_conv_macs_with_dilation(student: Any, rng: RandomInputs) -> None:
+@conv2d_macs.check()
+def test_conv_macs_with_dilation(rng: RandomInputs) -> Iterator[Case]:
     """A dilated kernel reaches further and fits fewer positions."""
     for dilation in (2, 3):
-        n = rng.integer(9, 15)
-        hint = "a dilated kernel covers dilation (kernel - 1) + 1 pixels"
-        expect_conv(student, hint, any_channels(rng), (3, 3), (n, n), dilation=(dilation, dilation))
+        yield case(*any_channels(rng), 3, rng.integer(9, 15), dilation=dilation)
 
 
-@exercise("s1.conv2d_macs")
-@weight(2)
-def test_conv_macs_of_pairs(student: Any, rng: RandomInputs) -> None:
+@conv2d_macs.check(weight=2)
+def test_conv_macs_of_pairs(rng: RandomInputs) -> Iterator[Case]:
     """Kernel, size, stride, padding and dilation may be (vertical, horizontal) pairs."""
     for _ in range(4):
-        expect_conv(
-            student,
-            "the first of a pair belongs to the rows, the second to the columns",
-            any_channels(rng),
+        yield case(
+            *any_channels(rng),
             kernel=(rng.choice([1, 2]), rng.choice([3, 4])),
-            size=(rng.integer(9, 12), rng.integer(15, 20)),
+            input_hw=(rng.integer(9, 12), rng.integer(15, 20)),
             stride=(rng.integer(2, 3), 1),
             padding=(rng.integer(0, 1), rng.integer(2, 3)),
             dilation=(rng.integer(3, 4), rng.integer(1, 2)),
         )
 
 
-@exercise("s1.conv2d_macs")
-@weight(1)
-def test_conv_macs_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
+@conv2d_macs.check()
+def test_conv_macs_are_exact_when_large(rng: RandomInputs) -> Iterator[Case]:
     """Counts above 2**24 are exact to the unit."""
     channels = (2 * rng.integer(20, 40) + 1, 2 * rng.integer(50, 90) + 1)
-    n = 2 * rng.integer(60, 90) + 1
-    hint = "a float32 total cannot hold large counts: compute with Python ints"
-    expect_conv(student, hint, channels, (3, 3), (n, n))
+    yield case(*channels, 3, 2 * rng.integer(60, 90) + 1)
 
 
-@exercise("s1.conv2d_macs")
-@guard
-@weight(1)
-def test_conv_macs_refuse_impossible_convolutions(student: Any, rng: RandomInputs) -> None:
-    """Groups that do not divide the channels, or a kernel that does not fit, raise ValueError."""
-    n = rng.integer(6, 9)
-    expect_value_error(student.conv2d_macs, 6, 5, 3, n, groups=2)
-    expect_value_error(student.conv2d_macs, 5, 6, 3, n, groups=3)
-    expect_value_error(student.conv2d_macs, 4, 4, n + 1, n)
-    expect_value_error(student.conv2d_macs, 4, 4, n + 1, n, stride=rng.integer(2, 4))
-    expect_value_error(student.conv2d_macs, 4, 4, 3, (n, 2))
+test_conv_macs_refuse_impossible_convolutions = conv2d_macs.refuses(
+    case(6, 5, 3, 8, groups=2),
+    case(5, 6, 3, 8, groups=3),
+    case(4, 4, 9, 8),
+    case(4, 4, 9, 8, stride=3),
+    case(4, 4, 3, (8, 2)),
+    title="Groups that do not divide the channels and kernels that do not fit raise ValueError.",
+)
+
+
+# ---- linear_macs ---------------------------------------------------------------------------------
 
 
 def expect_linear(student: Any, hint: str, *args: int, **kwargs: int) -> None:

@@ -1,28 +1,34 @@
-"""What a grader is written with: markers, random draws and checks on returned values.
+"""What a grader is written with, and the only door to the rest of the kit.
 
-A grader is a pytest function with the fixture `student` (the student's functions, called in the
-worker), `rng` (keyed random draws) and, for partial credit, `credit`:
+An exercise is declared once (`exercises`), with its reference, its agreement (`agreements`) and
+its known mistakes; its checks are generators of cases, or ordinary pytest functions with the
+fixtures `student` (the student's functions, called in the worker), `rng` (keyed random draws) and,
+for partial credit, `credit`:
 
-    @exercise("s1.sparsity")
-    @weight(2)
-    def test_counts_exact_zeros(student, rng):
-        \"\"\"The share of exact zeros of a tensor is returned.\"\"\"
-        tensor = rng.normal(6, 7)
-        tensor[0] = 0.0
-        value = expect_float(student.sparsity(tensor), "sparsity")
-        check(close(value, 1 / 6), "count elements that are exactly 0, divide by all elements")
+    sparsity = Exercise("s1.sparsity", reference=share_of_zeros, agreement=agreements.number())
 
-The first line of the docstring is the property that the student reads; the text of `check` is
-the hint. Neither may hold an input or an expected value. `assert condition, "hint"` works too.
+    @sparsity.check(weight=2)
+    def test_shapes(rng):
+        \"\"\"Of a tensor with any number of dimensions, the share of zeros is returned.\"\"\"
+        for shape in ((20,), (7, 3), (4, 3, 2, 3)):
+            yield case(zeros_at_random(rng.normal(*shape), rng))
+
+The first line of the docstring is the property that the student reads. What a check says beyond
+it is a fact about what came back (`expect_int`, …) or the advice "check that …" (`expect`); neither
+holds an input or an expected value, and no check guesses at the cause: naming it is left to the
+known mistakes, which are tried on the very inputs that failed.
 """
 
 from __future__ import annotations
 
+from autograder.graders.toolkit import agreements
+from autograder.graders.toolkit.exercises import Case, Exercise, Mistake, case
 from autograder.graders.toolkit.expectations import (
     allclose,
     check,
     close,
     describe,
+    expect,
     expect_bool,
     expect_dict,
     expect_float,
@@ -51,18 +57,24 @@ from autograder.graders.toolkit.round_trips import round_trips
 
 __all__ = [
     "CallbackError",
+    "Case",
+    "Exercise",
     "Failure",
     "Handle",
+    "Mistake",
     "Optimizer",
     "RandomInputs",
     "Ref",
     "StudentError",
     "StudentFailure",
+    "agreements",
     "allclose",
+    "case",
     "check",
     "close",
     "describe",
     "exercise",
+    "expect",
     "expect_bool",
     "expect_dict",
     "expect_float",

@@ -28,6 +28,14 @@ def check(condition: object, hint: str) -> None:
         raise Failure(hint)
 
 
+def expect(condition: object, that: str) -> None:
+    """Fail unless `condition` is True, with the advice "check that " and `that`.
+
+    `that` is a statement of the property ("buffers are left out"), never a guess at the cause.
+    """
+    check(condition, f"check that {that}")
+
+
 def close(a: float, b: float, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     """Whether two finite numbers agree (equal infinities do, NaN never does)."""
     if not (math.isfinite(a) and math.isfinite(b)):
@@ -127,6 +135,7 @@ def expect_record(value: object, record: type, name: str) -> tuple[Any, ...]:
 
 def expect_value_error(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     """The call must raise ValueError (the builtin or a subclass); anything else fails the test."""
+    name = getattr(function, "__name__", "the function")
     try:
         function(*args, **kwargs)
     except StudentError as error:
@@ -134,8 +143,8 @@ def expect_value_error(function: Callable[..., Any], *args: Any, **kwargs: Any) 
             return
         if error.kind == "NotImplementedError":
             raise
-        fail(f"a bad argument should raise ValueError, yours raised {error.kind}")
-    fail("a bad argument should raise ValueError, yours returned a value")
+        fail(f"{name} should raise ValueError for a bad argument, yours raised {error.kind}")
+    fail(f"{name} should raise ValueError for a bad argument, yours returned a value")
 
 
 @contextmanager
@@ -145,6 +154,30 @@ def property_of(part: str) -> Iterator[None]:
         yield
     except Failure as failure:
         raise Failure(f"{part}: {failure}") from None
+
+
+MAX_RENDERED = 200
+
+
+def rendered(value: object) -> str:
+    """A value as a public check shows it: short, and never more than a line."""
+    if isinstance(value, Tensor):
+        if value.numel() > 64:
+            return describe(value)
+        kind = "" if value.dtype in (torch.float32, torch.int64) else f", dtype={value.dtype}"
+        return f"tensor({_numbers(value.detach().tolist())}{kind})"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, torch.nn.Module):
+        return f"a {type(value).__name__}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= MAX_RENDERED else f"{text[:MAX_RENDERED]}…"
+
+
+def _numbers(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_numbers, value))}]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def describe(value: object) -> str:

@@ -1,0 +1,187 @@
+"""Which known mistakes explain the checks that failed.
+
+A check calls the student's code and gets values back: its transcript. A known mistake is the
+solution with one change. The same check, with the same draws, is run on it in a worker of its own;
+if every call gives what the student's code gave, and the check fails, the mistake explains it. A
+mistake that would fail a check that the student's code passes is not the student's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autograder.graders.toolkit import Mistake
+from autograder.graders.toolkit.failures import StudentError, StudentFailure
+from autograder.graders.toolkit.objects import Handle
+
+MAX_TRANSCRIPT_BYTES = 64 << 20
+RTOL, ATOL = 1e-4, 1e-6
+
+
+@dataclass
+class Transcript:
+    """What the calls of one check gave, in order; incomplete if it could not all be kept."""
+
+    results: list[object] = field(default_factory=list)
+    complete: bool = True
+    _bytes: int = 0
+
+    def add(self, result: object, size: int) -> None:
+        """Keep a result that came in frames of so many bytes."""
+        self._bytes += size
+        self.complete = self.complete and self._bytes <= MAX_TRANSCRIPT_BYTES
+        if self.complete:
+            self.results.append(result)
+        else:
+            self.results.clear()
+
+    def fail(self, failure: StudentFailure) -> None:
+        """Keep how a call failed; what only the clock or the machine decides cannot be compared."""
+        if isinstance(failure, StudentError):
+            self.results.append(Raised(failure.kind, failure.is_value_error))
+        else:
+            self.complete = False
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An exception of the student's code."""
+
+    kind: str
+    is_value_error: bool
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of a check: whether it failed (None: with part of the credit), and its transcript."""
+
+    failed: bool | None
+    transcript: Transcript
+
+
+Replay = Callable[[Mistake, int], Attempt | None]
+"""Runs check number `int` on a mistake; None when there is no time left."""
+
+
+def diagnose(
+    attempts: Sequence[Attempt], mistakes: Sequence[Mistake], replay: Replay
+) -> dict[int, Mistake]:
+    """Number of a failed check -> the mistake that explains it.
+
+    The mistake that explains most comes first. Of two that explain the same checks equally well
+    neither is named.
+    """
+    failed = [i for i, one in enumerate(attempts) if one.failed and one.transcript.complete]
+    passed = [i for i, one in enumerate(attempts) if one.failed is False]
+    candidates: list[tuple[Mistake, frozenset[int]]] = []
+    for mistake in mistakes if failed else ():
+        matches = _matches(mistake, attempts, failed, passed, replay)
+        if matches is None:
+            return {}
+        if matches:
+            candidates.append((mistake, matches))
+    explained: dict[int, Mistake] = {}
+    while candidates:
+        most = max(len(matches) for _, matches in candidates)
+        best = [(mistake, matches) for mistake, matches in candidates if len(matches) == most]
+        sole = {matches for _, matches in best if [m for _, m in best].count(matches) == 1}
+        for mistake, matches in best:
+            if matches in sole:
+                explained |= dict.fromkeys(matches - explained.keys(), mistake)
+        rest = [(m, matches - explained.keys()) for m, matches in candidates if len(matches) < most]
+        candidates = [(mistake, matches) for mistake, matches in rest if matches]
+    return explained
+
+
+def _matches(
+    mistake: Mistake,
+    attempts: Sequence[Attempt],
+    failed: Sequence[int],
+    passed: Sequence[int],
+    replay: Replay,
+) -> frozenset[int] | None:
+    """The failed checks that a mistake explains; None when there is no time left."""
+    matches = set()
+    for index in failed:
+        other = replay(mistake, index)
+        if other is None:
+            return None
+        if other.failed and same_results(attempts[index].transcript, other.transcript):
+            matches.add(index)
+    for index in passed if matches else ():
+        other = replay(mistake, index)
+        if other is None:
+            return None
+        if other.failed is not False:
+            return frozenset()
+    return frozenset(matches)
+
+
+def sentences(explained: Mapping[int, Mistake], failed: int) -> dict[int, str]:
+    """Number of a check -> what the student reads: each mistake's sentence once."""
+    texts: dict[int, str] = {}
+    for mistake in dict.fromkeys(explained[index] for index in sorted(explained)):
+        first, *others = sorted(index for index, one in explained.items() if one is mistake)
+        reach = f"; {len(others) + 1} of {failed} checks fail because of it" if others else ""
+        texts[first] = mistake.sentence + reach
+        texts |= dict.fromkeys(others, "because of the same mistake")
+    return texts
+
+
+# ---- comparison ----------------------------------------------------------------------------------
+
+
+def same_results(one: Transcript, other: Transcript) -> bool:
+    """Whether two complete transcripts hold the same results, numbers within rounding."""
+    if not (one.complete and other.complete) or len(one.results) != len(other.results):
+        return False
+    return all(map(same, one.results, other.results))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two results are of one type and, within rounding, of one value."""
+    if isinstance(one, Handle) or isinstance(other, Handle):
+        return isinstance(one, Handle) and isinstance(other, Handle)  # what it holds is asked for
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Tensor):
+        return _same_tensors(one, other)
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and _same_tensors(
+            torch.from_numpy(one.copy()), torch.from_numpy(other.copy())
+        )
+    if isinstance(one, float):
+        return (
+            one == other
+            or (one != one and other != other)
+            or math.isclose(one, other, rel_tol=RTOL, abs_tol=ATOL)
+        )
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, nn.Module):
+        return repr(one) == repr(other) and same(dict(one.state_dict()), dict(other.state_dict()))
+    if dataclasses.is_dataclass(one) and not isinstance(one, type):
+        fields = [each.name for each in dataclasses.fields(one)]
+        return all(same(getattr(one, name), getattr(other, name)) for name in fields)
+    return bool(one == other)
+
+
+def _same_tensors(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if not (one.is_floating_point() or one.is_complex()):
+        return bool(torch.equal(one, other))
+    scale = float(other.abs().nan_to_num(0.0, 0.0, 0.0).max()) if other.numel() else 0.0
+    return bool(
+        torch.allclose(one, other, rtol=RTOL, atol=ATOL * max(scale, 1e-30) + 1e-30, equal_nan=True)
+    )

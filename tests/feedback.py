@@ -1,0 +1,86 @@
+"""What each single-mistake file of the banks must fail, and which known mistake it must be told.
+
+`tests/submissions/<session>/wrong/expected.yaml` maps the name of a file to
+
+    fails: the checks that do not pass, by name
+    named: the sentences of known mistakes that are shown, in order; empty if none explains it
+
+It is written by `pytest tests/test_banks.py --update-goldens`; review the difference: a sentence
+must be true of the file, and a check must fail because of what its title says.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autograder.course import Session
+from autograder.graders.toolkit import Exercise
+from autograder.grading.kinds import graders_of
+from autograder.records import ExerciseResult, Outcome
+from tests.bank import BANKS
+
+SAME = "because of the same mistake"
+ADVICE = "check that "
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a student reads about one exercise: failed checks, named mistakes, what else is said."""
+
+    fails: tuple[str, ...]
+    named: tuple[str, ...]
+    said: tuple[str, ...]
+
+
+def feedback(result: ExerciseResult, sentences: tuple[str, ...]) -> Feedback:
+    """The feedback of one result, given the sentences of the exercise's known mistakes."""
+    lost = [test for test in result.tests if test.outcome is not Outcome.PASSED]
+    messages = [test.message for test in lost]
+    named = [one for text in messages for one in sentences if text.startswith(one)]
+    said = [text for text in messages if text != SAME and not text.startswith(sentences or ("\0",))]
+    return Feedback(tuple(test.name for test in lost), tuple(named), tuple(said))
+
+
+def declarations(session: Session) -> dict[str, Exercise]:
+    """The declared exercises of a session's graders, by id."""
+    found: dict[str, Exercise] = {}
+    for path in sorted(graders_of(session).glob("*.py")):
+        module = importlib.import_module(f"autograder.graders.{session.folder}.{path.stem}")
+        found |= {each.id: each for each in vars(module).values() if isinstance(each, Exercise)}
+    return found
+
+
+def sentences(session: Session) -> dict[str, tuple[str, ...]]:
+    """Exercise id -> the sentences of its known mistakes."""
+    return {
+        name: tuple(mistake.sentence for mistake in each.mistakes)
+        for name, each in declarations(session).items()
+    }
+
+
+def golden(session: Session) -> Path:
+    """The file that states what is expected."""
+    return BANKS / session.folder / "wrong" / "expected.yaml"
+
+
+def stated(session: Session) -> dict[str, dict[str, list[str]]]:
+    """Name of a wrong file -> `fails` and `named`."""
+    path = golden(session)
+    return yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
+
+
+def plain(one: Feedback) -> dict[str, Any]:
+    """The form in which feedback is stated."""
+    return {"fails": list(one.fails), "named": list(one.named)}
+
+
+def write(session: Session, found: dict[str, Feedback]) -> None:
+    """State what was found."""
+    tree = stated(session) | {name: plain(one) for name, one in found.items()}
+    text = yaml.safe_dump(dict(sorted(tree.items())), sort_keys=False, allow_unicode=True, width=96)
+    golden(session).write_text(text, "utf-8")
