@@ -143,6 +143,50 @@ def test_a_comment_in_a_grader_changes_nothing(klass: Class) -> None:
     assert fingerprints.grader_parts(klass.graders) == before
 
 
+DECLARED = """
+add = Exercise("s1.add", mistakes=[Mistake("carry lost", ("a", "b"))])
+
+@add.check(weight=2)
+def test_add(rng):
+    yield case(1, 2)
+
+test_add_refuses = add.refuses(case("a"), title="No text.")
+sub = Exercise("s1.sub")
+
+@sub.check()
+def test_sub(rng):
+    yield case(helper(1), 2)
+
+def helper(x):
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("carry lost", "carry forgotten", {"s1.add"}),
+        ("weight=2", "weight=3", {"s1.add"}),
+        ('case("a")', 'case("b")', {"s1.add"}),
+        ("helper(1), 2", "helper(1), 3", {"s1.sub"}),
+        ("return x", "return -x", {""}),
+        ("yield case(1, 2)", "yield case(1, 2)  # why", set()),
+    ],
+)
+def test_a_declared_exercise_has_its_own_part(
+    tmp_path: Path, old: str, new: str, changed: set[str]
+) -> None:
+    """What belongs to one exercise changes no other's fingerprint."""
+    assert DECLARED.count(old) == 1
+    parts = []
+    for text in (DECLARED, DECLARED.replace(old, new)):
+        (tmp_path / "test_work.py").write_text(text)
+        parts.append(fingerprints.grader_parts(tmp_path))
+    before, after = parts
+    assert before.keys() == after.keys() == {"", "s1.add", "s1.sub"}
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
 def test_who_changed_by_how_much_and_the_former_record(klass: Class) -> None:
     klass.grade()
     klass.modules["bob"] = "add sub"

@@ -96,7 +96,9 @@ def diagnose(
         for mistake, matches in best:
             if matches in sole:
                 explained |= dict.fromkeys(matches - explained.keys(), mistake)
-        rest = [(m, matches - explained.keys()) for m, matches in candidates if len(matches) < most]
+        rest = [
+            (m, matches.difference(explained)) for m, matches in candidates if len(matches) < most
+        ]
         candidates = [(mistake, matches) for mistake, matches in rest if matches]
     return explained
 

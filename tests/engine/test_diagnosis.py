@@ -1,0 +1,336 @@
+"""Which known mistake explains failed checks, and what is said of graders that are at fault."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from autograder.engine.judge.diagnosis import (
+    Attempt,
+    Transcript,
+    diagnose,
+    same,
+    same_results,
+    sentences,
+)
+from autograder.engine.judge.student import TimedOut
+from autograder.errors import EngineError
+from autograder.graders.toolkit import Handle, Mistake, StudentError
+from autograder.records import Outcome, Report
+from shared.records import LayerCost
+from tests.support import exercise, grade, small_course, submission
+
+# ---- choosing ------------------------------------------------------------------------------------
+
+
+def attempt(result: object, failed: bool | None) -> Attempt:
+    return Attempt(failed, Transcript([result]))
+
+
+@dataclass
+class Bank:
+    """Mistakes by name, and what each gives in the checks 0, 1, …; the right result is 0."""
+
+    results: dict[str, tuple[int, ...]]
+
+    def named(self, student: tuple[int, ...]) -> dict[int, str]:
+        mistakes = [Mistake(name, ("a", "b")) for name in self.results]
+        attempts = [attempt(value, value != 0) for value in student]
+
+        def replay(mistake: Mistake, index: int) -> Attempt:
+            value = self.results[mistake.sentence][index]
+            return attempt(value, value != 0)
+
+        found = diagnose(attempts, mistakes, replay)
+        return {index: mistake.sentence for index, mistake in found.items()}
+
+
+def test_the_mistake_that_explains_all_failures_is_named() -> None:
+    bank = Bank({"twice": (2, 2, 0), "half": (5, 5, 0)})
+    assert bank.named((2, 2, 0)) == {0: "twice", 1: "twice"}
+    assert bank.named((0, 0, 0)) == {}
+    assert bank.named((7, 7, 0)) == {}
+
+
+def test_a_mistake_that_would_fail_a_passed_check_is_not_the_students() -> None:
+    assert Bank({"twice": (2, 2, 2)}).named((2, 2, 0)) == {}
+
+
+def test_two_mistakes_of_one_exercise_are_both_named() -> None:
+    bank = Bank({"twice": (2, 2, 0, 0), "sign": (0, 0, 3, 0)})
+    assert bank.named((2, 2, 3, 0)) == {0: "twice", 1: "twice", 2: "sign"}
+    assert bank.named((2, 9, 3, 9)) == {0: "twice", 2: "sign"}
+
+
+def test_of_two_that_look_alike_neither_is_named() -> None:
+    bank = Bank({"one": (2, 0), "other": (2, 0)})
+    assert bank.named((2, 0)) == {}
+    assert Bank({"one": (2, 4), "other": (2, 0)}).named((2, 4)) == {0: "one", 1: "one"}
+
+
+def test_the_mistake_that_explains_more_comes_first() -> None:
+    bank = Bank({"part": (2, 0, 0), "whole": (2, 3, 0)})
+    assert bank.named((2, 3, 0)) == {0: "whole", 1: "whole"}
+
+
+def test_without_time_nothing_is_named() -> None:
+    assert diagnose([attempt(1, True)], [Mistake("m", ("a", "b"))], lambda *_: None) == {}
+
+
+def test_partial_credit_and_lost_workers_are_not_explained() -> None:
+    lost = Transcript()
+    lost.fail(TimedOut("too long"))
+    attempts = [attempt(1, None), Attempt(True, lost)]
+    mistakes = [Mistake("m", ("a", "b"))]
+    assert diagnose(attempts, mistakes, lambda _, index: attempts[index]) == {}
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.data())
+def test_whatever_is_named_gave_the_same_and_fails_nothing_that_passes(
+    student: list[int], data: st.DataObject
+) -> None:
+    one = st.tuples(*[st.integers(0, 3)] * len(student))
+    bank = Bank(data.draw(st.dictionaries(st.sampled_from("abcd"), one)))
+    for index, name in bank.named(tuple(student)).items():
+        gives = bank.results[name]
+        assert gives[index] == student[index] != 0
+        assert all(given == 0 for given, own in zip(gives, student, strict=True) if own == 0)
+
+
+def test_a_sentence_stands_once_and_says_how_far_it_reaches() -> None:
+    twice, sign = Mistake("twice", ("a", "b")), Mistake("sign", ("a", "b"))
+    assert sentences({0: twice, 2: twice, 3: sign}, 5) == {
+        0: "twice; 2 of 5 checks fail because of it",
+        2: "because of the same mistake",
+        3: "sign",
+    }
+
+
+# ---- comparing -----------------------------------------------------------------------------------
+
+DIFFERENT = [
+    (1, 1.0),
+    (1, True),
+    (1.0, 1.001),
+    (0.0, 1e-5),
+    ("a", "b"),
+    (None, 0),
+    ([1], (1,)),
+    ([1, 2], [1]),
+    ({"a": 1}, {"b": 1}),
+    (torch.zeros(2), torch.zeros(3)),
+    (torch.zeros(2), torch.zeros(2, dtype=torch.float64)),
+    (torch.tensor([1.0, 1e-9]), torch.tensor([1.01, 1e-9])),
+    (torch.tensor([1e-20]), torch.tensor([2e-20])),
+    (torch.tensor([True]), torch.tensor([False])),
+    (np.zeros(2, "f4"), np.zeros(2, "f8")),
+    (nn.Linear(2, 2), nn.Linear(2, 2, bias=False)),
+    (Handle("h1", "Counter"), 3),
+    (float("inf"), float("-inf")),
+]
+ALIKE = [
+    (1.0, 1.0 + 1e-7),
+    (float("nan"), float("nan")),
+    (float("inf"), float("inf")),
+    ([1, {"a": torch.ones(2)}], [1, {"a": torch.ones(2) + 1e-7}]),
+    (torch.tensor([float("nan"), 1.0]), torch.tensor([float("nan"), 1.0])),
+    (torch.zeros(0), torch.zeros(0)),
+    (LayerCost("a", "Linear", 1, 2, (3,)), LayerCost("a", "Linear", 1, 2, (3,))),
+    (Handle("h1", "Counter"), Handle("h2", "Tally")),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_different_results(one: object, other: object) -> None:
+    assert not same(one, other)
+    assert not same(other, one)
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_results_that_agree(one: object, other: object) -> None:
+    assert same(one, other)
+
+
+def test_transcripts() -> None:
+    error, other = Transcript(), Transcript()
+    error.fail(StudentError("ValueError", is_value_error=True))
+    other.fail(StudentError("TypeError"))
+    assert same_results(error, error)
+    assert not same_results(error, other)
+    assert not same_results(Transcript([1]), Transcript([1, 2]))
+    large = Transcript()
+    large.add(1, 65 << 20)
+    assert not large.complete
+    assert large.results == []
+    assert not same_results(large, large)
+
+
+# ---- through the engine --------------------------------------------------------------------------
+
+SOLUTION = """
+def scale(values, factor=2):
+    if factor < 0:
+        raise ValueError("factor")
+    return [factor * value for value in values]
+"""
+GRADERS = """
+from autograder.graders.toolkit import Exercise, Mistake, agreements, case
+
+def slowly(values, factor=2):
+    return [sum([value] * factor) for value in values]
+
+scale = Exercise(
+    "s1.scale",
+    reference=slowly,
+    agreement=agreements.listed(agreements.whole_number),
+    mistakes=[
+        Mistake("the factor was added: multiply by it", ("factor * value", "factor + value")),
+        Mistake("the default factor is 2, not 1", ("factor=2", "factor=1")),
+        Mistake("negative factors were accepted", ("if factor < 0:", "if False:")),
+    ],
+)
+
+@scale.check(weight=2)
+def test_values(rng):
+    '''Every value is multiplied by the factor.'''
+    for _ in range(3):
+        yield case([rng.integer(5, 9) for _ in range(3)], rng.integer(4, 7))
+
+@scale.check()
+def test_default(rng):
+    '''The factor is 2 by default.'''
+    yield case([rng.integer(5, 9)])
+
+test_refuses = scale.refuses(case([1], -2), title="Negative factors raise ValueError.")
+"""
+
+
+def graded(tmp_path: Path, code: str, graders: str = GRADERS, solution: str = SOLUTION) -> Report:
+    (tmp_path / "test_scale.py").write_text(textwrap.dedent(graders))
+    work = submission("ada", {"work.py": textwrap.dedent(code)})
+    files = {"work.py": solution.encode()} if solution else {}
+    return grade(small_course(["scale"]), [work], tmp_path, solution=files)["ada"]
+
+
+def messages(report: Report) -> dict[str, str]:
+    return {test.name: test.message for test in exercise(report, "scale").tests}
+
+
+@pytest.mark.slow
+def test_the_solution_passes_and_hears_nothing(tmp_path: Path) -> None:
+    report = graded(tmp_path, SOLUTION)
+    assert report.points == report.maximum
+    assert set(messages(report).values()) == {""}
+    titles = [test.title for test in exercise(report, "scale").tests]
+    assert titles[0] == "Every value is multiplied by the factor."
+    assert [test.weight for test in exercise(report, "scale").tests] == [2, 1, 1]
+    assert [test.guard for test in exercise(report, "scale").tests] == [False, False, True]
+
+
+@pytest.mark.slow
+def test_known_mistakes_written_in_another_way_are_named_once(tmp_path: Path) -> None:
+    report = graded(
+        tmp_path,
+        """
+        import operator
+        def scale(values, factor=2):
+            if not factor >= 0:
+                raise ValueError(factor)
+            return list(map(lambda value: operator.add(value, factor), values))
+        """,
+    )
+    assert messages(report) == {
+        "test_values": "the factor was added: multiply by it; 2 of 2 checks fail because of it",
+        "test_default": "because of the same mistake",
+        "test_refuses": "",
+    }
+
+
+@pytest.mark.slow
+def test_two_mistakes_are_told_apart(tmp_path: Path) -> None:
+    report = graded(tmp_path, "def scale(values, factor=1): return [v * factor for v in values]")
+    assert messages(report) == {
+        "test_values": "",
+        "test_default": "the default factor is 2, not 1",
+        "test_refuses": "negative factors were accepted",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solution", [SOLUTION, ""])
+def test_what_no_known_mistake_explains_states_the_fact(tmp_path: Path, solution: str) -> None:
+    code = "def scale(values, factor=2): return [v * factor + (v > 6) for v in values] + [0]"
+    report = graded(tmp_path, code, solution=solution)
+    said = messages(report)
+    assert said["test_values"] == "scale should have 3 entries, yours has 4"
+    if not solution:
+        assert said["test_refuses"].startswith("scale should raise ValueError for a bad argument")
+
+
+@pytest.mark.slow
+def test_inputs_and_expected_values_stay_hidden(tmp_path: Path) -> None:
+    report = graded(tmp_path, "def scale(values, factor=2): return [0 for v in values]")
+    assert messages(report)["test_values"] == "all of 3 values are not right"
+
+
+@pytest.mark.slow
+def test_a_public_check_shows_call_expected_and_actual_value(tmp_path: Path) -> None:
+    graders = """
+    from autograder.graders.toolkit import Exercise, agreements, case
+    scale = Exercise("s1.scale", agreement=agreements.listed(agreements.whole_number))
+
+    @scale.check(visibility="visible")
+    def test_by_hand():
+        '''Three times 2 is 6.'''
+        yield case([2], factor=3).gives([6])
+    """
+    report = graded(tmp_path, "def scale(values, factor=2): return [5]", graders)
+    assert messages(report) == {"test_by_hand": "scale([2], factor=3) should be [6], yours is [5]"}
+
+
+FAULTS = {
+    "occurs 4 times": ('("factor * value"', '("factor"'),
+    "occurs 0 times": ('("factor * value"', '("factor ** value"'),
+    "is the solution itself": ('"factor + value"', '"(factor * value)"'),
+    "no Python": ('"factor + value"', '"factor +"'),
+    "the solution has no scala": ('"if False:")', '"if False:"), within="scala"'),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reason", FAULTS)
+def test_a_mistake_that_cannot_be_made_is_found_first(tmp_path: Path, reason: str) -> None:
+    old, new = FAULTS[reason]
+    assert GRADERS.count(old) == 1
+    with pytest.raises(EngineError, match=rf"test_scale\.py:\d+: .*{reason}"):
+        graded(tmp_path, SOLUTION, GRADERS.replace(old, new))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("sum([value] * factor)", "value / 0 * factor", "ZeroDivisionError"),
+        ("range(3):\n        yield", "range(0):\n        yield", "the check has no cases"),
+        ("    agreement=agreements.listed(agreements.whole_number),\n", "", "need an agreement"),
+        ("    reference=slowly,\n", "", "needs a reference"),
+    ],
+    ids=["the reference raises", "no case", "no agreement", "no reference"],
+)
+def test_a_faulty_check_is_ours_and_says_where(
+    tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    assert old in GRADERS
+    report = graded(tmp_path, SOLUTION, GRADERS.replace(old, new, 1))
+    (values, *_) = exercise(report, "scale").tests
+    assert values.outcome is Outcome.TOOL_ERROR
+    assert reason in values.detail
+    assert "test_scale.py:" in values.detail.splitlines()[0]
