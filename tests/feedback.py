@@ -4,6 +4,7 @@
 
     fails: the checks that do not pass, by name
     named: the sentences of known mistakes that are shown, in order; empty if none explains it
+    starred: true, written by hand, for a mistake that costs at least half of the exercise
 
 It is written by `pytest tests/test_banks.py --update-goldens`; review the difference: a sentence
 must be true of the file, and a check must fail because of what its title says.
@@ -68,8 +69,8 @@ def golden(session: Session) -> Path:
     return BANKS / session.folder / "wrong" / "expected.yaml"
 
 
-def stated(session: Session) -> dict[str, dict[str, list[str]]]:
-    """Name of a wrong file -> `fails` and `named`."""
+def stated(session: Session) -> dict[str, dict[str, Any]]:
+    """Name of a wrong file -> `fails`, `named` and, for some, `starred`."""
     path = golden(session)
     return yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
 
@@ -79,8 +80,15 @@ def plain(one: Feedback) -> dict[str, Any]:
     return {"fails": list(one.fails), "named": list(one.named)}
 
 
+def starred(session: Session) -> set[str]:
+    """Names of the files that hold a mistake which the exercise is about."""
+    return {name for name, entry in stated(session).items() if entry.get("starred")}
+
+
 def write(session: Session, found: dict[str, Feedback]) -> None:
     """State what was found."""
-    tree = stated(session) | {name: plain(one) for name, one in found.items()}
+    tree = stated(session)
+    for name, one in found.items():
+        tree[name] = {**tree.get(name, {}), **plain(one)}
     text = yaml.safe_dump(dict(sorted(tree.items())), sort_keys=False, allow_unicode=True, width=96)
     golden(session).write_text(text, "utf-8")

@@ -114,8 +114,33 @@ def test_a_mistake_fails_what_is_stated_and_is_named(
         found[entry.name] = feedback.feedback(result, known.get(entry.exercise, ()))
     if request.config.getoption("--update-goldens"):
         feedback.write(SESSIONS[session], found)
-    stated = feedback.stated(SESSIONS[session])
+    stated = {
+        name: {key: entry[key] for key in ("fails", "named")}
+        for name, entry in feedback.stated(SESSIONS[session]).items()
+    }
     assert {name: feedback.plain(one) for name, one in found.items()} == stated
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_what_an_exercise_is_about_costs_half_of_it(
+    mistaken: dict[str, Report], session: str
+) -> None:
+    starred = feedback.starred(SESSIONS[session])
+    assert len(starred) >= len(WRONG[session]) // 10
+    for entry in WRONG[session]:
+        if entry.name in starred:
+            (result,) = mistaken[entry.submission.student].exercises
+            assert result.points <= result.maximum / 2, entry.name
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_checks_of_arguments_are_worth_a_tenth_at_most(
+    correct: dict[tuple[str, str], Report], session: str
+) -> None:
+    for result in correct[session, "solution"].exercises:
+        weights = [(test.weight, test.guard) for test in result.tests]
+        guards = sum(weight for weight, guard in weights if guard)
+        assert guards <= 0.1 * sum(weight for weight, _ in weights) + 1e-9, result.id
 
 
 @pytest.mark.parametrize("entry", SAMPLE, ids=lambda entry: entry.name)

@@ -9,6 +9,9 @@ from autograder.records import ExerciseResult, Outcome, TestResult
 
 GUARD_NOTE = "counts once another check of this exercise passes"
 
+WITHOUT_ESSENTIAL = 0.5
+"""The largest share of an exercise's points that is earned without an essential check."""
+
 SEVERITY = (
     Outcome.TOOL_ERROR,
     Outcome.REFUSED,
@@ -25,13 +28,16 @@ SEVERITY = (
 def earned_share(tests: Sequence[TestResult]) -> float:
     """Weighted share of the credit in 0..1.
 
-    Only PASSED and PARTIAL count, and guards only beside an ordinary test with credit.
+    Only PASSED and PARTIAL count, and guards only beside an ordinary test with credit. While an
+    essential test has no full credit, the share is at most `WITHOUT_ESSENTIAL`.
     """
     total = sum(test.weight for test in tests)
     counts = any(_credit(test) > 0 for test in tests if not test.guard)
     if not counts or total <= 0:
         return 0.0
-    return sum(test.weight * _credit(test) for test in tests) / total
+    share = sum(test.weight * _credit(test) for test in tests) / total
+    lacks = any(test.essential and _credit(test) < 1.0 for test in tests)
+    return min(share, WITHOUT_ESSENTIAL) if lacks else share
 
 
 def _credit(test: TestResult) -> float:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from autograder.records.measurement import Score
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Outcome(StrEnum):
@@ -46,6 +46,7 @@ class TestResult:
 
     `credit` is a share in 0..1 of the test's weight. `guard` marks a check that a degenerate
     answer also passes; it counts only if an ordinary test of the exercise earned credit.
+    `essential` marks what an exercise is about: without it, at most half of the points are earned.
     `message` is for the student and never holds a hidden input or an expected value;
     `detail` (traceback, captured output) is for the teaching assistant.
     """
@@ -58,6 +59,7 @@ class TestResult:
     credit: float = 0.0
     weight: float = 1.0
     guard: bool = False
+    essential: bool = False
     visibility: Visibility = Visibility.VISIBLE
     message: str = ""
     detail: str = ""

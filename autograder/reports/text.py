@@ -128,6 +128,8 @@ def _check(check: CheckView) -> list[str]:
     share = f" {percent(check.credit)}" if check.outcome is Outcome.PARTIAL else ""
     mark = " (guard)" if check.counted and check.guard else ""
     mark = mark if check.counted else " (guard, not counted yet)"
+    if check.essential and check.outcome is not Outcome.PASSED:
+        mark = " (essential: at most half of the points without it)"
     lines = _wrapped(f"{check.outcome}{share}: {check.title}{mark}", "    ", "      ")
     for line in [] if check.repeated else check.hint.splitlines():
         lines += _wrapped(line, "      | ", "      | ")

@@ -91,6 +91,7 @@ class CheckView:
     hint: str
     repeated: bool
     guard: bool
+    essential: bool
     counted: bool
     hidden: str
     weight: float
@@ -207,6 +208,7 @@ def _check_view(
         hint=clean(test.message, HINT_LIMIT).strip(),
         repeated=bool(same),
         guard=test.guard,
+        essential=test.essential,
         counted=earned or not (test.guard and test.outcome is Outcome.PASSED),
         hidden=_WHEN_SHOWN[test.visibility],
         weight=test.weight,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,26 @@ def test_weights_are_shares() -> None:
 def test_partial_credit_counts_by_its_share() -> None:
     results = [result(Outcome.PARTIAL, 1, 0.25), result(Outcome.PASSED, 1)]
     assert earned_share(results) == 0.625
+
+
+@pytest.mark.parametrize(
+    ("outcome", "credit", "weight", "expected"),
+    [
+        (Outcome.PASSED, 0, 1, 1.0),
+        (Outcome.FAILED, 0, 1, 0.5),
+        (Outcome.PARTIAL, 0.9, 1, 0.5),
+        (Outcome.FAILED, 0, 27, 0.25),
+        (Outcome.CRASHED, 0, 1, 0.5),
+    ],
+)
+def test_without_an_essential_check_at_most_half_is_earned(
+    outcome: Outcome, credit: float, weight: float, expected: float
+) -> None:
+    results = [
+        result(Outcome.PASSED, 9),
+        dataclasses.replace(result(outcome, weight, credit), essential=True),
+    ]
+    assert earned_share(results) == pytest.approx(expected)
 
 
 def test_guards_alone_earn_nothing() -> None:

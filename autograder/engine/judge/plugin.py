@@ -301,6 +301,7 @@ class JudgePlugin:
             credit=share,
             weight=float(getattr(function, "__weight__", 1.0)),
             guard=bool(getattr(function, "__guard__", False)),
+            essential=bool(getattr(function, "__essential__", False)),
             visibility=Visibility(
                 getattr(function, "__visibility__", exercise_run.exercise.visibility)
             ),

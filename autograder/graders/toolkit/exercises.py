@@ -165,6 +165,7 @@ class Exercise:
         weight: float = 1.0,
         *,
         guard: bool = False,
+        essential: bool = False,
         seconds: float | None = None,
         visibility: Visibility | str | None = None,
     ) -> Callable[[Grader], Grader]:
@@ -173,6 +174,7 @@ class Exercise:
         Args:
             weight: its share of the exercise's points.
             guard: a degenerate answer passes it too; counts only beside an ordinary check.
+            essential: what the exercise is about; without it at most half of its points are earned.
             seconds: another time limit than course.yaml's `test_seconds`.
             visibility: when a student sees it; by default the exercise's.
         """
@@ -185,6 +187,7 @@ class Exercise:
             test.__declaration__ = self
             test.__weight__ = weight
             test.__guard__ = guard
+            test.__essential__ = essential
             if seconds is not None:
                 test.__seconds__ = seconds
             if visibility is not None:
