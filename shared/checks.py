@@ -1,4 +1,4 @@
-"""Checks of arguments, each with one style of message: `name: expected ..., got ...`.
+"""Checks of arguments, each with one style of message: `name: expected ..., got VALUE (TYPE)`.
 
 All raise ValueError for a value that does not fit and return nothing, except for `check_pair`,
 which also gives the pair. A bool is no int here.
@@ -16,13 +16,29 @@ Pair = int | tuple[int, int]
 
 MAX_BITS = 32
 
+_MOST_SHOWN = 60
+
+
+def shown(value: object) -> str:
+    """A value and its type as messages show them: `0.5 (float)`; of a tensor shape and dtype."""
+    if isinstance(value, Tensor) and value.dim():
+        return f"{tuple(value.shape)} ({str(value.dtype).removeprefix('torch.')} Tensor)"
+    text = " ".join(repr(value.item() if isinstance(value, Tensor) else value).split())
+    text = text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
+    return f"{text} ({type(value).__name__})"
+
+
+def refuse(name: str, expected: str, actual: object) -> ValueError:
+    """The error to raise: argument, what it should be, and the value that it has."""
+    return ValueError(f"{name}: expected {expected}, got {shown(actual)}")
+
 
 def check_int(name: str, value: object, minimum: int, maximum: int | None = None) -> None:
     """`value` is an int from `minimum` to `maximum`, or of any size if that is None."""
     fits = isinstance(value, int) and not isinstance(value, bool)
     if not fits or value < minimum or (maximum is not None and value > maximum):  # type: ignore[operator]
         span = f"of at least {minimum}" if maximum is None else f"in {minimum}..{maximum}"
-        raise ValueError(f"{name}: expected an int {span}, got {value!r}")
+        raise refuse(name, f"an int {span}", value)
 
 
 def check_bits(name: str, value: object, minimum: int = 1, maximum: int = MAX_BITS) -> None:
@@ -30,17 +46,26 @@ def check_bits(name: str, value: object, minimum: int = 1, maximum: int = MAX_BI
     check_int(name, value, minimum, maximum)
 
 
-def check_fraction(name: str, value: float) -> None:
-    """`value` is a number from 0 to 1; NaN is none."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}: expected a number in 0..1, got {value!r}")
+def check_number(name: str, value: object, minimum: float, maximum: float) -> None:
+    """`value` is a number from `minimum` to `maximum`; NaN is none."""
+    try:
+        fits = bool(minimum <= value <= maximum)  # type: ignore[operator]
+    except (TypeError, ValueError, RuntimeError):  # no number, or several
+        fits = False
+    if not fits:
+        raise refuse(name, f"a number in {minimum}..{maximum}", value)
+
+
+def check_fraction(name: str, value: object) -> None:
+    """`value` is a number from 0 to 1."""
+    check_number(name, value, 0, 1)
 
 
 def check_pair(name: str, value: Pair, minimum: int = 1) -> tuple[int, int]:
     """`value` as (height, width), e.g. 3 as (3, 3); both are ints of at least `minimum`."""
     pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
     if len(pair) != 2:
-        raise ValueError(f"{name}: expected an int or a pair of ints, got {value!r}")
+        raise refuse(name, "an int or a pair of ints", value)
     for number in pair:
         check_int(name, number, minimum)
     return pair[0], pair[1]
@@ -49,8 +74,8 @@ def check_pair(name: str, value: Pair, minimum: int = 1) -> tuple[int, int]:
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """`value` is one of `choices`."""
     known = tuple(choices)
-    if value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+    if not isinstance(value, str) or value not in known:
+        raise refuse(name, f"one of {', '.join(known)}", value)
 
 
 def check_shape(name: str, tensor: Tensor, *sizes: int | str) -> None:
@@ -64,29 +89,50 @@ def check_shape(name: str, tensor: Tensor, *sizes: int | str) -> None:
     )
     if not fits:
         expected = ", ".join(map(str, sizes)) + ("," if len(sizes) == 1 else "")
-        raise ValueError(f"{name}: expected shape ({expected}), got {actual}")
+        raise refuse(name, f"shape ({expected})", tensor)
 
 
-def check_axis(name: str, axis: int, tensor: Tensor) -> None:
+def check_mask(name: str, mask: Tensor, like: Tensor) -> None:
+    """`mask` is a bool tensor in the shape of `like`."""
+    if mask.dtype != torch.bool or mask.shape != like.shape:
+        raise refuse(name, f"bool of shape {tuple(like.shape)}", mask)
+
+
+def check_integers(
+    name: str, tensor: Tensor, minimum: int | None = None, maximum: int | None = None
+) -> None:
+    """`tensor` holds integers (no bools), each in `minimum`..`maximum` where these are given."""
+    whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+    if not whole:
+        raise refuse(name, "integers", tensor)
+    outside = torch.zeros(tensor.shape, dtype=torch.bool, device=tensor.device)
+    if minimum is not None:
+        outside |= tensor < minimum
+    if maximum is not None:
+        outside |= tensor > maximum
+    if outside.any():
+        raise refuse(name, f"integers in {minimum}..{maximum}", tensor[outside][0])
+
+
+def check_axis(name: str, axis: object, tensor: Tensor) -> None:
     """`axis` is a dimension of `tensor`; -1 is the last one."""
-    if not -tensor.dim() <= axis < tensor.dim():
-        shape = tuple(tensor.shape)
-        raise ValueError(f"{name}: expected a dimension of a tensor of shape {shape}, got {axis}")
+    fits = isinstance(axis, int) and not isinstance(axis, bool)
+    if not fits or not -tensor.dim() <= axis < tensor.dim():  # type: ignore[operator]
+        raise refuse(name, f"a dimension of a tensor of shape {tuple(tensor.shape)}", axis)
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
     """Every value of `tensor` is finite."""
     finite = torch.isfinite(tensor)
     if not bool(finite.all()):
-        raise ValueError(f"{name}: expected finite values, got {tensor[~finite][0].item()}")
+        raise refuse(name, "finite values", tensor[~finite][0])
 
 
 def check_positive(name: str, value: float | Tensor) -> None:
     """`value`, a number or a vector of numbers, is positive and finite throughout."""
     numbers = torch.as_tensor(value, dtype=torch.float64)
     if numbers.dim() > 1:
-        shape = tuple(numbers.shape)
-        raise ValueError(f"{name}: expected a number or a vector, got shape {shape}")
+        raise refuse(name, "a number or a vector", value)
     wrong = numbers[~(numbers.isfinite() & (numbers > 0))]
     if wrong.numel():
-        raise ValueError(f"{name}: expected positive and finite numbers, got {wrong[0].item()}")
+        raise refuse(name, "positive and finite numbers", wrong[0])
