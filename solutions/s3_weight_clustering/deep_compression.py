@@ -21,6 +21,7 @@ import lzma
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -92,11 +93,61 @@ def _widths(mask: Tensor) -> range:
 
 
 def _columns(tensor: Tensor) -> Tensor:
-    """A tensor (out, ...) as a matrix with a row for each input: what one input feeds lies together.
+    """The elements of a tensor (out, ...), with all that one input feeds in succession.
 
-    Where an input is dead, as border pixels are, a whole row is zero, in one long gap.
+    An input without use, such as a pixel at the border, is then one long gap.
     """
-    return tensor.flatten(1).T
+    return tensor.flatten(1).T.flatten()
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """A pruned and shared tensor: centroids (the first is 0), and Huffman's code of the rest.
+
+    `gaps` are relative indices of `width` bits, read column by column if `by_column`; `labels`
+    are those of the nonzeros, in the same order.
+    """
+
+    centroids: Tensor
+    width: int
+    by_column: bool
+    gaps: bytes
+    labels: bytes
+
+
+def _code(weight: Tensor, bits: int) -> _Coded:
+    """Share the nonzeros of a pruned weight; of all ways to write positions take the shortest."""
+    # BEGIN SOLUTION s3.compress
+    from clustering import cluster_nonzero
+    from coding import huffman_encode, relative_index_encode
+
+    mask = weight != 0
+    centroids, labels = cluster_nonzero(weight, mask, bits)
+    ways = [
+        (huffman_encode(relative_index_encode(order(mask), width).tolist()), width, order)
+        for order in (torch.flatten, _columns)
+        for width in _widths(mask)
+    ]
+    gaps, width, order = min(ways, key=lambda way: len(way[0]))
+    nonzero = [label for label in order(labels).tolist() if label]
+    return _Coded(centroids, width, order is _columns, gaps, huffman_encode(nonzero))
+    # END SOLUTION
+
+
+def _decode(coded: _Coded, shape: Sequence[int]) -> Tensor:
+    """The tensor of `shape` that `_code` was given, with its weights shared."""
+    # BEGIN SOLUTION s3.compress
+    from clustering import decode_clusters
+    from coding import huffman_decode, relative_index_decode
+
+    gaps = torch.tensor(huffman_decode(coded.gaps), dtype=torch.int64)
+    mask = relative_index_decode(gaps, math.prod(shape), coded.width)
+    labels = torch.zeros(math.prod(shape), dtype=torch.int64)
+    labels[mask] = torch.tensor(huffman_decode(coded.labels), dtype=torch.int64)
+    if coded.by_column:
+        labels = labels.reshape(-1, shape[0]).T
+    return decode_clusters(coded.centroids, labels, shape)
+    # END SOLUTION
 
 
 # ---- the file ----------------------------------------------------------------------------------
@@ -126,28 +177,16 @@ def compress(state: State, sparsity: float, bits: int) -> bytes:
     check_fraction("sparsity", sparsity)
     check_bits("bits", bits)
     # BEGIN SOLUTION s3.compress
-    from clustering import cluster_nonzero
-    from coding import huffman_encode, relative_index_encode
-
     head: list[list[Any]] = []
     exact, words = [], []
     for name, tensor in state.items():
         entry = [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]
         if _is_weight(tensor):
-            weight = _prune(tensor, sparsity)
-            mask = weight != 0
-            centroids, labels = cluster_nonzero(weight, mask, bits)
-            ways = [
-                (huffman_encode(relative_index_encode(order(mask), width).tolist()), order, width)
-                for order in (torch.flatten, _columns)
-                for width in _widths(mask)
-            ]
-            gaps, order, width = min(ways, key=lambda way: len(way[0]))
-            labels = order(labels)
-            coded = [gaps, huffman_encode(labels[labels > 0].tolist())]
-            entry += [len(centroids), width, order is _columns, *map(len, coded)]
-            exact.append(_tensor_bytes(centroids))
-            words += coded
+            coded = _code(_prune(tensor, sparsity), bits)
+            exact.append(_tensor_bytes(coded.centroids))
+            words += [coded.gaps, coded.labels]
+            entry += [len(coded.centroids), coded.width, coded.by_column]
+            entry += [len(coded.gaps), len(coded.labels)]
         else:
             exact.append(_tensor_bytes(tensor))
         head.append(entry)
@@ -163,28 +202,20 @@ def decompress(data: bytes) -> dict[str, Tensor]:
     Tensors are on the CPU.
     """
     # BEGIN SOLUTION s3.compress
-    from clustering import decode_clusters
-    from coding import huffman_decode, relative_index_decode
-
     stream = io.BytesIO(data)
     size, exact_size = struct.unpack("<2I", stream.read(8))
     head = json.loads(_expand(stream.read(size), _TEXT))
     exact = io.BytesIO(_expand(stream.read(exact_size), _NUMBERS))
     state = {}
     for name, dtype_name, shape, *form in head:
-        dtype, n = getattr(torch, dtype_name), math.prod(shape)
-        if not form:
-            state[name] = _tensor_from(exact.read(n * dtype.itemsize), dtype, shape)
-            continue
-        k, width, by_column, *sizes = form
-        centroids = _tensor_from(exact.read(k * dtype.itemsize), dtype, [k])
-        gaps, nonzero = (torch.tensor(huffman_decode(stream.read(size))).long() for size in sizes)
-        mask = relative_index_decode(gaps, n, width)
-        labels = torch.zeros(n, dtype=torch.int64)
-        labels[mask] = nonzero
-        if by_column:
-            labels = labels.reshape(-1, shape[0]).T
-        state[name] = decode_clusters(centroids, labels, shape)
+        dtype = getattr(torch, dtype_name)
+        if form:
+            k, width, by_column, *sizes = form
+            centroids = _tensor_from(exact.read(k * dtype.itemsize), dtype, [k])
+            coded = _Coded(centroids, width, by_column, *map(stream.read, sizes))
+            state[name] = _decode(coded, shape)
+        else:
+            state[name] = _tensor_from(exact.read(math.prod(shape) * dtype.itemsize), dtype, shape)
     return state
     # END SOLUTION
 
@@ -217,7 +248,10 @@ def stage_report(state: State, sparsity: float, bits: int) -> dict[str, int]:
         if _is_weight(tensor):
             weight = _prune(tensor, sparsity)
             mask = weight != 0
-            places = min(w * len(relative_index_encode(mask, w)) for w in _widths(mask))
+            orders = [torch.flatten(mask), _columns(mask)]
+            places = min(
+                w * len(relative_index_encode(o, w)) for o in orders for w in _widths(mask)
+            )
             k = len(cluster_nonzero(weight, mask, bits)[0]) - 1  # without the 0
             kept, label_bits = int(mask.sum()), max(k - 1, 0).bit_length()
             pruned_size = min(places + kept * 8 * tensor.itemsize, whole)
