@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from shared.records import QParams
+
 Pair = int | tuple[int, int]
 """One number for height and width, or one for each."""
 
@@ -136,3 +138,79 @@ def check_positive(name: str, value: float | Tensor) -> None:
     wrong = numbers[~(numbers.isfinite() & (numbers > 0))]
     if wrong.numel():
         raise refuse(name, "positive and finite numbers", wrong[0])
+
+
+# ---- quantisation --------------------------------------------------------------------------------
+
+
+def check_along(name: str, value: float | Tensor, like: Tensor, axis: int | None) -> None:
+    """`value` is a number, or a vector with an entry for each index of `like` along `axis`."""
+    shape = tuple(torch.as_tensor(value).shape)
+    if shape and axis is None:
+        raise refuse("axis", f"one for {name} of shape {shape}", axis)
+    if shape and axis is not None and shape != (like.shape[axis],):
+        raise refuse(name, f"a number or shape ({like.shape[axis]},)", value)
+
+
+def check_qparams(name: str, qparams: QParams, like: Tensor, axis: int | None = None) -> None:
+    """`qparams` are numbers, or vectors with an entry for each index of `like` along `axis`."""
+    check_positive(f"{name}.scale", qparams.scale)
+    if axis is not None:
+        check_axis("axis", axis, like)
+    check_along(f"{name}.scale", qparams.scale, like, axis)
+    check_along(f"{name}.zero_point", qparams.zero_point, like, axis)
+
+
+def check_per_tensor(name: str, qparams: QParams) -> tuple[float, int]:
+    """`qparams` are one scale and one zero point; both as Python numbers."""
+    check_positive(f"{name}.scale", qparams.scale)
+    for part, value in (("scale", qparams.scale), ("zero_point", qparams.zero_point)):
+        if isinstance(value, Tensor) and value.dim():
+            raise refuse(f"{name}.{part}", "one number", value)
+    return float(qparams.scale), int(qparams.zero_point)
+
+
+def check_weight_codes(
+    q_input: Tensor, q_weight: Tensor, q_bias: Tensor | None, weight_qparams: QParams
+) -> None:
+    """Codes of inputs, weights (out, ...) and bias are integers that fit; weights centred at 0."""
+    check_integers("q_input", q_input)
+    check_integers("q_weight", q_weight)
+    if q_bias is not None:
+        check_integers("q_bias", q_bias)
+        check_shape("q_bias", q_bias, len(q_weight))
+    check_qparams("weight_qparams", weight_qparams, q_weight, axis=0)
+    if bool(torch.as_tensor(weight_qparams.zero_point).any()):
+        raise refuse("weight_qparams.zero_point", "0", weight_qparams.zero_point)
+
+
+def check_linear(x_name: str, x: Tensor, weight_name: str, weight: Tensor) -> None:
+    """`x` (..., in) and `weight` (out, in) are those of a linear layer."""
+    check_shape(weight_name, weight, "out", "in")
+    if not x.dim() or x.shape[-1] != weight.shape[1]:
+        raise refuse(x_name, f"shape (..., {weight.shape[1]})", x)
+
+
+def check_convolution(
+    x_name: str,
+    x: Tensor,
+    weight_name: str,
+    weight: Tensor,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> None:
+    """`x` (N, in, H, W) and `weight` (out, in/groups, kh, kw) are those of a convolution."""
+    check_shape(x_name, x, "N", "in", "H", "W")
+    check_shape(weight_name, weight, "out", "in/groups", "kh", "kw")
+    check_int("groups", groups, 1)
+    if len(weight) % groups:
+        raise refuse("groups", f"a divisor of {len(weight)}", groups)
+    if x.shape[1] != groups * weight.shape[1]:
+        raise refuse(x_name, f"{groups} groups of {weight.shape[1]} channels", x)
+    check_pair("stride", stride)
+    pads, spacings = check_pair("padding", padding, minimum=0), check_pair("dilation", dilation)
+    for size, kernel, pad, spacing in zip(x.shape[2:], weight.shape[2:], pads, spacings):
+        if size + 2 * pad < spacing * (kernel - 1) + 1:
+            raise refuse(x_name, f"at least the kernel's {kernel} pixels", x)
