@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from autograder.course import Course, Session, load_course
@@ -63,14 +64,95 @@ def pieces(text: str, where: str) -> dict[str, dict[str, Definition]]:
 
 
 def wrong(session: Session) -> list[Wrong]:
-    """Every known mistake, appended to the solution's module: the later definition wins."""
+    """Every known mistake, put into the solution where the judge looks."""
     files = solution(session)
     entries = []
     for path in sorted((BANKS / session.folder / "wrong").glob("*.py")):
         function = path.stem.partition("__")[0]
         exercise = session.exercise(f"{session.id}.{function}")
         text = path.read_text(encoding="utf-8")
-        changed = {**files, exercise.file: files[exercise.file] + "\n\n" + text}
+        changed = inject(files, exercise.file, exercise.id, text)
         reason = (ast.get_docstring(ast.parse(text)) or "").strip()
         entries.append(Wrong(exercise.id, path.stem, reason, submission(path.stem, changed)))
     return entries
+
+
+def inject(files: Mapping[str, str], file: str, exercise: str, text: str) -> dict[str, str]:
+    """The modules `files` with `text`, a mistaken version of `exercise` in `file`.
+
+    Solutions compose, and a mistake must not spread. So the right definitions get private names,
+    by which everything else goes on calling them. Behind them stand the exercise's own
+    definitions once more under their public names, and then `text`: the last definition wins.
+    """
+    source = files[file]
+    own = pieces(source, file)[exercise]
+    public = {node.name for node in ast.parse(source).body if isinstance(node, Definition)}
+    mistaken = {node.name for node in ast.parse(text).body if isinstance(node, Definition)}
+    names = {*own, *(mistaken & public)}
+    copies = [_lines_of(source, node) for node in own.values()]
+    module = file.removesuffix(".py")
+    changed = {
+        name: _renamed(other, _imports(ast.parse(other), module, names))
+        for name, other in files.items()
+    }
+    changed[file] = _renamed(source, _uses(ast.parse(source), names))
+    changed[file] += "\n\n" + "\n\n\n".join([*copies, text])
+    return changed
+
+
+def private(name: str) -> str:
+    """What a right definition is called beside a mistaken one."""
+    return f"_right_{name}"
+
+
+Edit = tuple[int, int, str, str]
+"""Line, column in bytes of its UTF-8, what stands there, what takes its place."""
+
+
+def _lines_of(source: str, node: Definition) -> str:
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return "\n".join(source.split("\n")[first - 1 : node.end_lineno])
+
+
+def _imports(tree: ast.Module, module: str, names: set[str]) -> Iterator[Edit]:
+    """Where `names` are imported from `module`, at any depth."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == module:
+            for alias in node.names:
+                if alias.name in names:
+                    local = "" if alias.asname else f" as {alias.name}"
+                    yield alias.lineno, alias.col_offset, alias.name, private(alias.name) + local
+
+
+def _uses(tree: ast.Module, names: set[str]) -> Iterator[Edit]:
+    """Where the top-level `names` are defined and used; not where a local name hides them."""
+    for node in tree.body:
+        if isinstance(node, Definition) and node.name in names:
+            start = len("class " if isinstance(node, ast.ClassDef) else "def ")
+            yield node.lineno, node.col_offset + start, node.name, private(node.name)
+    for used in _global_names(tree, names):
+        yield used.lineno, used.col_offset, used.id, private(used.id)
+
+
+def _global_names(node: ast.AST, names: set[str]) -> Iterator[ast.Name]:
+    for child in ast.iter_child_nodes(node):
+        seen = names
+        if isinstance(child, ast.FunctionDef | ast.Lambda):
+            seen = names - {
+                inner.arg if isinstance(inner, ast.arg) else inner.id
+                for inner in ast.walk(child)
+                if isinstance(inner, ast.arg)
+                or (isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store))
+            }
+        if isinstance(child, ast.Name) and child.id in names:
+            yield child
+        yield from _global_names(child, seen)
+
+
+def _renamed(source: str, edits: Iterable[Edit]) -> str:
+    lines = [line.encode() for line in source.split("\n")]
+    for line, column, old, new in sorted(edits, reverse=True):
+        text = lines[line - 1]
+        assert text[column:].startswith(old.encode()), (line, column, old)
+        lines[line - 1] = text[:column] + new.encode() + text[column + len(old.encode()) :]
+    return b"\n".join(lines).decode()

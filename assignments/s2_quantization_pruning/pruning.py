@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from shared.checks import check_axis, check_fraction, check_int, check_shape
+from shared.checks import check_axis, check_fraction, check_int, check_mask, check_shape, refuse
 from shared.data import TensorBatches, load_digits
 from shared.seeding import isolated_rng
 
@@ -40,18 +40,17 @@ def _prunable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if id(p) in weights}
 
 
-def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
-    """Each mask with its parameter; ValueError for an unknown name or a mask that does not fit."""
+def _check_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, nn.Parameter]:
+    """The parameters that the masks are for, by name; ValueError if a name or a mask does not fit.
+
+    A shared parameter may go by any of its names.
+    """
     parameters = dict(model.named_parameters(remove_duplicate=False))
     for name, mask in masks.items():
         if name not in parameters:
-            raise ValueError(f"masks: expected names of parameters, got {name!r}")
-        if mask.dtype != torch.bool or mask.shape != parameters[name].shape:
-            expected, actual = tuple(parameters[name].shape), tuple(mask.shape)
-            raise ValueError(
-                f"masks[{name!r}]: expected bool {expected}, got {mask.dtype} {actual}"
-            )
-    return [(parameters[name], mask.to(parameters[name].device)) for name, mask in masks.items()]
+            raise refuse("masks", "names of parameters", name)
+        check_mask(f"masks[{name!r}]", mask, parameters[name])
+    return {name: parameters[name] for name in masks}
 
 
 def _forever(loader: Batches) -> Iterator[Sequence[Tensor]]:
@@ -61,7 +60,7 @@ def _forever(loader: Batches) -> Iterator[Sequence[Tensor]]:
         for batch in loader:
             yield batch
         if batch is None:
-            raise ValueError("loader: expected at least one batch, got none")
+            raise refuse("loader", "at least one batch", loader)
 
 
 def _train(
@@ -69,23 +68,20 @@ def _train(
     loader: Batches,
     steps: int,
     loss_fn: LossFunction,
-    optimizer: Optimizer,
-    after_step: Callable[[int], None],
+    update: Callable[[int], None],
 ) -> None:
-    """Train `model` in place; call `after_step(step)` behind each optimiser step 0..steps-1.
+    """Train `model` in place: compute gradients and call `update(step)`, for steps 0..steps-1.
 
-    `after_step` runs without gradients. The global random generators, which dropout and shuffling
-    draw from, are as before afterwards.
+    `update` takes the optimiser's step, with whatever else is to be done. The global random
+    generators, which dropout and shuffling draw from, are as before afterwards.
     """
     device = next(model.parameters()).device
     with isolated_rng():
         for step, (inputs, targets) in zip(range(steps), _forever(loader)):
+            model.zero_grad()
             loss = loss_fn(model(inputs.to(device)), targets.to(device))
-            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
-            optimizer.step()
-            with torch.no_grad():
-                after_step(step)
+            update(step)
 
 
 # ---- masks ---------------------------------------------------------------------------------
@@ -182,8 +178,7 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
         masks: name, as in `model.named_parameters()`, to bool mask of that parameter's shape.
 
     Raises:
-        ValueError: for an unknown name or a mask that does not fit (`_masked`); then nothing has
-            been changed.
+        ValueError: for an unknown name or a mask that does not fit; then nothing has been changed.
 
     With a weight of [[1, 2], [3, 4]], the mask [[True, False], [False, True]] leaves
     [[1, 0], [0, 4]].
@@ -266,7 +261,7 @@ def gradual_prune(
     Prune the smallest *present* magnitudes, since training changes which weights matter (Zhu &
     Gupta, 2017, section 3), and keep at zero what is pruned, momentum or not. At the end
     `schedule(steps - 1)` is reached; let your schedule get to its last value well before, so that
-    the network can recover.
+    the network can recover. `_train` has the loop.
 
     Args:
         model: the network to start from; not changed.
@@ -275,9 +270,7 @@ def gradual_prune(
             `lambda step: cubic_sparsity(step, 20, 10, 5, 0.0, 0.9)`.
         steps: number of optimiser steps, at least 1.
         loss_fn: loss of (outputs, targets).
-        lr: learning rate; this and the next two are SGD's.
-        momentum: momentum.
-        weight_decay: weight decay.
+        lr, momentum, weight_decay: SGD's.
 
     Returns:
         (model, masks): the trained copy, and the name of every prunable weight (`_prunable`) with
@@ -287,9 +280,6 @@ def gradual_prune(
     Raises:
         ValueError: if `steps` is below 1, `schedule` returns something outside 0..1, the loader
             has no batches or the model no prunable weight.
-
-    `_train` has the loop. This exercise is graded on its own: if it calls your `magnitude_mask`,
-    a mistake there shows up twice.
     """
     # TODO(s2.gradual_prune): your code; the docstring says what it must do
     raise NotImplementedError("s2.gradual_prune")
@@ -307,15 +297,16 @@ def compare_large_sparse_small_dense(
     kinds of layers, the same data, optimiser and number of epochs.
 
     A convenient form is 64-w-w-10 with ReLU and without biases, in which parameters and weights
-    are the same thing. Train on `load_digits().train`; its `test` images give the accuracy, and
-    nothing is chosen on them.
+    are the same thing: width 8 has 64 * 8 + 8 * 8 + 8 * 10 = 656, and width 64 has 8,832, of which
+    656 stay at a sparsity of 92.6 %. Train on `load_digits().train`; its `test` images give the
+    accuracy, and nothing is chosen on them. A call with the defaults should take a few seconds.
 
     Args:
         large: width of the network that is pruned.
         small: widths of the dense ones, each at least 1 and below `large`; at least one.
         epochs: passes over the training images, at least 1, the same for every network.
         seed: decides initial weights and the order of the images; the global generators stay
-            where they are.
+            where they are (`isolated_rng`).
 
     Returns:
         two dicts for each width, dense before sparse, with
@@ -329,10 +320,6 @@ def compare_large_sparse_small_dense(
 
     Raises:
         ValueError: if `small` is empty or an argument is outside its range.
-
-    With the form above, width 8 has 64 * 8 + 8 * 8 + 8 * 10 = 656 weights and width 64 has 8,832,
-    of which 656 stay: a sparsity of 92.6 %. `_train` and `isolated_rng` may help; a call with
-    the defaults should take a few seconds.
     """
     # TODO(s2.compare_large_sparse_small_dense): your code; the docstring says what it must do
     raise NotImplementedError("s2.compare_large_sparse_small_dense")
@@ -379,10 +366,10 @@ def _kept_channels(keep: Sequence[int] | Tensor, channels: int) -> Tensor:
         return given
     whole = given.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
     if not whole or given.dim() != 1 or given.numel() == 0:
-        raise ValueError(f"keep: expected indices or a mask of {channels} channels, got {keep!r}")
+        raise refuse("keep", f"indices or a mask of {channels} channels", keep)
     indices = given.long()
     if indices[0] < 0 or indices[-1] >= channels or (indices.diff() <= 0).any():
-        raise ValueError(f"keep: expected ascending indices in 0..{channels - 1}, got {keep!r}")
+        raise refuse("keep", f"ascending indices in 0..{channels - 1}", keep)
     return torch.zeros(channels, dtype=torch.bool).index_fill(0, indices, True)
 
 
@@ -405,6 +392,22 @@ def _changed(
     for name, size in sizes.items():
         setattr(copied, name, size)
     return copied
+
+
+def _check_groups(kept: Tensor, layer: nn.Module, groups: int) -> None:
+    """ValueError unless equally many of the channels (C,) are kept in each group of `layer`."""
+    counts = kept.view(groups, -1).sum(dim=1)
+    if (counts != counts[0]).any():
+        raise refuse("keep", f"equally many channels per group of {layer}", counts.tolist())
+
+
+def _reading(layer: nn.Module, kept: Tensor) -> nn.Module:
+    """A copy of the layer behind, which reads only the `kept` channels (C,) of C.
+
+    ValueError for a layer of another kind or size.
+    """
+    # TODO(s2.prune_channels): your code; the docstring says what it must do
+    raise NotImplementedError("s2.prune_channels")
 
 
 def prune_channels(

@@ -9,6 +9,10 @@ and a layer becomes a sum of products of codes, rescaled once at the end. Codes 
 whatever their bit width. Scales and roundings are computed in float64, which holds every code of
 32 bits, and rounded half to even, as IEEE 754, Python's `round` and `torch.round` do.
 
+In all functions `bits` is the width of the codes, an int in 1..32 (2..32 where a range is looked
+for), `signed` chooses two's complement codes or codes from 0, and parameters are "per tensor" (a
+float and an int, or tensors without dimensions) or "per channel" (two vectors).
+
 Papers: Jacob et al., "Quantization and training of neural networks for efficient
 integer-arithmetic-only inference", CVPR 2018 (arXiv:1712.05877); Krishnamoorthi, "Quantizing deep
 convolutional networks for efficient inference", 2018 (arXiv:1806.08342).
@@ -29,12 +33,20 @@ from torch.func import functional_call
 
 from shared.checks import (
     Pair,
+    check_along,
     check_axis,
     check_bits,
+    check_convolution,
     check_finite,
-    check_pair,
+    check_fraction,
+    check_linear,
+    check_number,
+    check_per_tensor,
     check_positive,
+    check_qparams,
     check_shape,
+    check_weight_codes,
+    refuse,
 )
 from shared.records import QParams
 
@@ -44,72 +56,12 @@ PRUNABLE = (
 )
 
 
-# ---- checks of arguments -----------------------------------------------------------------------
-
-
-def _check_qparams(qparams: QParams, x: Tensor, axis: int | None) -> None:
-    """ValueError unless `qparams` fit `x`: numbers, or one entry for each index along `axis`."""
-    check_positive("qparams.scale", qparams.scale)
+def _along(axis: int | None, part: float | Tensor, like: Tensor) -> Tensor:
+    """A scale or zero point as float64, in a shape that broadcasts along `axis` of `like`."""
+    shape = [1] * like.dim()
     if axis is not None:
-        check_axis("axis", axis, x)
-    for name, part in (("scale", qparams.scale), ("zero_point", qparams.zero_point)):
-        shape = tuple(torch.as_tensor(part).shape)
-        if shape and axis is None:
-            raise ValueError(f"axis: expected one for qparams.{name} of shape {shape}, got {axis}")
-        if shape and axis is not None and shape != (x.shape[axis],):
-            length = x.shape[axis]
-            raise ValueError(f"qparams.{name}: expected a number or ({length},), got {shape}")
-
-
-def _per_tensor(qparams: QParams, name: str) -> tuple[float, int]:
-    """(scale, zero point) as Python numbers; ValueError unless they are one of each."""
-    check_positive(f"{name}.scale", qparams.scale)
-    for part in (qparams.scale, qparams.zero_point):
-        if isinstance(part, Tensor) and part.dim():
-            raise ValueError(f"{name}: expected one number each, got shape {tuple(part.shape)}")
-    return float(qparams.scale), int(qparams.zero_point)
-
-
-def _check_operands(
-    q_input: Tensor, q_weight: Tensor, q_bias: Tensor | None, weight_qparams: QParams
-) -> None:
-    """ValueError unless codes of weights (out, ...), bias and weight parameters fit together."""
-    outputs = len(q_weight)
-    for name, codes in (("q_input", q_input), ("q_weight", q_weight), ("q_bias", q_bias)):
-        if codes is not None and (codes.is_floating_point() or codes.is_complex()):
-            raise ValueError(f"{name}: expected integers, got {codes.dtype}")
-    if q_bias is not None:
-        check_shape("q_bias", q_bias, outputs)
-    _check_qparams(weight_qparams, q_weight, axis=0)
-    if bool(torch.as_tensor(weight_qparams.zero_point).any()):
-        zero_point = weight_qparams.zero_point
-        raise ValueError(f"weight_qparams.zero_point: expected 0, got {zero_point!r}")
-
-
-def _check_convolution(
-    q_input: Tensor,
-    q_weight: Tensor,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> None:
-    """ValueError unless input (N, in, H, W) and weight (out, in/groups, kh, kw) fit together."""
-    if q_input.dim() != 4 or q_weight.dim() != 4:
-        shapes = f"{tuple(q_input.shape)}, {tuple(q_weight.shape)}"
-        raise ValueError(f"q_input and q_weight: expected 4 dimensions, got {shapes}")
-    if not isinstance(groups, int) or groups < 1 or len(q_weight) % groups:
-        raise ValueError(f"groups: expected a divisor of {len(q_weight)}, got {groups}")
-    if q_input.shape[1] != groups * q_weight.shape[1]:
-        expected = f"{groups} groups of {q_weight.shape[1]}"
-        raise ValueError(f"q_input: expected {expected} channels, got {q_input.shape[1]}")
-    check_pair("stride", stride)
-    pads, spacings = check_pair("padding", padding, minimum=0), check_pair("dilation", dilation)
-    for size, kernel, pad, spacing in zip(q_input.shape[2:], q_weight.shape[2:], pads, spacings):
-        if size + 2 * pad < spacing * (kernel - 1) + 1:
-            raise ValueError(
-                f"q_input: expected at least the kernel's {kernel}, got {tuple(q_input.shape)}"
-            )
+        shape[axis] = -1
+    return torch.as_tensor(part, dtype=torch.float64, device=like.device).reshape(shape)
 
 
 # ---- from real numbers to codes and back -------------------------------------------------------
@@ -142,22 +94,17 @@ def affine_params(
 
     The range is first widened to contain 0, because padding, ReLU and pruned weights need a code
     that means exactly 0 (Jacob et al. 2018, section 2.1). Then (Krishnamoorthi 2018, sections 2.1
-    and 2.2)
+    and 2.2), with the full range qmin..qmax of `quantization_range` and in float64,
 
     - affine: scale = (high - low) / (qmax - qmin), and the zero point is
       round(qmin - low / scale), half to even, clamped to qmin..qmax;
-    - symmetric: scale = max(|low|, |high|) / qmax, and the zero point is 0. The code qmin then
-      lies outside the range: dividing by |qmin| instead would leave `high` without a code.
-
-    `qmin` and `qmax` are those of the full range (`signed` as in `quantization_range`, not
-    narrow). Compute in float64, which Python's floats are.
+    - symmetric (signed codes only): scale = max(|low|, |high|) / qmax, and the zero point is 0.
+      The code qmin then lies outside the range: dividing by |qmin| would leave `high` without one.
 
     Args:
-        low: lowest number of the range.
-        high: highest number of the range. low = high is allowed; if both are 0, any finite
-            positive scale will do.
-        bits: width of the codes, 2..32.
-        symmetric: see above; only with signed codes.
+        low, high: ends of the range. If both are 0, any finite positive scale will do.
+        bits: 2..32.
+        symmetric: see above.
         signed: two's complement codes or codes from 0.
 
     Returns:
@@ -188,11 +135,11 @@ def quantize(
 
     Args:
         x: real numbers of any shape.
-        qparams: a float and an int (or tensors without dimensions), or vectors (C,).
-        bits: width of the codes, 1..32; at most 31 for unsigned codes, which int32 has to hold.
+        qparams: per tensor, or vectors (C,).
+        bits: 1..32; at most 31 for unsigned codes, which int32 has to hold.
         axis: dimension of `x` of size C along which vectors apply, e.g. 0 for the output
             channels of a weight; may be negative. Vectors need it.
-        signed: two's complement codes or codes from 0, as in `quantization_range`.
+        signed: as in `quantization_range`.
 
     Returns:
         int32 tensor of the shape of `x`.
@@ -206,18 +153,17 @@ def quantize(
     tensor([-4, -1, -1,  1,  1,  3], dtype=torch.int32)
     """
     check_bits("bits", bits, maximum=32 if signed else 31)
-    _check_qparams(qparams, x, axis)
+    check_qparams("qparams", qparams, x, axis)
     # TODO(s2.quantize): your code; the docstring says what it must do
     raise NotImplementedError("s2.quantize")
 
 
 def dequantize(q: Tensor, qparams: QParams, axis: int | None = None) -> Tensor:
-    """Return the numbers that codes stand for: scale * (q - zero_point) (Jacob et al., eq. 1).
+    """Return the numbers that codes stand for: scale * (q - zero_point).
 
     Args:
         q: integer tensor of any shape.
-        qparams: numbers, or vectors (C,) with `axis`, as in `quantize`.
-        axis: as in `quantize`.
+        qparams, axis: as in `quantize`.
 
     Returns:
         float32 tensor of the shape of `q`.
@@ -228,7 +174,7 @@ def dequantize(q: Tensor, qparams: QParams, axis: int | None = None) -> Tensor:
     >>> dequantize(torch.tensor([-2, -1, 0, 1]), QParams(0.5, -1))
     tensor([-0.5000,  0.0000,  0.5000,  1.0000])
     """
-    _check_qparams(qparams, q, axis)
+    check_qparams("qparams", qparams, q, axis)
     # TODO(s2.dequantize): your code; the docstring says what it must do
     raise NotImplementedError("s2.dequantize")
 
@@ -236,14 +182,14 @@ def dequantize(q: Tensor, qparams: QParams, axis: int | None = None) -> Tensor:
 def per_channel_params(weight: Tensor, bits: int, axis: int = 0) -> QParams:
     """Return symmetric parameters for each channel of a weight tensor.
 
-    scale[c] = max |weight of channel c| / qmax with qmax = 2^(b-1) - 1, zero point 0. Channels
-    differ in size by orders of magnitude, so one scale for all leaves small ones with few codes
-    (Krishnamoorthi 2018, section 2.6); along the output channels it costs nothing, because each
-    output is rescaled once anyway. A channel of zeros may have any positive scale.
+    Those of `affine_params` for the range -m..m, where m is the largest magnitude in the channel.
+    Channels differ in size by orders of magnitude, so one scale for all leaves small ones with few
+    codes (Krishnamoorthi 2018, section 2.6); along the output channels it costs nothing, because
+    each output is rescaled once anyway. A channel of zeros may have any positive scale.
 
     Args:
         weight: floating, of at least one dimension, e.g. (out, in/groups, kh, kw).
-        bits: width of the codes, 2..32.
+        bits: 2..32.
         axis: the dimension of the channels; may be negative.
 
     Returns:
@@ -267,8 +213,19 @@ def per_channel_params(weight: Tensor, bits: int, axis: int = 0) -> QParams:
 # ---- observers: from data to a range -----------------------------------------------------------
 #
 # Every observer has `.observe(x)`, which takes a floating tensor of any shape and returns nothing,
-# and `.qparams(bits)`, which may be called at any time after the first `observe`. Each stands
-# alone, down to the last three lines of `qparams`, so that a slip in one does not spoil the rest.
+# and `.qparams(bits)`, which may be called at any time after the first `observe`. It returns the
+# signed parameters that `affine_params` gives for the range, a float and an int, and raises
+# ValueError before any `observe`, if what was seen is not finite, or if `bits` is not an int in
+# 2..32.
+
+
+def _all_seen(parts: list[Tensor]) -> Tensor:
+    """The values of all parts as one float64 vector; ValueError if there are none or not finite."""
+    if not parts:
+        raise refuse("values observed", "at least one", len(parts))
+    values = torch.cat([part.flatten() for part in parts]).double()
+    check_finite("values observed", values)
+    return values
 
 
 class MinMaxObserver:
@@ -290,12 +247,7 @@ class MinMaxObserver:
         raise NotImplementedError("s2.MinMaxObserver")
 
     def qparams(self, bits: int) -> QParams:
-        """Return affine signed parameters, a float and an int (see `affine_params`).
-
-        Raises ValueError before any `observe`, if the range is not finite, or if `bits` is not
-        an int in 2..32.
-        """
-        check_bits("bits", bits, minimum=2)
+        """Return the parameters of the range."""
         # TODO(s2.MinMaxObserver): your code; the docstring says what it must do
         raise NotImplementedError("s2.MinMaxObserver")
 
@@ -307,11 +259,7 @@ class MovingAverageObserver:
 
         new = momentum * old + (1 - momentum) * batch       (Jacob et al. 2018, section 3.1).
 
-    Args:
-        momentum: share of the old value, in 0..1.
-
-    Raises:
-        ValueError: for another momentum.
+    `momentum`, the share of the old value, is a number in 0..1, else ValueError.
 
     >>> observer = MovingAverageObserver(momentum=0.75)
     >>> observer.observe(torch.tensor([0.0, 2.0]))
@@ -321,8 +269,7 @@ class MovingAverageObserver:
     """
 
     def __init__(self, momentum: float = 0.9) -> None:
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum: expected a number in 0..1, got {momentum}")
+        check_fraction("momentum", momentum)
         self.momentum = momentum
         self.low, self.high = math.inf, -math.inf
 
@@ -332,12 +279,7 @@ class MovingAverageObserver:
         raise NotImplementedError("s2.MovingAverageObserver")
 
     def qparams(self, bits: int) -> QParams:
-        """Return affine signed parameters, a float and an int (see `affine_params`).
-
-        Raises ValueError before any `observe`, if the range is not finite, or if `bits` is not
-        an int in 2..32.
-        """
-        check_bits("bits", bits, minimum=2)
+        """Return the parameters of the smoothed range."""
         # TODO(s2.MovingAverageObserver): your code; the docstring says what it must do
         raise NotImplementedError("s2.MovingAverageObserver")
 
@@ -347,13 +289,8 @@ class PercentileObserver:
 
     The percentiles are those of all values seen in all batches together, by linear interpolation
     between neighbours (McKinstry et al., "Discovering low-precision networks close to
-    full-precision networks for efficient embedded inference", 2018, calibrate so).
-
-    Args:
-        p: in percent, 50..100; with 100 the range is that of `MinMaxObserver`.
-
-    Raises:
-        ValueError: for another p.
+    full-precision networks for efficient embedded inference", 2018, calibrate so). `p` is in
+    percent, 50..100, else ValueError; with 100 the range is that of `MinMaxObserver`.
 
     >>> observer = PercentileObserver(75)
     >>> observer.observe(torch.tensor([-100.0, -1.0, 0.0, 2.0, 100.0]))  # 25th: -1, 75th: 2
@@ -362,8 +299,7 @@ class PercentileObserver:
     """
 
     def __init__(self, p: float = 99.9) -> None:
-        if not 50 <= p <= 100:
-            raise ValueError(f"p: expected a number in 50..100, got {p}")
+        check_number("p", p, 50, 100)
         self.p = p
         self.values: list[Tensor] = []
 
@@ -373,12 +309,7 @@ class PercentileObserver:
         raise NotImplementedError("s2.PercentileObserver")
 
     def qparams(self, bits: int) -> QParams:
-        """Return affine signed parameters, a float and an int (see `affine_params`).
-
-        Raises ValueError before any `observe`, if a value seen is not finite, or if `bits` is
-        not an int in 2..32.
-        """
-        check_bits("bits", bits, minimum=2)
+        """Return the parameters of the range between the percentiles."""
         # TODO(s2.PercentileObserver): your code; the docstring says what it must do
         raise NotImplementedError("s2.PercentileObserver")
 
@@ -407,12 +338,7 @@ class MSEObserver:
         raise NotImplementedError("s2.MSEObserver")
 
     def qparams(self, bits: int) -> QParams:
-        """Return affine signed parameters, a float and an int (see `affine_params`).
-
-        Raises ValueError before any `observe`, if a value seen is not finite, or if `bits` is
-        not an int in 2..32.
-        """
-        check_bits("bits", bits, minimum=2)
+        """Return the parameters of the range with the least error."""
         # TODO(s2.MSEObserver): your code; the docstring says what it must do
         raise NotImplementedError("s2.MSEObserver")
 
@@ -439,20 +365,20 @@ class _FakeQuantize(torch.autograd.Function):
 def fake_quantize(x: Tensor, qparams: QParams, bits: int, signed: bool = True) -> Tensor:
     """Return `x` quantised and dequantised, with a gradient to train through.
 
-    Forward: scale * (q - zero_point) for the codes q of `quantize`, so the network feels the
-    rounding while its weights stay real (quantisation-aware training, Jacob et al. 2018,
-    section 3). Backward: rounding has the derivative 0 almost everywhere, with which nothing
-    would learn, so the straight-through estimator (Bengio et al., "Estimating or propagating
-    gradients through stochastic neurons", 2013) takes it for the identity: where x lies inside
-    the range scale * (qmin - zero_point)..scale * (qmax - zero_point), the gradient passes
-    unchanged, elementwise; where x saturates it is 0. (Which of the two holds for the half step
-    beyond each end is yours to choose.) The parameters get no gradient.
+    Forward: the numbers that the codes of `x` stand for, so the network feels the rounding while
+    its weights stay real (quantisation-aware training, Jacob et al. 2018, section 3). Backward:
+    rounding has the derivative 0 almost everywhere, with which nothing would learn, so the
+    straight-through estimator (Bengio et al., "Estimating or propagating gradients through
+    stochastic neurons", 2013) takes it for the identity: where x lies inside the range
+    scale * (qmin - zero_point)..scale * (qmax - zero_point), the gradient passes unchanged,
+    elementwise; where x saturates it is 0. (Which of the two holds for the half step beyond each
+    end is yours to choose.) The parameters get no gradient.
 
     Args:
         x: floating, any shape.
-        qparams: per tensor, a float and an int (or tensors without dimensions).
-        bits: width of the codes, 1..32.
-        signed: two's complement codes or codes from 0.
+        qparams: per tensor.
+        bits: 1..32.
+        signed: as in `quantization_range`.
 
     Returns:
         tensor of the shape and dtype of `x`, connected to it in the autograd graph.
@@ -467,7 +393,7 @@ def fake_quantize(x: Tensor, qparams: QParams, bits: int, signed: bool = True) -
     (tensor([-3.,  0.,  1.,  4.]), tensor([0., 3., 4., 0.]))
     """
     check_bits("bits", bits)
-    scale, zero_point = _per_tensor(qparams, "qparams")
+    scale, zero_point = check_per_tensor("qparams", qparams)
     # TODO(s2.fake_quantize): your code; the docstring says what it must do
     raise NotImplementedError("s2.fake_quantize")
 
@@ -479,9 +405,9 @@ def quantize_bias(bias: Tensor, input_scale: float, weight_scale: float | Tensor
     """Return a bias as 32-bit codes that can be added to the sums of a quantised layer.
 
     These sums are in units of input_scale * weight_scale, so the bias has this scale and the zero
-    point 0 (Jacob et al. 2018, section 2.4): round(bias / (input_scale * weight_scale)), half to
-    even, saturated to int32. A bias is added to every output of its channel, so an error in it
-    does not average out; at 32 bits it hardly has one.
+    point 0 (Jacob et al. 2018, section 2.4), rounds half to even and saturates. A bias is added to
+    every output of its channel, so an error in it does not average out; at 32 bits it hardly has
+    one.
 
     Args:
         bias: (out,) floating.
@@ -497,8 +423,11 @@ def quantize_bias(bias: Tensor, input_scale: float, weight_scale: float | Tensor
     >>> quantize_bias(torch.tensor([1.0, -0.375]), 0.5, torch.tensor([0.25, 0.5]))
     tensor([ 8, -2], dtype=torch.int32)
     """
+    check_shape("bias", bias, "out")
     check_positive("input_scale", input_scale)
+    check_shape("input_scale", torch.as_tensor(input_scale))
     check_positive("weight_scale", weight_scale)
+    check_along("weight_scale", weight_scale, bias, axis=0)
     # TODO(s2.quantize_bias): your code; the docstring says what it must do
     raise NotImplementedError("s2.quantize_bias")
 
@@ -546,12 +475,10 @@ def quantized_linear(
     tensor([[-1,  3]], dtype=torch.int32)
     """
     check_bits("bits", bits)
-    _check_operands(q_input, q_weight, q_bias, weight_qparams)
-    input_scale, input_zero_point = _per_tensor(input_qparams, "input_qparams")
-    output_scale, output_zero_point = _per_tensor(output_qparams, "output_qparams")
-    if q_weight.dim() != 2 or not q_input.dim() or q_input.shape[-1] != q_weight.shape[1]:
-        shapes = f"{tuple(q_input.shape)}, {tuple(q_weight.shape)}"
-        raise ValueError(f"q_input: expected (..., in) and q_weight (out, in), got {shapes}")
+    check_weight_codes(q_input, q_weight, q_bias, weight_qparams)
+    input_scale, input_zero_point = check_per_tensor("input_qparams", input_qparams)
+    check_per_tensor("output_qparams", output_qparams)
+    check_linear("q_input", q_input, "q_weight", q_weight)
     # TODO(s2.quantized_linear): your code; the docstring says what it must do
     raise NotImplementedError("s2.quantized_linear")
 
@@ -578,11 +505,7 @@ def quantized_conv2d(
     Args:
         q_input: integers (N, in, H, W).
         q_weight: integers (out, in/groups, kh, kw).
-        q_bias: int32 (out,), or None.
-        input_qparams: per tensor.
-        weight_qparams: per tensor, or scales and zero points (out,); all zero points are 0.
-        output_qparams: per tensor.
-        bits: width of the output codes, which are signed, 1..32.
+        q_bias, input_qparams, weight_qparams, output_qparams, bits: as in `quantized_linear`.
         stride: as this and the following in `torch.nn.functional.conv2d`, an int or a pair.
         padding: rows and columns added on each side.
         dilation: spacing of kernel elements.
@@ -592,9 +515,7 @@ def quantized_conv2d(
         int32 codes (N, out, H', W').
 
     Raises:
-        ValueError: for other `bits`, shapes that do not match or leave no output, codes that are
-            not integers, weight zero points other than 0, or scales that are not positive and
-            finite.
+        ValueError: as `quantized_linear`, and if the kernel does not fit into the padded input.
 
     >>> quantized_conv2d(
     ...     torch.tensor([[[[3, 5]]]]), torch.tensor([[[[1, 2]]]]), None,
@@ -603,10 +524,10 @@ def quantized_conv2d(
     tensor([[[[ 4, 10,  4]]]], dtype=torch.int32)
     """
     check_bits("bits", bits)
-    _check_operands(q_input, q_weight, q_bias, weight_qparams)
-    input_scale, input_zero_point = _per_tensor(input_qparams, "input_qparams")
-    output_scale, output_zero_point = _per_tensor(output_qparams, "output_qparams")
-    _check_convolution(q_input, q_weight, stride, padding, dilation, groups)
+    check_weight_codes(q_input, q_weight, q_bias, weight_qparams)
+    input_scale, input_zero_point = check_per_tensor("input_qparams", input_qparams)
+    check_per_tensor("output_qparams", output_qparams)
+    check_convolution("q_input", q_input, "q_weight", q_weight, stride, padding, dilation, groups)
     # TODO(s2.quantized_conv2d): your code; the docstring says what it must do
     raise NotImplementedError("s2.quantized_conv2d")
 
@@ -638,9 +559,7 @@ def dynamic_quantized_linear(
     tensor([[-3.]])
     """
     check_bits("bits", bits, minimum=2)
-    if weight.dim() != 2 or not x.dim() or x.shape[-1] != weight.shape[1]:
-        shapes = f"{tuple(x.shape)}, {tuple(weight.shape)}"
-        raise ValueError(f"x: expected (..., in) and weight (out, in), got {shapes}")
+    check_linear("x", x, "weight", weight)
     if bias is not None:
         check_shape("bias", bias, len(weight))
     check_finite("x", x)
@@ -669,10 +588,7 @@ def fold_batchnorm(
         weight: floating (out, ...) of 2 to 5 dimensions, of a linear layer or a convolution (not
             of a transposed one).
         bias: (out,), or None, which is 0; the result has one in any case.
-        gamma: (out,), the weight of the batch norm.
-        beta: (out,), its bias.
-        mean: (out,), its running mean.
-        var: (out,), its running variance.
+        gamma, beta, mean, var: (out,), weight, bias, running mean and variance of the batch norm.
         eps: its eps, at least 0.
 
     Returns:
@@ -743,15 +659,14 @@ class _IntegerLayer(nn.Module):
 
     Args:
         layer: the floating layer, which stays as it is.
-        low: lower end of its calibrated input range, at most 0.
-        high: upper end, at least 0.
+        inputs: parameters of its input, per tensor.
         bits: width of the codes of inputs and weights.
     """
 
     rescale: Tensor  # (out,) or (out, 1, 1): input scale * weight scales
     bias: Tensor  # same shape
 
-    def __init__(self, layer: nn.Conv2d | nn.Linear, low: float, high: float, bits: int) -> None:
+    def __init__(self, layer: nn.Conv2d | nn.Linear, inputs: QParams, bits: int) -> None:
         super().__init__()
         # TODO(s2.quantize_model): your code; the docstring says what it must do
         raise NotImplementedError("s2.quantize_model")

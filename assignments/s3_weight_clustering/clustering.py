@@ -2,8 +2,8 @@
 """Session 3, clustering: many weights share few values (Han et al., Deep Compression, 2016).
 
 A layer keeps a *codebook* of k centroids and, for every weight, the *label* (index) of its
-centroid. Weights are scalars, so clusters are intervals of the real line: everything here works on
-sorted weights and on the cuts between neighbouring clusters.
+centroid. Weights are numbers on a line, so a cluster is an interval, and sorted centroids make
+"the nearest one" a binary search.
 """
 
 from __future__ import annotations
@@ -14,34 +14,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from shared.checks import check_bits, check_int, check_shape
+from shared.checks import check_bits, check_choice, check_int, check_integers, check_shape
+
+METHODS = ("linear", "density", "forgy")
 
 
-def _check_labels(labels: Tensor, k: int) -> None:
-    """ValueError unless all labels are integers in 0..k-1."""
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels: expected integers, got {labels.dtype}")
-    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= k):
-        span = f"{int(labels.min())}..{int(labels.max())}"
-        raise ValueError(f"labels: expected 0..{k - 1}, got {span}")
+def _distinct(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The different weights, ascending, as float64 (n,), and how often each occurs, int64 (n,).
 
-
-def _sorted(weights: Tensor) -> Tensor:
-    """All elements, ascending, as float64 (n,); ValueError if there are none."""
+    ValueError if there are no weights.
+    """
     if weights.numel() == 0:
         raise ValueError(f"weights: expected at least one element, got {tuple(weights.shape)}")
-    return weights.detach().flatten().double().sort().values
+    values, counts = weights.detach().double().unique(return_counts=True)
+    return values, counts
 
 
 def _nearest(values: Tensor, centroids: Tensor) -> Tensor:
     """The index of the centroid nearest to each value, the lower one of two equally near.
 
-    Args:
-        values: float64, any shape.
-        centroids: float64 (k,), sorted, k at least 1.
-
-    Returns:
-        int64, the shape of `values`.
+    `centroids` (k,) are sorted; both are float64, and the int64 result has the shape of `values`.
 
     >>> _nearest(torch.tensor([-1.0, 0.5, 0.6]), torch.tensor([0.0, 1.0]))
     tensor([0, 0, 1])
@@ -79,21 +71,6 @@ def init_centroids(weights: Tensor, k: int, method: str = "linear", seed: int = 
     """
     # TODO(s3.init_centroids): your code; the docstring says what it must do
     raise NotImplementedError("s3.init_centroids")
-
-
-def _lloyd(values: Tensor, centroids: Tensor, iterations: int) -> Tensor:
-    """Lloyd's algorithm for `kmeans_1d`, on weights that are sorted already.
-
-    Args:
-        values: float64 (n,), ascending, n at least 1.
-        centroids: float64 (k,), ascending, where to start.
-        iterations: at most so many; with 0 the result is `centroids`.
-
-    Returns:
-        float64 (k,), ascending.
-    """
-    # TODO(s3.kmeans_1d): your code; the docstring says what it must do
-    raise NotImplementedError("s3.kmeans_1d")
 
 
 def kmeans_1d(
@@ -138,8 +115,7 @@ def cluster_nonzero(weight: Tensor, mask: Tensor, bits: int) -> tuple[Tensor, Te
     Pruned weights become 0, and a kept weight that is 0 stays 0: zeros are not clustered, so they
     cost no centroid but one, which is exactly 0. Here `centroids[0]` is that 0 and
     `centroids[1:]` are the at most 2**bits centroids of the nonzero weights. `decode_clusters`
-    gives the clustered weight back. If the nonzero weights have at most 2**bits different values,
-    it is the pruned weight itself.
+    gives the clustered weight back.
 
     Args:
         weight: floating, any shape, possibly all pruned; not changed.

@@ -12,16 +12,12 @@ import heapq
 import itertools
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from shared.checks import check_bits, check_int
-
-Array = npt.NDArray[np.int64]
+from shared.checks import check_bits, check_int, check_integers
 
 
 def _check_frequencies(frequencies: Mapping[Hashable, float]) -> None:
@@ -232,35 +228,3 @@ def huffman_decode(data: bytes) -> list[int]:
     """
     # TODO(s3.huffman_encode): your code; the docstring says what it must do
     raise NotImplementedError("s3.huffman_encode")
-
-
-def _decode_ranks(packed: bytes, lengths: Sequence[int], n: int) -> Array:
-    """The first `n` code words in `packed`, each as its rank among the canonical words.
-
-    Only one thing about a prefix code is sequential: where a word starts is known once all words
-    before it are. So look up, at *every* bit and in a few array operations, how long a word that
-    starts there would be; the true starts are then a walk of one addition a word.
-
-    Args:
-        packed: bits, the first one on top of the first byte.
-        lengths: of the canonical words, ascending.
-        n: how many words to read.
-
-    Returns:
-        int64 (n,).
-    """
-    # TODO(s3.huffman_encode): your code; the docstring says what it must do
-    raise NotImplementedError("s3.huffman_encode")
-
-
-def _rank(left: npt.NDArray[np.uint64], windows: npt.NDArray[np.uint64]) -> Array:
-    """For each window the rank of the code word that it starts with; `left` is sorted."""
-    return np.searchsorted(left, windows, side="right") - 1
-
-
-def _walk(steps: bytes, n: int) -> Iterator[int]:
-    """Positions 0, then always as much further as `steps` says where one is, `n` in all."""
-    at = 0
-    for _ in range(n):
-        yield at
-        at += steps[at]

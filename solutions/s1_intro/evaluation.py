@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shared.checks import check_int, check_shape
+from shared.checks import check_int, check_shape, refuse
 from shared.records import Latency
 
 # ---- accuracy --------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ def topk_accuracy(logits: Tensor, targets: Tensor, k: int = 1) -> float:
     """
     # BEGIN SOLUTION s1.topk_accuracy
     if logits.dim() != 2 or len(logits) == 0:
-        raise ValueError(f"logits: expected (N, C) with N at least 1, got {tuple(logits.shape)}")
+        raise refuse("logits", "shape (N, C) with N at least 1", logits)
     n, classes = logits.shape
     check_shape("targets", targets, n)
     check_int("k", k, 1, classes)
@@ -83,7 +83,7 @@ def evaluate(model: nn.Module, loader: Iterable[Sequence[Tensor]]) -> tuple[floa
         for module, training in modes.items():
             module.training = training
     if samples == 0:
-        raise ValueError("loader: expected at least one sample, got none")
+        raise refuse("loader", "at least one sample", samples)
     return total_loss / samples, correct / samples
     # END SOLUTION
 
@@ -170,7 +170,7 @@ def compression_report(
     costs = ("params", "bytes", "macs")
     for name, measured in (("baseline", baseline), ("compressed", compressed)):
         if missing := {"accuracy", *costs} - measured.keys():
-            raise ValueError(f"{name}: expected the keys {sorted(missing)}, got {dict(measured)}")
+            raise refuse(name, f"the keys {sorted(missing)}", sorted(measured))
     report = {"accuracy_drop": baseline["accuracy"] - compressed["accuracy"]}
     for cost in costs:
         small = compressed[cost]

@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from shared.checks import Pair, check_bits, check_int, check_pair
+from shared.checks import Pair, check_bits, check_int, check_pair, refuse
 from shared.records import LayerCost
 
 
@@ -27,7 +27,7 @@ def _zeros_for(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
     Zeros draw no random numbers, so the global generators stay where they are.
     """
     if not input_shape or min(input_shape) < 1:
-        raise ValueError(f"input_shape: expected sizes of at least 1, got {input_shape!r}")
+        raise refuse("input_shape", "sizes of at least 1", input_shape)
     floating = (p for p in model.parameters() if p.is_floating_point())
     return next(floating, torch.empty(0)).new_zeros(tuple(input_shape))
 
@@ -129,16 +129,14 @@ def model_bytes(model: nn.Module, bits: int | Mapping[str, int] = 32) -> int:
         check_bits("bits", bits)
         bits = dict.fromkeys(parameters, bits)
     if unknown := bits.keys() - parameters.keys():
-        raise ValueError(f"bits: expected names of parameters, got {sorted(unknown)}")
+        raise refuse("bits", "names of parameters", sorted(unknown))
     widths: dict[nn.Parameter, int] = {}  # keyed by identity: aliases meet in one entry
     for name, width in bits.items():
         check_bits(f"bits[{name!r}]", width)
         if widths.setdefault(parameters[name], width) != width:
-            raise ValueError(
-                f"bits: expected one width per shared parameter, got {width} for {name}"
-            )
+            raise refuse(f"bits[{name!r}]", "one width per shared parameter", width)
     if missing := [name for name, p in parameters.items() if p not in widths]:
-        raise ValueError(f"bits: expected an entry for {missing}, got none")
+        raise refuse("bits", f"an entry for {missing}", sorted(bits))
     total_bits = sum(p.numel() * width for p, width in widths.items())
     return -(-total_bits // 8)  # ceiling in integers
     # END SOLUTION
@@ -205,8 +203,7 @@ def conv2d_macs(
     check_int("out_channels", out_channels, 1)
     check_int("groups", groups, 1)
     if in_channels % groups or out_channels % groups:
-        channels = f"{in_channels} and {out_channels}"
-        raise ValueError(f"groups: expected a divisor of {channels}, got {groups}")
+        raise refuse("groups", f"a divisor of {in_channels} and {out_channels}", groups)
     # Output size: Dumoulin & Visin, "A guide to convolution arithmetic" (2016), relationship 15.
     kernel_hw = check_pair("kernel", kernel)
     out_h, out_w = (
@@ -220,7 +217,7 @@ def conv2d_macs(
         )
     )
     if out_h < 1 or out_w < 1:
-        raise ValueError(f"input_hw: expected at least the kernel's window, got {input_hw}")
+        raise refuse("input_hw", "at least the kernel's window", input_hw)
     products = in_channels // groups * kernel_hw[0] * kernel_hw[1]  # of one output element
     return out_channels * out_h * out_w * products
     # END SOLUTION

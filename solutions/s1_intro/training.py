@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
-from shared.checks import check_fraction, check_int, check_shape
+from shared.checks import check_fraction, check_int, check_shape, refuse
 from shared.records import History
 
 Batches = DataLoader[tuple[Tensor, ...]]
@@ -109,9 +109,8 @@ def cutmix(
 
     Args:
         images: (N, channels, H, W).
-        targets: (N, C) floating, one-hot or soft.
+        targets, permutation: as in `mixup`.
         lam: share of the image to keep, in 0..1, before clipping.
-        permutation: (N,) int64, one permutation for images and targets.
         center: (row, column) of the middle of the box.
 
     Returns:
@@ -168,11 +167,11 @@ def warmup_cosine(step: int, warmup: int, total: int, peak: float, floor: float 
     """
     # BEGIN SOLUTION s1.warmup_cosine
     if step < 0:
-        raise ValueError(f"step: expected at least 0, got {step}")
+        raise refuse("step", "at least 0", step)
     if not 0 <= warmup < total:
-        raise ValueError(f"warmup: expected at least 0 and below total {total}, got {warmup}")
+        raise refuse("warmup", f"at least 0 and below total {total}", warmup)
     if floor > peak:
-        raise ValueError(f"floor: expected at most peak {peak}, got {floor}")
+        raise refuse("floor", f"at most peak {peak}", floor)
     if step < warmup:
         return peak * step / warmup
     progress = min((step - warmup) / (total - warmup), 1.0)
@@ -185,7 +184,8 @@ def fit(model: nn.Module, train_loader: Batches, val_loader: Batches, epochs: in
 
     Optimiser, schedule and their settings are yours to choose (further keyword arguments with
     defaults are welcome). The validation set only measures: nothing is learnt from it, batch norm
-    statistics included. Parameters with `requires_grad=False` stay as they are.
+    statistics included. Parameters with `requires_grad=False` stay as they are. Your `evaluate`
+    may do the measuring: import it in the function, so that this file works without the other.
 
     Args:
         model: maps images (N, ...) to logits (N, C); trained on the device it is on.
@@ -202,10 +202,12 @@ def fit(model: nn.Module, train_loader: Batches, val_loader: Batches, epochs: in
         ValueError: if `epochs` is below 1 or a loader has no batches.
     """
     # BEGIN SOLUTION s1.fit
+    from evaluation import evaluate
+
     check_int("epochs", epochs, 1)
     for name, loader in (("train_loader", train_loader), ("val_loader", val_loader)):
         if len(loader) == 0:
-            raise ValueError(f"{name}: expected at least one batch, got none")
+            raise refuse(name, "at least one batch", len(loader))
     device = next(model.parameters()).device
     # AdamW (Loshchilov & Hutter, ICLR 2019), its rate rising and falling along cosines (Smith &
     # Topin, "Super-convergence", 2019): few epochs suffice, whatever the scale of the inputs.
@@ -226,21 +228,10 @@ def fit(model: nn.Module, train_loader: Batches, val_loader: Batches, epochs: in
             samples += len(targets)
         return total / samples
 
-    @torch.no_grad()
-    def validate() -> tuple[float, float]:
-        model.eval()
-        total, correct, samples = 0.0, 0, 0
-        for images, targets in val_loader:
-            logits, wanted = model(images.to(device)), targets.to(device)
-            total += F.cross_entropy(logits, wanted, reduction="sum").item()
-            correct += int((logits.argmax(dim=1) == wanted).sum())
-            samples += len(targets)
-        return total / samples, correct / samples
-
     history = History()
     for _ in range(epochs):
         history.train_loss.append(train_epoch())
-        loss, accuracy = validate()
+        loss, accuracy = evaluate(model, val_loader)
         history.val_loss.append(loss)
         history.val_accuracy.append(accuracy)
     return history

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from shared.checks import check_axis, check_fraction, check_int, check_shape
+from shared.checks import check_axis, check_fraction, check_int, check_mask, check_shape, refuse
 from shared.data import TensorBatches, load_digits
 from shared.seeding import isolated_rng
 
@@ -39,18 +39,17 @@ def _prunable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if id(p) in weights}
 
 
-def _masked(model: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
-    """Each mask with its parameter; ValueError for an unknown name or a mask that does not fit."""
+def _check_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, nn.Parameter]:
+    """The parameters that the masks are for, by name; ValueError if a name or a mask does not fit.
+
+    A shared parameter may go by any of its names.
+    """
     parameters = dict(model.named_parameters(remove_duplicate=False))
     for name, mask in masks.items():
         if name not in parameters:
-            raise ValueError(f"masks: expected names of parameters, got {name!r}")
-        if mask.dtype != torch.bool or mask.shape != parameters[name].shape:
-            expected, actual = tuple(parameters[name].shape), tuple(mask.shape)
-            raise ValueError(
-                f"masks[{name!r}]: expected bool {expected}, got {mask.dtype} {actual}"
-            )
-    return [(parameters[name], mask.to(parameters[name].device)) for name, mask in masks.items()]
+            raise refuse("masks", "names of parameters", name)
+        check_mask(f"masks[{name!r}]", mask, parameters[name])
+    return {name: parameters[name] for name in masks}
 
 
 def _forever(loader: Batches) -> Iterator[Sequence[Tensor]]:
@@ -60,7 +59,7 @@ def _forever(loader: Batches) -> Iterator[Sequence[Tensor]]:
         for batch in loader:
             yield batch
         if batch is None:
-            raise ValueError("loader: expected at least one batch, got none")
+            raise refuse("loader", "at least one batch", loader)
 
 
 def _train(
@@ -68,23 +67,20 @@ def _train(
     loader: Batches,
     steps: int,
     loss_fn: LossFunction,
-    optimizer: Optimizer,
-    after_step: Callable[[int], None],
+    update: Callable[[int], None],
 ) -> None:
-    """Train `model` in place; call `after_step(step)` behind each optimiser step 0..steps-1.
+    """Train `model` in place: compute gradients and call `update(step)`, for steps 0..steps-1.
 
-    `after_step` runs without gradients. The global random generators, which dropout and shuffling
-    draw from, are as before afterwards.
+    `update` takes the optimiser's step, with whatever else is to be done. The global random
+    generators, which dropout and shuffling draw from, are as before afterwards.
     """
     device = next(model.parameters()).device
     with isolated_rng():
         for step, (inputs, targets) in zip(range(steps), _forever(loader)):
+            model.zero_grad()
             loss = loss_fn(model(inputs.to(device)), targets.to(device))
-            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
-            optimizer.step()
-            with torch.no_grad():
-                after_step(step)
+            update(step)
 
 
 # ---- masks ---------------------------------------------------------------------------------
@@ -146,10 +142,9 @@ def global_masks(weights: Mapping[str, Tensor], sparsity: float) -> dict[str, Te
     check_fraction("sparsity", sparsity)
     if not weights:
         return {}
-    magnitudes = torch.cat([w.detach().abs().flatten() for w in weights.values()])
-    keep = torch.ones_like(magnitudes, dtype=torch.bool)
-    keep[magnitudes.argsort(stable=True)[: round(sparsity * len(magnitudes))]] = False
-    parts = torch.split(keep, [w.numel() for w in weights.values()])
+    everything = torch.cat([weight.detach().flatten() for weight in weights.values()])
+    together = magnitude_mask(everything, sparsity)
+    parts = torch.split(together, [w.numel() for w in weights.values()])
     return {name: part.view(weights[name].shape) for name, part in zip(weights, parts)}
     # END SOLUTION
 
@@ -181,8 +176,7 @@ def nm_mask(weight: Tensor, n: int, m: int) -> Tensor:
     check_int("m", m, 1)
     check_int("n", n, 0, m)
     if weight.dim() < 2 or weight.shape[1] % m:
-        shape = tuple(weight.shape)
-        raise ValueError(f"weight: expected shape (out, a multiple of {m}, ...), got {shape}")
+        raise refuse("weight", f"shape (out, a multiple of {m}, ...)", weight)
     rows = weight.detach().abs().transpose(1, -1)  # (out, ..., in)
     groups = rows.reshape(*rows.shape[:-1], -1, m)  # (out, ..., in / m, m)
     smallest = groups.argsort(stable=True)[..., : m - n]
@@ -205,16 +199,16 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
         masks: name, as in `model.named_parameters()`, to bool mask of that parameter's shape.
 
     Raises:
-        ValueError: for an unknown name or a mask that does not fit (`_masked`); then nothing has
-            been changed.
+        ValueError: for an unknown name or a mask that does not fit; then nothing has been changed.
 
     With a weight of [[1, 2], [3, 4]], the mask [[True, False], [False, True]] leaves
     [[1, 0], [0, 4]].
     """
     # BEGIN SOLUTION s2.apply_masks
     with torch.no_grad():
-        for parameter, mask in _masked(model, masks):
-            parameter.masked_fill_(~mask, 0.0)  # unlike a product, also where a weight is NaN
+        for name, parameter in _check_masks(model, masks).items():
+            # Unlike a product, this also works where a weight is NaN.
+            parameter.masked_fill_(~masks[name].to(parameter.device), 0.0)
     # END SOLUTION
 
 
@@ -238,13 +232,11 @@ def masked_step(optimizer: Optimizer, model: nn.Module, masks: Mapping[str, Tens
     0.1 become (0.9, -0.1, 0).
     """
     # BEGIN SOLUTION s2.masked_step
-    masked = _masked(model, masks)
+    _check_masks(model, masks)
     optimizer.step()
     # Zero gradients would not do: momentum from before the pruning and weight decay move a weight
     # without one, so it is the weights that are masked (Han et al., 2015, section 3.3).
-    with torch.no_grad():
-        for parameter, mask in masked:
-            parameter.masked_fill_(~mask, 0.0)
+    apply_masks(model, masks)
     # END SOLUTION
 
 
@@ -307,7 +299,7 @@ def gradual_prune(
     Prune the smallest *present* magnitudes, since training changes which weights matter (Zhu &
     Gupta, 2017, section 3), and keep at zero what is pruned, momentum or not. At the end
     `schedule(steps - 1)` is reached; let your schedule get to its last value well before, so that
-    the network can recover.
+    the network can recover. `_train` has the loop.
 
     Args:
         model: the network to start from; not changed.
@@ -316,9 +308,7 @@ def gradual_prune(
             `lambda step: cubic_sparsity(step, 20, 10, 5, 0.0, 0.9)`.
         steps: number of optimiser steps, at least 1.
         loss_fn: loss of (outputs, targets).
-        lr: learning rate; this and the next two are SGD's.
-        momentum: momentum.
-        weight_decay: weight decay.
+        lr, momentum, weight_decay: SGD's.
 
     Returns:
         (model, masks): the trained copy, and the name of every prunable weight (`_prunable`) with
@@ -328,34 +318,24 @@ def gradual_prune(
     Raises:
         ValueError: if `steps` is below 1, `schedule` returns something outside 0..1, the loader
             has no batches or the model no prunable weight.
-
-    `_train` has the loop. This exercise is graded on its own: if it calls your `magnitude_mask`,
-    a mistake there shows up twice.
     """
     # BEGIN SOLUTION s2.gradual_prune
     check_int("steps", steps, 1)
     pruned = copy.deepcopy(model).train()
     weights = _prunable(pruned)
     if not weights:
-        raise ValueError(f"model: expected a linear or convolution layer, got {model}")
+        raise refuse("model", "a linear or convolution layer", model)
     masks = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
+    optimizer = torch.optim.SGD(pruned.parameters(), lr, momentum, weight_decay=weight_decay)
 
-    def prune(step: int) -> None:
+    def step_and_prune(step: int) -> None:
+        masked_step(optimizer, pruned, masks)  # what is pruned is 0, the smallest there is
         sparsity = schedule(step)
         check_fraction(f"schedule({step})", sparsity)
-        # All layers compete, which spares the small ones. The step has moved pruned weights as
-        # well; -1 ranks them below all magnitudes.
-        scores = [w.abs().where(masks[name], -1.0).flatten() for name, w in weights.items()]
-        order = torch.cat(scores).argsort(stable=True)
-        keep = torch.ones_like(order, dtype=torch.bool)
-        keep[order[: round(sparsity * len(order))]] = False
-        parts = torch.split(keep, [w.numel() for w in weights.values()])
-        for (name, weight), part in zip(weights.items(), parts):
-            masks[name] = part.view_as(weight)
-            weight.masked_fill_(~masks[name], 0.0)
+        masks.update(global_masks(weights, sparsity))  # layers compete, which spares small ones
+        apply_masks(pruned, masks)
 
-    optimizer = torch.optim.SGD(pruned.parameters(), lr, momentum, weight_decay=weight_decay)
-    _train(pruned, loader, steps, loss_fn, optimizer, after_step=prune)
+    _train(pruned, loader, steps, loss_fn, step_and_prune)
     return pruned, masks
     # END SOLUTION
 
@@ -372,15 +352,16 @@ def compare_large_sparse_small_dense(
     kinds of layers, the same data, optimiser and number of epochs.
 
     A convenient form is 64-w-w-10 with ReLU and without biases, in which parameters and weights
-    are the same thing. Train on `load_digits().train`; its `test` images give the accuracy, and
-    nothing is chosen on them.
+    are the same thing: width 8 has 64 * 8 + 8 * 8 + 8 * 10 = 656, and width 64 has 8,832, of which
+    656 stay at a sparsity of 92.6 %. Train on `load_digits().train`; its `test` images give the
+    accuracy, and nothing is chosen on them. A call with the defaults should take a few seconds.
 
     Args:
         large: width of the network that is pruned.
         small: widths of the dense ones, each at least 1 and below `large`; at least one.
         epochs: passes over the training images, at least 1, the same for every network.
         seed: decides initial weights and the order of the images; the global generators stay
-            where they are.
+            where they are (`isolated_rng`).
 
     Returns:
         two dicts for each width, dense before sparse, with
@@ -394,16 +375,12 @@ def compare_large_sparse_small_dense(
 
     Raises:
         ValueError: if `small` is empty or an argument is outside its range.
-
-    With the form above, width 8 has 64 * 8 + 8 * 8 + 8 * 10 = 656 weights and width 64 has 8,832,
-    of which 656 stay: a sparsity of 92.6 %. `_train` and `isolated_rng` may help; a call with
-    the defaults should take a few seconds.
     """
     # BEGIN SOLUTION s2.compare_large_sparse_small_dense
     check_int("large", large, 2)
     check_int("epochs", epochs, 1)
     if not small:
-        raise ValueError(f"small: expected at least one width, got {small!r}")
+        raise refuse("small", "at least one width", small)
     for width in small:
         check_int("small", width, 1, large - 1)
     with isolated_rng():  # importing scikit-learn draws from `random`
@@ -417,28 +394,20 @@ def compare_large_sparse_small_dense(
     def measure(name: str, width: int, budget: int | None = None) -> dict[str, Any]:
         with isolated_rng(seed):
             model = build(width)
-        weights = list(model.parameters())
-        sizes = [w.numel() for w in weights]
-        params = sum(sizes)
-        target = params if budget is None else budget
+        params = sum(weight.numel() for weight in model.parameters())
+        final = 0.0 if budget is None else 1 - budget / params
         batches = TensorBatches(data, data.train, 64, seed)
         steps = epochs * len(batches)
-        keep = torch.ones(params, dtype=torch.bool)
-
-        def prune(step: int) -> None:
-            # Zhu & Gupta's cubic, eq. 1, between 10 % and 70 % of the steps; all layers together.
-            left = 1 - min(max((step / steps - 0.1) / 0.6, 0.0), 1.0)
-            nonzeros = round(target + (params - target) * left**3)
-            scores = torch.cat([w.abs().flatten() for w in weights]).where(keep, -1.0)
-            keep.fill_(False)[scores.topk(nonzeros).indices] = True
-            for weight, mask in zip(weights, torch.split(keep, sizes)):
-                weight.masked_fill_(~mask.view_as(weight), 0.0)
-
-        optimizer = torch.optim.SGD(weights, lr=0.05, momentum=0.9)
-        _train(model, batches, steps, F.cross_entropy, optimizer, after_step=prune)
+        start, interval = steps // 10, max(steps // 50, 1)  # 30 prunings, until 70 % of the steps
+        trained, _ = gradual_prune(
+            model,
+            batches,
+            lambda t: final if t == steps - 1 else cubic_sparsity(t, start, 30, interval, 0, final),
+            steps,
+        )
         with torch.no_grad():
-            correct = model(data.test.images).argmax(dim=1) == data.test.labels
-        nonzeros = sum(int(w.count_nonzero()) for w in weights)
+            correct = trained(data.test.images).argmax(dim=1) == data.test.labels
+        nonzeros = sum(int(weight.count_nonzero()) for weight in trained.parameters())
         return {
             "name": name,
             "params": params,
@@ -483,7 +452,7 @@ def channel_importance(weight: Tensor, norm: float = 1, dim: int = 0) -> Tensor:
     """
     # BEGIN SOLUTION s2.channel_importance
     if not norm > 0:
-        raise ValueError(f"norm: expected above 0, got {norm!r}")
+        raise refuse("norm", "a number above 0", norm)
     check_axis("dim", dim, weight)
     channels = weight.detach().movedim(dim, 0).reshape(weight.shape[dim], -1)  # (channels, rest)
     norms: Tensor = torch.linalg.vector_norm(channels, norm, dim=1)
@@ -502,10 +471,10 @@ def _kept_channels(keep: Sequence[int] | Tensor, channels: int) -> Tensor:
         return given
     whole = given.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
     if not whole or given.dim() != 1 or given.numel() == 0:
-        raise ValueError(f"keep: expected indices or a mask of {channels} channels, got {keep!r}")
+        raise refuse("keep", f"indices or a mask of {channels} channels", keep)
     indices = given.long()
     if indices[0] < 0 or indices[-1] >= channels or (indices.diff() <= 0).any():
-        raise ValueError(f"keep: expected ascending indices in 0..{channels - 1}, got {keep!r}")
+        raise refuse("keep", f"ascending indices in 0..{channels - 1}", keep)
     return torch.zeros(channels, dtype=torch.bool).index_fill(0, indices, True)
 
 
@@ -528,6 +497,43 @@ def _changed(
     for name, size in sizes.items():
         setattr(copied, name, size)
     return copied
+
+
+def _check_groups(kept: Tensor, layer: nn.Module, groups: int) -> None:
+    """ValueError unless equally many of the channels (C,) are kept in each group of `layer`."""
+    counts = kept.view(groups, -1).sum(dim=1)
+    if (counts != counts[0]).any():
+        raise refuse("keep", f"equally many channels per group of {layer}", counts.tolist())
+
+
+def _reading(layer: nn.Module, kept: Tensor) -> nn.Module:
+    """A copy of the layer behind, which reads only the `kept` channels (C,) of C.
+
+    ValueError for a layer of another kind or size.
+    """
+    # BEGIN SOLUTION s2.prune_channels
+    channels, count = len(kept), int(kept.sum())
+    if isinstance(layer, nn.Linear) and layer.in_features % channels == 0:
+        size = layer.in_features // channels  # pixels of a channel
+        changes = {"weight": lambda w: w.reshape(-1, channels, size)[:, kept].flatten(1)}
+        return _changed(layer, changes, in_features=count * size)
+    if not isinstance(layer, CONVOLUTIONS) or layer.in_channels != channels:
+        raise refuse("next_layer", f"one that reads {channels} channels", layer)
+    groups = layer.groups
+    if groups == channels > 1:  # depthwise: its outputs go as well
+        each = layer.out_channels // channels
+        read = kept.repeat_interleave(each)
+        changes = {"weight": lambda w: w[read], "bias": lambda b: b[read]}
+        sizes = {"in_channels": count, "out_channels": count * each, "groups": count}
+        return _changed(layer, changes, **sizes)
+    _check_groups(kept, layer, groups)
+
+    def inputs(weight: Tensor) -> Tensor:
+        blocks = zip(weight.chunk(groups), kept.view(groups, -1))  # (out / g, in / g, ...)
+        return torch.cat([block[:, part] for block, part in blocks])
+
+    return _changed(layer, {"weight": inputs}, in_channels=count)
+    # END SOLUTION
 
 
 def prune_channels(
@@ -576,64 +582,23 @@ def prune_channels(
     """
     # BEGIN SOLUTION s2.prune_channels
     if not isinstance(conv, CONVOLUTIONS):
-        raise ValueError(f"conv: expected a convolution, got {conv}")
+        raise refuse("conv", "a convolution", conv)
     channels = conv.out_channels
     kept = _kept_channels(keep, channels).to(conv.weight.device)
+    _check_groups(kept, conv, conv.groups)
+    if bn is not None and not (isinstance(bn, BATCH_NORMS) and bn.num_features == channels):
+        raise refuse("bn", f"a batch norm of {channels} channels", bn)
+
+    def outputs(layer: Layer, *tensors: str, **size: int) -> Layer:
+        return _changed(layer, dict.fromkeys(tensors, lambda tensor: tensor[kept]), **size)
+
     count = int(kept.sum())
-
-    def outputs(tensor: Tensor) -> Tensor:
-        return tensor[kept]
-
-    def check_groups(layer: nn.Module, groups: int) -> None:
-        counts = kept.view(groups, -1).sum(dim=1)
-        if (counts != counts[0]).any():
-            raise ValueError(
-                f"keep: expected equally many channels per group of {layer}, got {keep!r}"
-            )
-
-    check_groups(conv, conv.groups)
-    new_conv = _changed(conv, {"weight": outputs, "bias": outputs}, out_channels=count)
-
-    new_bn = None
-    if bn is not None:
-        if not isinstance(bn, BATCH_NORMS) or bn.num_features != channels:
-            raise ValueError(f"bn: expected a batch norm of {channels} channels, got {bn}")
-        tensors = ("weight", "bias", "running_mean", "running_var")
-        new_bn = _changed(bn, dict.fromkeys(tensors, outputs), num_features=count)
-
-    new_next: nn.Module | None = None
-    if isinstance(next_layer, nn.Linear) and next_layer.in_features % channels == 0:
-        size = next_layer.in_features // channels  # pixels of a channel
-        new_next = _changed(
-            next_layer,
-            {"weight": lambda w: w.reshape(-1, channels, size)[:, kept].flatten(1)},
-            in_features=count * size,
-        )
-    elif isinstance(next_layer, CONVOLUTIONS) and next_layer.in_channels == channels:
-        groups = next_layer.groups
-        if groups == channels > 1:
-            each = next_layer.out_channels // channels
-            read = kept.repeat_interleave(each)
-            new_next = _changed(
-                next_layer,
-                {"weight": lambda w: w[read], "bias": lambda b: b[read]},
-                in_channels=count,
-                out_channels=count * each,
-                groups=count,
-            )
-        else:
-            check_groups(next_layer, groups)
-
-            def inputs(weight: Tensor) -> Tensor:
-                blocks = zip(weight.chunk(groups), kept.view(groups, -1))  # (out / g, in / g, ...)
-                return torch.cat([block[:, part] for block, part in blocks])
-
-            new_next = _changed(next_layer, {"weight": inputs}, in_channels=count)
-    elif next_layer is not None:
-        raise ValueError(
-            f"next_layer: expected one that reads {channels} channels, got {next_layer}"
-        )
-    return new_conv, new_bn, new_next
+    statistics = ("running_mean", "running_var")
+    return (
+        outputs(conv, "weight", "bias", out_channels=count),
+        None if bn is None else outputs(bn, "weight", "bias", *statistics, num_features=count),
+        None if next_layer is None else _reading(next_layer, kept),
+    )
     # END SOLUTION
 
 
@@ -674,13 +639,12 @@ def sensitivity_scan(
     scores: dict[str, list[float]] = {}
     for name, weight in _prunable(model).items():
         original = weight.detach().clone()
-        order = original.abs().flatten().argsort(stable=True)
         scores[name] = []
         try:
             for sparsity in grid:
-                smallest = order[: round(sparsity * len(order))]
+                pruned = original.masked_fill(~magnitude_mask(original, sparsity), 0.0)
                 with torch.no_grad():
-                    weight.copy_(original.flatten().index_fill(0, smallest, 0.0).view_as(weight))
+                    weight.copy_(pruned)
                 scores[name].append(evaluate(model))
         finally:
             with torch.no_grad():
@@ -722,9 +686,7 @@ def grow_and_drop(weight: Tensor, mask: Tensor, gradient: Tensor, fraction: floa
     """
     # BEGIN SOLUTION s2.grow_and_drop
     check_fraction("fraction", fraction)
-    if mask.dtype != torch.bool or mask.shape != weight.shape:
-        expected, actual = tuple(weight.shape), tuple(mask.shape)
-        raise ValueError(f"mask: expected bool {expected}, got {mask.dtype} {actual}")
+    check_mask("mask", mask, weight)
     check_shape("gradient", gradient, *weight.shape)
     active, inactive = mask.flatten().nonzero()[:, 0], (~mask).flatten().nonzero()[:, 0]
     k = min(round(fraction * len(active)), len(inactive))

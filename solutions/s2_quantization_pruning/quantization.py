@@ -8,6 +8,10 @@ and a layer becomes a sum of products of codes, rescaled once at the end. Codes 
 whatever their bit width. Scales and roundings are computed in float64, which holds every code of
 32 bits, and rounded half to even, as IEEE 754, Python's `round` and `torch.round` do.
 
+In all functions `bits` is the width of the codes, an int in 1..32 (2..32 where a range is looked
+for), `signed` chooses two's complement codes or codes from 0, and parameters are "per tensor" (a
+float and an int, or tensors without dimensions) or "per channel" (two vectors).
+
 Papers: Jacob et al., "Quantization and training of neural networks for efficient
 integer-arithmetic-only inference", CVPR 2018 (arXiv:1712.05877); Krishnamoorthi, "Quantizing deep
 convolutional networks for efficient inference", 2018 (arXiv:1806.08342).
@@ -28,12 +32,20 @@ from torch.func import functional_call
 
 from shared.checks import (
     Pair,
+    check_along,
     check_axis,
     check_bits,
+    check_convolution,
     check_finite,
-    check_pair,
+    check_fraction,
+    check_linear,
+    check_number,
+    check_per_tensor,
     check_positive,
+    check_qparams,
     check_shape,
+    check_weight_codes,
+    refuse,
 )
 from shared.records import QParams
 
@@ -43,72 +55,12 @@ PRUNABLE = (
 )
 
 
-# ---- checks of arguments -----------------------------------------------------------------------
-
-
-def _check_qparams(qparams: QParams, x: Tensor, axis: int | None) -> None:
-    """ValueError unless `qparams` fit `x`: numbers, or one entry for each index along `axis`."""
-    check_positive("qparams.scale", qparams.scale)
+def _along(axis: int | None, part: float | Tensor, like: Tensor) -> Tensor:
+    """A scale or zero point as float64, in a shape that broadcasts along `axis` of `like`."""
+    shape = [1] * like.dim()
     if axis is not None:
-        check_axis("axis", axis, x)
-    for name, part in (("scale", qparams.scale), ("zero_point", qparams.zero_point)):
-        shape = tuple(torch.as_tensor(part).shape)
-        if shape and axis is None:
-            raise ValueError(f"axis: expected one for qparams.{name} of shape {shape}, got {axis}")
-        if shape and axis is not None and shape != (x.shape[axis],):
-            length = x.shape[axis]
-            raise ValueError(f"qparams.{name}: expected a number or ({length},), got {shape}")
-
-
-def _per_tensor(qparams: QParams, name: str) -> tuple[float, int]:
-    """(scale, zero point) as Python numbers; ValueError unless they are one of each."""
-    check_positive(f"{name}.scale", qparams.scale)
-    for part in (qparams.scale, qparams.zero_point):
-        if isinstance(part, Tensor) and part.dim():
-            raise ValueError(f"{name}: expected one number each, got shape {tuple(part.shape)}")
-    return float(qparams.scale), int(qparams.zero_point)
-
-
-def _check_operands(
-    q_input: Tensor, q_weight: Tensor, q_bias: Tensor | None, weight_qparams: QParams
-) -> None:
-    """ValueError unless codes of weights (out, ...), bias and weight parameters fit together."""
-    outputs = len(q_weight)
-    for name, codes in (("q_input", q_input), ("q_weight", q_weight), ("q_bias", q_bias)):
-        if codes is not None and (codes.is_floating_point() or codes.is_complex()):
-            raise ValueError(f"{name}: expected integers, got {codes.dtype}")
-    if q_bias is not None:
-        check_shape("q_bias", q_bias, outputs)
-    _check_qparams(weight_qparams, q_weight, axis=0)
-    if bool(torch.as_tensor(weight_qparams.zero_point).any()):
-        zero_point = weight_qparams.zero_point
-        raise ValueError(f"weight_qparams.zero_point: expected 0, got {zero_point!r}")
-
-
-def _check_convolution(
-    q_input: Tensor,
-    q_weight: Tensor,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> None:
-    """ValueError unless input (N, in, H, W) and weight (out, in/groups, kh, kw) fit together."""
-    if q_input.dim() != 4 or q_weight.dim() != 4:
-        shapes = f"{tuple(q_input.shape)}, {tuple(q_weight.shape)}"
-        raise ValueError(f"q_input and q_weight: expected 4 dimensions, got {shapes}")
-    if not isinstance(groups, int) or groups < 1 or len(q_weight) % groups:
-        raise ValueError(f"groups: expected a divisor of {len(q_weight)}, got {groups}")
-    if q_input.shape[1] != groups * q_weight.shape[1]:
-        expected = f"{groups} groups of {q_weight.shape[1]}"
-        raise ValueError(f"q_input: expected {expected} channels, got {q_input.shape[1]}")
-    check_pair("stride", stride)
-    pads, spacings = check_pair("padding", padding, minimum=0), check_pair("dilation", dilation)
-    for size, kernel, pad, spacing in zip(q_input.shape[2:], q_weight.shape[2:], pads, spacings):
-        if size + 2 * pad < spacing * (kernel - 1) + 1:
-            raise ValueError(
-                f"q_input: expected at least the kernel's {kernel}, got {tuple(q_input.shape)}"
-            )
+        shape[axis] = -1
+    return torch.as_tensor(part, dtype=torch.float64, device=like.device).reshape(shape)
 
 
 # ---- from real numbers to codes and back -------------------------------------------------------
@@ -143,22 +95,17 @@ def affine_params(
 
     The range is first widened to contain 0, because padding, ReLU and pruned weights need a code
     that means exactly 0 (Jacob et al. 2018, section 2.1). Then (Krishnamoorthi 2018, sections 2.1
-    and 2.2)
+    and 2.2), with the full range qmin..qmax of `quantization_range` and in float64,
 
     - affine: scale = (high - low) / (qmax - qmin), and the zero point is
       round(qmin - low / scale), half to even, clamped to qmin..qmax;
-    - symmetric: scale = max(|low|, |high|) / qmax, and the zero point is 0. The code qmin then
-      lies outside the range: dividing by |qmin| instead would leave `high` without a code.
-
-    `qmin` and `qmax` are those of the full range (`signed` as in `quantization_range`, not
-    narrow). Compute in float64, which Python's floats are.
+    - symmetric (signed codes only): scale = max(|low|, |high|) / qmax, and the zero point is 0.
+      The code qmin then lies outside the range: dividing by |qmin| would leave `high` without one.
 
     Args:
-        low: lowest number of the range.
-        high: highest number of the range. low = high is allowed; if both are 0, any finite
-            positive scale will do.
-        bits: width of the codes, 2..32.
-        symmetric: see above; only with signed codes.
+        low, high: ends of the range. If both are 0, any finite positive scale will do.
+        bits: 2..32.
+        symmetric: see above.
         signed: two's complement codes or codes from 0.
 
     Returns:
@@ -177,17 +124,17 @@ def affine_params(
     # BEGIN SOLUTION s2.affine_params
     low, high = float(low), float(high)
     if not math.isfinite(high - low):
-        raise ValueError(f"low and high: expected finite numbers, got {low}, {high}")
+        raise refuse("low and high", "finite numbers", (low, high))
     if low > high:
-        raise ValueError(f"low: expected at most high {high}, got {low}")
+        raise refuse("low", f"at most high {high}", low)
     if symmetric and not signed:
-        raise ValueError(f"signed: expected True where symmetric is, got {signed}")
-    if symmetric:
-        return QParams(max(-low, high) / (2 ** (bits - 1) - 1) or 1.0, 0)
+        raise refuse("signed", "True where symmetric is", signed)
+    qmin, qmax = quantization_range(bits, signed)
     low, high = min(low, 0.0), max(high, 0.0)
-    qmin, steps = (-(2 ** (bits - 1)) if signed else 0), 2**bits - 1
-    scale = (high - low) / steps or 1.0  # 0 for an empty range, or by underflow
-    return QParams(scale, min(max(round(qmin - low / scale), qmin), qmin + steps))
+    if symmetric:
+        return QParams(max(-low, high) / qmax or 1.0, 0)
+    scale = (high - low) / (qmax - qmin) or 1.0  # 0 for an empty range, or by underflow
+    return QParams(scale, min(max(round(qmin - low / scale), qmin), qmax))
     # END SOLUTION
 
 
@@ -202,11 +149,11 @@ def quantize(
 
     Args:
         x: real numbers of any shape.
-        qparams: a float and an int (or tensors without dimensions), or vectors (C,).
-        bits: width of the codes, 1..32; at most 31 for unsigned codes, which int32 has to hold.
+        qparams: per tensor, or vectors (C,).
+        bits: 1..32; at most 31 for unsigned codes, which int32 has to hold.
         axis: dimension of `x` of size C along which vectors apply, e.g. 0 for the output
             channels of a weight; may be negative. Vectors need it.
-        signed: two's complement codes or codes from 0, as in `quantization_range`.
+        signed: as in `quantization_range`.
 
     Returns:
         int32 tensor of the shape of `x`.
@@ -220,28 +167,21 @@ def quantize(
     tensor([-4, -1, -1,  1,  1,  3], dtype=torch.int32)
     """
     check_bits("bits", bits, maximum=32 if signed else 31)
-    _check_qparams(qparams, x, axis)
+    check_qparams("qparams", qparams, x, axis)
     # BEGIN SOLUTION s2.quantize
-    qmin, qmax = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    along = [1] * x.dim()
-    if axis is not None:
-        along[axis] = -1
-    scale, zero_point = (
-        torch.as_tensor(part, dtype=torch.float64, device=x.device).reshape(along)
-        for part in (qparams.scale, qparams.zero_point)
-    )
-    codes = torch.round(x.detach().double() / scale) + zero_point
+    qmin, qmax = quantization_range(bits, signed)
+    scale = _along(axis, qparams.scale, x)
+    codes = torch.round(x.detach().double() / scale) + _along(axis, qparams.zero_point, x)
     return codes.clamp(qmin, qmax).to(torch.int32)  # a cast before the clamp would wrap around
     # END SOLUTION
 
 
 def dequantize(q: Tensor, qparams: QParams, axis: int | None = None) -> Tensor:
-    """Return the numbers that codes stand for: scale * (q - zero_point) (Jacob et al., eq. 1).
+    """Return the numbers that codes stand for: scale * (q - zero_point).
 
     Args:
         q: integer tensor of any shape.
-        qparams: numbers, or vectors (C,) with `axis`, as in `quantize`.
-        axis: as in `quantize`.
+        qparams, axis: as in `quantize`.
 
     Returns:
         float32 tensor of the shape of `q`.
@@ -252,30 +192,23 @@ def dequantize(q: Tensor, qparams: QParams, axis: int | None = None) -> Tensor:
     >>> dequantize(torch.tensor([-2, -1, 0, 1]), QParams(0.5, -1))
     tensor([-0.5000,  0.0000,  0.5000,  1.0000])
     """
-    _check_qparams(qparams, q, axis)
+    check_qparams("qparams", qparams, q, axis)
     # BEGIN SOLUTION s2.dequantize
-    along = [1] * q.dim()
-    if axis is not None:
-        along[axis] = -1
-    scale, zero_point = (
-        torch.as_tensor(part, dtype=torch.float64, device=q.device).reshape(along)
-        for part in (qparams.scale, qparams.zero_point)
-    )
-    return (scale * (q - zero_point)).float()
+    return (_along(axis, qparams.scale, q) * (q - _along(axis, qparams.zero_point, q))).float()
     # END SOLUTION
 
 
 def per_channel_params(weight: Tensor, bits: int, axis: int = 0) -> QParams:
     """Return symmetric parameters for each channel of a weight tensor.
 
-    scale[c] = max |weight of channel c| / qmax with qmax = 2^(b-1) - 1, zero point 0. Channels
-    differ in size by orders of magnitude, so one scale for all leaves small ones with few codes
-    (Krishnamoorthi 2018, section 2.6); along the output channels it costs nothing, because each
-    output is rescaled once anyway. A channel of zeros may have any positive scale.
+    Those of `affine_params` for the range -m..m, where m is the largest magnitude in the channel.
+    Channels differ in size by orders of magnitude, so one scale for all leaves small ones with few
+    codes (Krishnamoorthi 2018, section 2.6); along the output channels it costs nothing, because
+    each output is rescaled once anyway. A channel of zeros may have any positive scale.
 
     Args:
         weight: floating, of at least one dimension, e.g. (out, in/groups, kh, kw).
-        bits: width of the codes, 2..32.
+        bits: 2..32.
         axis: the dimension of the channels; may be negative.
 
     Returns:
@@ -294,9 +227,11 @@ def per_channel_params(weight: Tensor, bits: int, axis: int = 0) -> QParams:
     check_finite("weight", weight)
     # BEGIN SOLUTION s2.per_channel_params
     channels = weight.detach().movedim(axis, 0).reshape(weight.shape[axis], -1)  # (C, the rest)
-    # Half precision would round small scales to 0.
-    largest = channels.to(torch.promote_types(weight.dtype, torch.float32)).abs().amax(dim=1)
-    scale = largest / (2 ** (bits - 1) - 1)
+    largest = channels.abs().amax(dim=1).tolist()
+    scales = [affine_params(-each, each, bits, symmetric=True).scale for each in largest]
+    # Half precision would round small scales to 0, and float32 the very smallest.
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    scale = torch.tensor(scales, dtype=dtype, device=weight.device)
     return QParams(torch.where(scale > 0, scale, 1.0), torch.zeros_like(scale, dtype=torch.int32))
     # END SOLUTION
 
@@ -304,8 +239,19 @@ def per_channel_params(weight: Tensor, bits: int, axis: int = 0) -> QParams:
 # ---- observers: from data to a range -----------------------------------------------------------
 #
 # Every observer has `.observe(x)`, which takes a floating tensor of any shape and returns nothing,
-# and `.qparams(bits)`, which may be called at any time after the first `observe`. Each stands
-# alone, down to the last three lines of `qparams`, so that a slip in one does not spoil the rest.
+# and `.qparams(bits)`, which may be called at any time after the first `observe`. It returns the
+# signed parameters that `affine_params` gives for the range, a float and an int, and raises
+# ValueError before any `observe`, if what was seen is not finite, or if `bits` is not an int in
+# 2..32.
+
+
+def _all_seen(parts: list[Tensor]) -> Tensor:
+    """The values of all parts as one float64 vector; ValueError if there are none or not finite."""
+    if not parts:
+        raise refuse("values observed", "at least one", len(parts))
+    values = torch.cat([part.flatten() for part in parts]).double()
+    check_finite("values observed", values)
+    return values
 
 
 class MinMaxObserver:
@@ -329,20 +275,9 @@ class MinMaxObserver:
         # END SOLUTION
 
     def qparams(self, bits: int) -> QParams:
-        """Return affine signed parameters, a float and an int (see `affine_params`).
-
-        Raises ValueError before any `observe`, if the range is not finite, or if `bits` is not
-        an int in 2..32.
-        """
-        check_bits("bits", bits, minimum=2)
+        """Return the parameters of the range."""
         # BEGIN SOLUTION s2.MinMaxObserver
-        if not math.isfinite(self.high - self.low):
-            raise ValueError(
-                f"range observed: expected finite numbers, got {self.low}..{self.high}"
-            )
-        low, high = min(self.low, 0.0), max(self.high, 0.0)
-        scale = (high - low) / (2**bits - 1) or 1.0
-        return QParams(scale, round(-(2 ** (bits - 1)) - low / scale))
+        return affine_params(self.low, self.high, bits)  # which refuses inf..-inf
         # END SOLUTION
 
 
@@ -353,11 +288,7 @@ class MovingAverageObserver:
 
         new = momentum * old + (1 - momentum) * batch       (Jacob et al. 2018, section 3.1).
 
-    Args:
-        momentum: share of the old value, in 0..1.
-
-    Raises:
-        ValueError: for another momentum.
+    `momentum`, the share of the old value, is a number in 0..1, else ValueError.
 
     >>> observer = MovingAverageObserver(momentum=0.75)
     >>> observer.observe(torch.tensor([0.0, 2.0]))
@@ -367,8 +298,7 @@ class MovingAverageObserver:
     """
 
     def __init__(self, momentum: float = 0.9) -> None:
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum: expected a number in 0..1, got {momentum}")
+        check_fraction("momentum", momentum)
         self.momentum = momentum
         self.low, self.high = math.inf, -math.inf
 
@@ -383,20 +313,9 @@ class MovingAverageObserver:
         # END SOLUTION
 
     def qparams(self, bits: int) -> QParams:
-        """Return affine signed parameters, a float and an int (see `affine_params`).
-
-        Raises ValueError before any `observe`, if the range is not finite, or if `bits` is not
-        an int in 2..32.
-        """
-        check_bits("bits", bits, minimum=2)
+        """Return the parameters of the smoothed range."""
         # BEGIN SOLUTION s2.MovingAverageObserver
-        if not math.isfinite(self.high - self.low):
-            raise ValueError(
-                f"range observed: expected finite numbers, got {self.low}..{self.high}"
-            )
-        low, high = min(self.low, 0.0), max(self.high, 0.0)
-        scale = (high - low) / (2**bits - 1) or 1.0
-        return QParams(scale, round(-(2 ** (bits - 1)) - low / scale))
+        return affine_params(self.low, self.high, bits)
         # END SOLUTION
 
 
@@ -405,13 +324,8 @@ class PercentileObserver:
 
     The percentiles are those of all values seen in all batches together, by linear interpolation
     between neighbours (McKinstry et al., "Discovering low-precision networks close to
-    full-precision networks for efficient embedded inference", 2018, calibrate so).
-
-    Args:
-        p: in percent, 50..100; with 100 the range is that of `MinMaxObserver`.
-
-    Raises:
-        ValueError: for another p.
+    full-precision networks for efficient embedded inference", 2018, calibrate so). `p` is in
+    percent, 50..100, else ValueError; with 100 the range is that of `MinMaxObserver`.
 
     >>> observer = PercentileObserver(75)
     >>> observer.observe(torch.tensor([-100.0, -1.0, 0.0, 2.0, 100.0]))  # 25th: -1, 75th: 2
@@ -420,34 +334,22 @@ class PercentileObserver:
     """
 
     def __init__(self, p: float = 99.9) -> None:
-        if not 50 <= p <= 100:
-            raise ValueError(f"p: expected a number in 50..100, got {p}")
+        check_number("p", p, 50, 100)
         self.p = p
         self.values: list[Tensor] = []
 
     def observe(self, x: Tensor) -> None:
         """Remember the values of `x`; later changes of `x` do not matter."""
         # BEGIN SOLUTION s2.PercentileObserver
-        self.values.append(x.detach().flatten().cpu().clone())
+        self.values.append(x.detach().cpu().clone())
         # END SOLUTION
 
     def qparams(self, bits: int) -> QParams:
-        """Return affine signed parameters, a float and an int (see `affine_params`).
-
-        Raises ValueError before any `observe`, if a value seen is not finite, or if `bits` is
-        not an int in 2..32.
-        """
-        check_bits("bits", bits, minimum=2)
+        """Return the parameters of the range between the percentiles."""
         # BEGIN SOLUTION s2.PercentileObserver
-        if not self.values:
-            raise ValueError("values observed: expected at least one, got none")
-        values = torch.cat(self.values).double()
-        check_finite("values observed", values)
-        # torch.quantile stops at 2^24 values.
-        low, high = np.percentile(values.numpy(), [100 - self.p, self.p]).tolist()
-        low, high = min(low, 0.0), max(high, 0.0)
-        scale = (high - low) / (2**bits - 1) or 1.0
-        return QParams(scale, round(-(2 ** (bits - 1)) - low / scale))
+        values = _all_seen(self.values).numpy()  # torch.quantile stops at 2^24 values
+        low, high = np.percentile(values, [100 - self.p, self.p]).tolist()
+        return affine_params(low, high, bits)
         # END SOLUTION
 
 
@@ -472,31 +374,16 @@ class MSEObserver:
     def observe(self, x: Tensor) -> None:
         """Remember the values of `x`; later changes of `x` do not matter."""
         # BEGIN SOLUTION s2.MSEObserver
-        self.values.append(x.detach().flatten().clone())
+        self.values.append(x.detach().clone())
         # END SOLUTION
 
     def qparams(self, bits: int) -> QParams:
-        """Return affine signed parameters, a float and an int (see `affine_params`).
-
-        Raises ValueError before any `observe`, if a value seen is not finite, or if `bits` is
-        not an int in 2..32.
-        """
-        check_bits("bits", bits, minimum=2)
+        """Return the parameters of the range with the least error."""
         # BEGIN SOLUTION s2.MSEObserver
-        if not self.values:
-            raise ValueError("values observed: expected at least one, got none")
-        values = torch.cat(self.values).double()
-        check_finite("values observed", values)
-        qmin, steps = -(2 ** (bits - 1)), 2**bits - 1
-
-        def params(bounds: tuple[float, float]) -> QParams:
-            scale = (bounds[1] - bounds[0]) / steps or 1.0
-            return QParams(scale, round(qmin - bounds[0] / scale))
+        values = _all_seen(self.values)
 
         def squared_error(bounds: tuple[float, float]) -> float:
-            fitted = params(bounds)
-            codes = torch.round(values / fitted.scale) + fitted.zero_point
-            rounded = (codes.clamp(qmin, qmin + steps) - fitted.zero_point) * fitted.scale
+            rounded = fake_quantize(values, affine_params(*bounds, bits), bits)
             return (rounded - values).square().sum().item()
 
         low, high = min(values.min().item(), 0.0), max(values.max().item(), 0.0)
@@ -508,7 +395,7 @@ class MSEObserver:
                 for step in range(100)
             ]
             low, high = min(ranges, key=squared_error)
-        return params((low, high))
+        return affine_params(low, high, bits)
         # END SOLUTION
 
 
@@ -522,6 +409,7 @@ class _FakeQuantize(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, scale: float, zero_point: int, qmin: int, qmax: int) -> Tensor:
         """Return `x` on the grid of the codes, same shape and dtype; `ctx` keeps what you save."""
         # BEGIN SOLUTION s2.fake_quantize
+        # As in `quantize` and `dequantize`, but in the precision of x throughout.
         codes = torch.round(x.double() / scale) + zero_point
         ctx.save_for_backward((codes >= qmin) & (codes <= qmax))
         return ((codes.clamp(qmin, qmax) - zero_point) * scale).to(x.dtype)
@@ -541,20 +429,20 @@ class _FakeQuantize(torch.autograd.Function):
 def fake_quantize(x: Tensor, qparams: QParams, bits: int, signed: bool = True) -> Tensor:
     """Return `x` quantised and dequantised, with a gradient to train through.
 
-    Forward: scale * (q - zero_point) for the codes q of `quantize`, so the network feels the
-    rounding while its weights stay real (quantisation-aware training, Jacob et al. 2018,
-    section 3). Backward: rounding has the derivative 0 almost everywhere, with which nothing
-    would learn, so the straight-through estimator (Bengio et al., "Estimating or propagating
-    gradients through stochastic neurons", 2013) takes it for the identity: where x lies inside
-    the range scale * (qmin - zero_point)..scale * (qmax - zero_point), the gradient passes
-    unchanged, elementwise; where x saturates it is 0. (Which of the two holds for the half step
-    beyond each end is yours to choose.) The parameters get no gradient.
+    Forward: the numbers that the codes of `x` stand for, so the network feels the rounding while
+    its weights stay real (quantisation-aware training, Jacob et al. 2018, section 3). Backward:
+    rounding has the derivative 0 almost everywhere, with which nothing would learn, so the
+    straight-through estimator (Bengio et al., "Estimating or propagating gradients through
+    stochastic neurons", 2013) takes it for the identity: where x lies inside the range
+    scale * (qmin - zero_point)..scale * (qmax - zero_point), the gradient passes unchanged,
+    elementwise; where x saturates it is 0. (Which of the two holds for the half step beyond each
+    end is yours to choose.) The parameters get no gradient.
 
     Args:
         x: floating, any shape.
-        qparams: per tensor, a float and an int (or tensors without dimensions).
-        bits: width of the codes, 1..32.
-        signed: two's complement codes or codes from 0.
+        qparams: per tensor.
+        bits: 1..32.
+        signed: as in `quantization_range`.
 
     Returns:
         tensor of the shape and dtype of `x`, connected to it in the autograd graph.
@@ -569,10 +457,9 @@ def fake_quantize(x: Tensor, qparams: QParams, bits: int, signed: bool = True) -
     (tensor([-3.,  0.,  1.,  4.]), tensor([0., 3., 4., 0.]))
     """
     check_bits("bits", bits)
-    scale, zero_point = _per_tensor(qparams, "qparams")
+    scale, zero_point = check_per_tensor("qparams", qparams)
     # BEGIN SOLUTION s2.fake_quantize
-    qmin, qmax = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    arguments = (x, scale, zero_point, qmin, qmax)
+    arguments = (x, scale, zero_point, *quantization_range(bits, signed))
     result: Tensor = _FakeQuantize.apply(*arguments)  # type: ignore[no-untyped-call]  # as in torch
     return result
     # END SOLUTION
@@ -585,9 +472,9 @@ def quantize_bias(bias: Tensor, input_scale: float, weight_scale: float | Tensor
     """Return a bias as 32-bit codes that can be added to the sums of a quantised layer.
 
     These sums are in units of input_scale * weight_scale, so the bias has this scale and the zero
-    point 0 (Jacob et al. 2018, section 2.4): round(bias / (input_scale * weight_scale)), half to
-    even, saturated to int32. A bias is added to every output of its channel, so an error in it
-    does not average out; at 32 bits it hardly has one.
+    point 0 (Jacob et al. 2018, section 2.4), rounds half to even and saturates. A bias is added to
+    every output of its channel, so an error in it does not average out; at 32 bits it hardly has
+    one.
 
     Args:
         bias: (out,) floating.
@@ -603,19 +490,14 @@ def quantize_bias(bias: Tensor, input_scale: float, weight_scale: float | Tensor
     >>> quantize_bias(torch.tensor([1.0, -0.375]), 0.5, torch.tensor([0.25, 0.5]))
     tensor([ 8, -2], dtype=torch.int32)
     """
-    check_positive("input_scale", input_scale)
-    check_positive("weight_scale", weight_scale)
-    # BEGIN SOLUTION s2.quantize_bias
-    weights = torch.as_tensor(weight_scale, dtype=torch.float64, device=bias.device)
-    inputs = torch.as_tensor(input_scale, dtype=torch.float64, device=bias.device)
     check_shape("bias", bias, "out")
-    if inputs.dim() != 0:
-        raise ValueError(f"input_scale: expected one number, got {tuple(inputs.shape)}")
-    if weights.shape not in ((), bias.shape):
-        shape = tuple(bias.shape)
-        raise ValueError(f"weight_scale: expected a number or {shape}, got {weight_scale!r}")
-    codes = torch.round(bias.detach().double() / (inputs * weights))
-    return codes.clamp(-(2**31), 2**31 - 1).to(torch.int32)
+    check_positive("input_scale", input_scale)
+    check_shape("input_scale", torch.as_tensor(input_scale))
+    check_positive("weight_scale", weight_scale)
+    check_along("weight_scale", weight_scale, bias, axis=0)
+    # BEGIN SOLUTION s2.quantize_bias
+    scale = float(input_scale) * torch.as_tensor(weight_scale, dtype=torch.float64)
+    return quantize(bias, QParams(scale, 0), bits=32, axis=0)
     # END SOLUTION
 
 
@@ -662,22 +544,15 @@ def quantized_linear(
     tensor([[-1,  3]], dtype=torch.int32)
     """
     check_bits("bits", bits)
-    _check_operands(q_input, q_weight, q_bias, weight_qparams)
-    input_scale, input_zero_point = _per_tensor(input_qparams, "input_qparams")
-    output_scale, output_zero_point = _per_tensor(output_qparams, "output_qparams")
-    if q_weight.dim() != 2 or not q_input.dim() or q_input.shape[-1] != q_weight.shape[1]:
-        shapes = f"{tuple(q_input.shape)}, {tuple(q_weight.shape)}"
-        raise ValueError(f"q_input: expected (..., in) and q_weight (out, in), got {shapes}")
+    check_weight_codes(q_input, q_weight, q_bias, weight_qparams)
+    input_scale, input_zero_point = check_per_tensor("input_qparams", input_qparams)
+    check_per_tensor("output_qparams", output_qparams)
+    check_linear("q_input", q_input, "q_weight", q_weight)
     # BEGIN SOLUTION s2.quantized_linear
-    sums = F.linear(
-        q_input.long() - input_zero_point,
-        q_weight.long(),
-        None if q_bias is None else q_bias.long(),
-    )  # (..., out)
-    weight_scale = torch.as_tensor(weight_qparams.scale, dtype=torch.float64, device=sums.device)
-    multiplier = input_scale * weight_scale / output_scale  # Jacob et al., eq. 5
-    codes = torch.round(sums.double() * multiplier) + output_zero_point
-    return codes.clamp(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1).to(torch.int32)
+    bias = None if q_bias is None else q_bias.long()
+    sums = F.linear(q_input.long() - input_zero_point, q_weight.long(), bias)  # (..., out)
+    unit = input_scale * _along(-1, weight_qparams.scale, sums)
+    return quantize(sums * unit, output_qparams, bits)
     # END SOLUTION
 
 
@@ -703,11 +578,7 @@ def quantized_conv2d(
     Args:
         q_input: integers (N, in, H, W).
         q_weight: integers (out, in/groups, kh, kw).
-        q_bias: int32 (out,), or None.
-        input_qparams: per tensor.
-        weight_qparams: per tensor, or scales and zero points (out,); all zero points are 0.
-        output_qparams: per tensor.
-        bits: width of the output codes, which are signed, 1..32.
+        q_bias, input_qparams, weight_qparams, output_qparams, bits: as in `quantized_linear`.
         stride: as this and the following in `torch.nn.functional.conv2d`, an int or a pair.
         padding: rows and columns added on each side.
         dilation: spacing of kernel elements.
@@ -717,9 +588,7 @@ def quantized_conv2d(
         int32 codes (N, out, H', W').
 
     Raises:
-        ValueError: for other `bits`, shapes that do not match or leave no output, codes that are
-            not integers, weight zero points other than 0, or scales that are not positive and
-            finite.
+        ValueError: as `quantized_linear`, and if the kernel does not fit into the padded input.
 
     >>> quantized_conv2d(
     ...     torch.tensor([[[[3, 5]]]]), torch.tensor([[[[1, 2]]]]), None,
@@ -728,25 +597,16 @@ def quantized_conv2d(
     tensor([[[[ 4, 10,  4]]]], dtype=torch.int32)
     """
     check_bits("bits", bits)
-    _check_operands(q_input, q_weight, q_bias, weight_qparams)
-    input_scale, input_zero_point = _per_tensor(input_qparams, "input_qparams")
-    output_scale, output_zero_point = _per_tensor(output_qparams, "output_qparams")
-    _check_convolution(q_input, q_weight, stride, padding, dilation, groups)
+    check_weight_codes(q_input, q_weight, q_bias, weight_qparams)
+    input_scale, input_zero_point = check_per_tensor("input_qparams", input_qparams)
+    check_per_tensor("output_qparams", output_qparams)
+    check_convolution("q_input", q_input, "q_weight", q_weight, stride, padding, dilation, groups)
     # BEGIN SOLUTION s2.quantized_conv2d
-    sums = F.conv2d(
-        # Minus the zero point first: then the zeros that conv2d pads with are the number 0.
-        q_input.long() - input_zero_point,
-        q_weight.long(),
-        None if q_bias is None else q_bias.long(),
-        stride,
-        padding,
-        dilation,
-        groups,
-    )  # (N, out, H', W')
-    weight_scale = torch.as_tensor(weight_qparams.scale, dtype=torch.float64, device=sums.device)
-    multiplier = (input_scale * weight_scale / output_scale).reshape(-1, 1, 1)  # (out or 1, 1, 1)
-    codes = torch.round(sums.double() * multiplier) + output_zero_point
-    return codes.clamp(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1).to(torch.int32)
+    # Minus the zero point first: then the zeros that conv2d pads with are the number 0.
+    centred, bias = q_input.long() - input_zero_point, None if q_bias is None else q_bias.long()
+    sums = F.conv2d(centred, q_weight.long(), bias, stride, padding, dilation, groups)
+    unit = input_scale * _along(1, weight_qparams.scale, sums)  # sums: (N, out, H', W')
+    return quantize(sums * unit, output_qparams, bits)
     # END SOLUTION
 
 
@@ -777,29 +637,24 @@ def dynamic_quantized_linear(
     tensor([[-3.]])
     """
     check_bits("bits", bits, minimum=2)
-    if weight.dim() != 2 or not x.dim() or x.shape[-1] != weight.shape[1]:
-        shapes = f"{tuple(x.shape)}, {tuple(weight.shape)}"
-        raise ValueError(f"x: expected (..., in) and weight (out, in), got {shapes}")
+    check_linear("x", x, "weight", weight)
     if bias is not None:
         check_shape("bias", bias, len(weight))
     check_finite("x", x)
     check_finite("weight", weight)
     # BEGIN SOLUTION s2.dynamic_quantized_linear
-    rows, columns = x.detach().double(), weight.detach().double()
-    low = rows.amin(dim=-1, keepdim=True).clamp(max=0)  # (..., 1)
-    high = rows.amax(dim=-1, keepdim=True).clamp(min=0)
-    input_scale = (high - low) / (2**bits - 1)
-    input_scale = torch.where(input_scale > 0, input_scale, 1.0)  # a row of zeros
-    qmin = -(2 ** (bits - 1))
-    zero_point = torch.round(qmin - low / input_scale)
-    q_input = (torch.round(rows / input_scale) + zero_point).clamp(qmin, -qmin - 1)
-    weight_scale = columns.abs().amax(dim=1) / (-qmin - 1)  # (out,)
-    weight_scale = torch.where(weight_scale > 0, weight_scale, 1.0)
-    q_weight = torch.round(columns / weight_scale.unsqueeze(1))
+    rows = x.detach().reshape(-1, x.shape[-1])
+    ranges = zip(rows.amin(dim=1).tolist(), rows.amax(dim=1).tolist())
+    found = [affine_params(low, high, bits) for low, high in ranges]
+    scale, zero_point = torch.tensor([(p.scale, p.zero_point) for p in found]).double().T
+    weights = per_channel_params(weight, bits)
+    q_input = quantize(rows, QParams(scale, zero_point), bits, axis=0)
+    q_weight = quantize(weight, weights, bits, axis=0)
     # float64 adds integers exactly up to 2^53, and has a fast matrix product, unlike int64.
-    sums = F.linear(q_input - zero_point, q_weight)  # (..., out)
-    result = sums * input_scale * weight_scale
-    return (result if bias is None else result + bias.detach()).to(x.dtype)
+    sums = F.linear(q_input - zero_point.unsqueeze(1), q_weight.double())  # (rows, out)
+    result = sums * scale.unsqueeze(1) * weights.scale
+    result = result if bias is None else result + bias.detach()
+    return result.reshape(*x.shape[:-1], -1).to(x.dtype)
     # END SOLUTION
 
 
@@ -823,10 +678,7 @@ def fold_batchnorm(
         weight: floating (out, ...) of 2 to 5 dimensions, of a linear layer or a convolution (not
             of a transposed one).
         bias: (out,), or None, which is 0; the result has one in any case.
-        gamma: (out,), the weight of the batch norm.
-        beta: (out,), its bias.
-        mean: (out,), its running mean.
-        var: (out,), its running variance.
+        gamma, beta, mean, var: (out,), weight, bias, running mean and variance of the batch norm.
         eps: its eps, at least 0.
 
     Returns:
@@ -841,13 +693,13 @@ def fold_batchnorm(
     """
     # BEGIN SOLUTION s2.fold_batchnorm
     if not 2 <= weight.dim() <= 5:
-        raise ValueError(f"weight: expected 2 to 5 dimensions, got {tuple(weight.shape)}")
+        raise refuse("weight", "2 to 5 dimensions", weight)
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     vectors = {"bias": bias, "gamma": gamma, "beta": beta, "mean": mean, "var": var}
     for name, vector in vectors.items():
         check_shape(name, vector, len(weight))
     if eps < 0 or not bool((var + eps > 0).all()):
-        raise ValueError(f"eps: expected at least 0, and var + eps positive, got {eps}")
+        raise refuse("eps", "at least 0, and var + eps positive", eps)
     factor = gamma.double() / (var.double() + eps).sqrt()  # (out,)
     folded_bias = (bias.double() - mean.double()) * factor + beta.double()
     along = (-1, *[1] * (weight.dim() - 1))
@@ -873,9 +725,7 @@ def sqnr_db(reference: Tensor, approximation: Tensor) -> float:
     20.0
     """
     # BEGIN SOLUTION s2.sqnr_db
-    if reference.shape != approximation.shape:
-        wanted, seen = tuple(reference.shape), tuple(approximation.shape)
-        raise ValueError(f"approximation: expected {wanted}, got {seen}")
+    check_shape("approximation", approximation, *reference.shape)
     exact = reference.detach().double()
     signal = exact.square().sum().item()
     noise = (exact - approximation.detach().double()).square().sum().item()
@@ -919,43 +769,40 @@ class _IntegerLayer(nn.Module):
 
     Args:
         layer: the floating layer, which stays as it is.
-        low: lower end of its calibrated input range, at most 0.
-        high: upper end, at least 0.
+        inputs: parameters of its input, per tensor.
         bits: width of the codes of inputs and weights.
     """
 
     rescale: Tensor  # (out,) or (out, 1, 1): input scale * weight scales
     bias: Tensor  # same shape
 
-    def __init__(self, layer: nn.Conv2d | nn.Linear, low: float, high: float, bits: int) -> None:
+    def __init__(self, layer: nn.Conv2d | nn.Linear, inputs: QParams, bits: int) -> None:
         super().__init__()
         # BEGIN SOLUTION s2.quantize_model
         check_finite("the weight of a layer", layer.weight)
-        self.qmin, self.qmax = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-        self.scale = (high - low) / (2**bits - 1) or 1.0
-        self.zero_point = round(self.qmin - low / self.scale)
-        channels = layer.weight.detach().double().flatten(1)  # (out, in/groups * kh * kw)
-        scales = channels.abs().amax(dim=1) / self.qmax
-        scales = torch.where(scales > 0, scales, 1.0)
-        codes = torch.round(channels / scales.unsqueeze(1)).reshape(layer.weight.shape)
+        self.inputs, self.bits = inputs, bits
+        weights = per_channel_params(layer.weight, bits)
+        codes = quantize(layer.weight, weights, bits, axis=0)
         self.product = _without_weights(layer)
         storage = torch.int8 if bits <= 8 else torch.int32
         self.product.weight = nn.Parameter(codes.to(storage), requires_grad=False)
         # The bias stays real: counted in the scale of very small weights it overflows int32.
+        scales = torch.as_tensor(weights.scale).double()
         bias = torch.zeros_like(scales) if layer.bias is None else layer.bias.detach().double()
         along = (-1, *[1] * (layer.weight.dim() - 2))
-        self.register_buffer("rescale", (self.scale * scales).reshape(along))
+        self.register_buffer("rescale", (inputs.scale * scales).reshape(along))
         self.register_buffer("bias", bias.reshape(along))
         # END SOLUTION
 
     def forward(self, x: Tensor) -> Tensor:
         """Quantise the input, sum integers, return floats of the dtype of `x`."""
         # BEGIN SOLUTION s2.quantize_model
-        codes = (torch.round(x.double() / self.scale) + self.zero_point).clamp(self.qmin, self.qmax)
+        codes = quantize(x, self.inputs, self.bits).double()
         # float64 adds integers exactly up to 2^53, and has a fast product, unlike int64. Padding
         # comes after the zero point is gone: its zeros are the number 0.
         weights = {"weight": self.product.weight.double()}
-        sums: Tensor = functional_call(self.product, weights, (codes - self.zero_point,))
+        centred = codes - self.inputs.zero_point
+        sums: Tensor = functional_call(self.product, weights, (centred,))
         return (sums * self.rescale + self.bias).to(x.dtype)
         # END SOLUTION
 
@@ -997,13 +844,11 @@ def quantize_model(
     check_bits("bits", bits, minimum=2)
     # BEGIN SOLUTION s2.quantize_model
     quantized = QuantizedModel(copy.deepcopy(model)).eval().requires_grad_(False)
-    ranges: dict[nn.Module, tuple[float, float]] = {}
+    observers: dict[nn.Module, MinMaxObserver] = {}
 
     def observe(layer: nn.Module, inputs: tuple[Tensor]) -> None:
         check_finite("an input of a layer", inputs[0])
-        low, high = ranges.get(layer, (0.0, 0.0))  # every range contains 0
-        least, largest = inputs[0].aminmax()
-        ranges[layer] = min(low, least.item()), max(high, largest.item())
+        observers.setdefault(layer, MinMaxObserver()).observe(inputs[0])
 
     layers = [each for each in quantized.modules() if isinstance(each, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_pre_hook(observe) for layer in layers]
@@ -1014,11 +859,14 @@ def quantize_model(
             quantized((batch if isinstance(batch, Tensor) else batch[0]).to(device))
             batches += 1
     if not batches:
-        raise ValueError(f"calibration_loader: expected at least one batch, got {batches}")
+        raise refuse("calibration_loader", "at least one batch", batches)
     for hook in hooks:
         hook.remove()
-    reached = [layer for layer in layers if layer in ranges]
-    integer = {layer: _IntegerLayer(layer, *ranges[layer], bits).eval() for layer in reached}
+    integer = {
+        layer: _IntegerLayer(layer, observers[layer].qparams(bits), bits).eval()
+        for layer in layers
+        if layer in observers  # the calibration reached it
+    }
     for name, module in list(quantized.named_modules(remove_duplicate=False)):  # aliases too
         if module in integer:
             quantized.set_submodule(name, integer[module])
@@ -1116,7 +964,7 @@ def binary_connect_step(
     try:
         with torch.no_grad():
             for weight in weights:
-                weight.copy_(torch.where(weight >= 0, 1.0, -1.0))
+                weight.copy_(binarize(weight))
         loss = loss_fn(model(inputs), targets)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
     finally:

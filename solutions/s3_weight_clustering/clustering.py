@@ -1,8 +1,8 @@
 """Session 3, clustering: many weights share few values (Han et al., Deep Compression, 2016).
 
 A layer keeps a *codebook* of k centroids and, for every weight, the *label* (index) of its
-centroid. Weights are scalars, so clusters are intervals of the real line: everything here works on
-sorted weights and on the cuts between neighbouring clusters.
+centroid. Weights are numbers on a line, so a cluster is an interval, and sorted centroids make
+"the nearest one" a binary search.
 """
 
 from __future__ import annotations
@@ -13,34 +13,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from shared.checks import check_bits, check_int, check_shape
+from shared.checks import check_bits, check_choice, check_int, check_integers, check_shape
+
+METHODS = ("linear", "density", "forgy")
 
 
-def _check_labels(labels: Tensor, k: int) -> None:
-    """ValueError unless all labels are integers in 0..k-1."""
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels: expected integers, got {labels.dtype}")
-    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= k):
-        span = f"{int(labels.min())}..{int(labels.max())}"
-        raise ValueError(f"labels: expected 0..{k - 1}, got {span}")
+def _distinct(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The different weights, ascending, as float64 (n,), and how often each occurs, int64 (n,).
 
-
-def _sorted(weights: Tensor) -> Tensor:
-    """All elements, ascending, as float64 (n,); ValueError if there are none."""
+    ValueError if there are no weights.
+    """
     if weights.numel() == 0:
         raise ValueError(f"weights: expected at least one element, got {tuple(weights.shape)}")
-    return weights.detach().flatten().double().sort().values
+    values, counts = weights.detach().double().unique(return_counts=True)
+    return values, counts
 
 
 def _nearest(values: Tensor, centroids: Tensor) -> Tensor:
     """The index of the centroid nearest to each value, the lower one of two equally near.
 
-    Args:
-        values: float64, any shape.
-        centroids: float64 (k,), sorted, k at least 1.
-
-    Returns:
-        int64, the shape of `values`.
+    `centroids` (k,) are sorted; both are float64, and the int64 result has the shape of `values`.
 
     >>> _nearest(torch.tensor([-1.0, 0.5, 0.6]), torch.tensor([0.0, 1.0]))
     tensor([0, 0, 1])
@@ -78,61 +70,23 @@ def init_centroids(weights: Tensor, k: int, method: str = "linear", seed: int = 
     """
     # BEGIN SOLUTION s3.init_centroids
     check_int("k", k, 1)
-    values = _sorted(weights)
-    distinct = values.unique_consecutive()
+    check_choice("method", method, METHODS)
+    distinct, counts = _distinct(weights)
     k = min(k, len(distinct))
-    share = (torch.arange(k, dtype=torch.float64, device=values.device) + 0.5) / k
+    share = (torch.arange(k, dtype=torch.float64, device=weights.device) + 0.5) / k
     if method == "linear":
         if k > 1:
             share = (share - share[0]) / (share[-1] - share[0])  # 0..1, ends included
-        centroids = (1 - share) * values[0] + share * values[-1]  # exact at both ends
+        centroids = (1 - share) * distinct[0] + share * distinct[-1]  # exact at both ends
     elif method == "density":
+        values = distinct.repeat_interleave(counts)
         place = share * (len(values) - 1)
         below, above = values[place.floor().long()], values[place.ceil().long()]
         centroids = below + place.frac() * (above - below)
-    elif method == "forgy":
-        chosen = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))[:k]
-        centroids = distinct[chosen.to(values.device)].sort().values
     else:
-        raise ValueError(f"method: expected linear, density or forgy, got {method!r}")
+        chosen = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))[:k]
+        centroids = distinct[chosen.to(weights.device)].sort().values
     return centroids.to(weights.dtype)
-    # END SOLUTION
-
-
-def _lloyd(values: Tensor, centroids: Tensor, iterations: int) -> Tensor:
-    """Lloyd's algorithm for `kmeans_1d`, on weights that are sorted already.
-
-    Args:
-        values: float64 (n,), ascending, n at least 1.
-        centroids: float64 (k,), ascending, where to start.
-        iterations: at most so many; with 0 the result is `centroids`.
-
-    Returns:
-        float64 (k,), ascending.
-    """
-    # BEGIN SOLUTION s3.kmeans_1d
-    total = torch.cat([values.new_zeros(1), values.cumsum(0)])  # total[j] = sum of values[:j]
-    cuts = None
-    for _ in range(iterations):
-        # Cluster j is values[cuts[j] : cuts[j + 1]], so its mean needs two look-ups, not a loop.
-        inner = torch.searchsorted(values, (centroids[:-1] + centroids[1:]) / 2, right=True)
-        ends = inner.new_tensor([0, len(values)])
-        previous, cuts = cuts, torch.cat([ends[:1], inner, ends[1:]])
-        if previous is not None and torch.equal(previous, cuts):
-            break
-        sizes, sums = cuts.diff(), total[cuts].diff()
-        full, empty = (sizes > 0).nonzero().flatten(), (sizes == 0).nonzero().flatten()
-        first, last = values[cuts[full]], values[cuts[full + 1] - 1]
-        # A mean lies within its cluster; the difference of two large sums may say otherwise.
-        means = (sums[full] / sizes[full]).clamp(first, last)
-        # Empty clusters go where they help: to the outermost weights farthest from their means.
-        outermost = torch.cat([first, last])
-        distance = (outermost - means.repeat(2)).abs()
-        worst = distance.argsort(descending=True, stable=True)[: len(empty)]
-        worst = worst[distance[worst] > 0]
-        idle = centroids[empty[len(worst) :]]
-        centroids = torch.cat([means, outermost[worst], idle]).sort().values
-    return centroids
     # END SOLUTION
 
 
@@ -166,25 +120,25 @@ def kmeans_1d(
     (tensor([ 1.5000, 10.0000]), tensor([0, 0, 1, 1, 1]))
     """
     # BEGIN SOLUTION s3.kmeans_1d
-    check_int("k", k, 1)
     check_int("iterations", iterations, 0)
-    values = _sorted(weights)
-    # Not init_centroids(weights, k, init): exercises stand alone, so that a mistake shows once.
-    distinct = values.unique_consecutive()
-    k = min(k, len(distinct))
-    middles = (torch.arange(k, dtype=torch.float64) + 0.5) / k
-    if init == "linear":
-        grid = torch.linspace(0, 1, k, dtype=torch.float64) if k > 1 else middles
-        centroids = values[0] + grid * (values[-1] - values[0])
-    elif init == "density":
-        place = middles * (len(values) - 1)
-        centroids = torch.lerp(values[place.floor().long()], values[place.ceil().long()], place % 1)
-    elif init == "forgy":
-        chosen = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(0))[:k]
-        centroids = distinct[chosen].sort().values
-    else:
-        raise ValueError(f"init: expected linear, density or forgy, got {init!r}")
-    centroids = _lloyd(values, centroids, iterations).to(weights.dtype)
+    check_choice("init", init, METHODS)
+    centroids = init_centroids(weights, k, init).double()
+    distinct, counts = _distinct(weights)
+    if iterations and len(centroids) == len(distinct):
+        centroids, iterations = distinct, 0  # nothing is better
+    for _ in range(iterations):
+        owner, before = _nearest(distinct, centroids), centroids
+        sizes = torch.bincount(owner, counts.double(), len(centroids))
+        sums = torch.bincount(owner, counts * distinct, len(centroids))
+        means = sums / sizes.clamp_min(1)
+        # A cluster without weights goes to one that is far from its mean, so the sum still falls.
+        empty = sizes == 0
+        far = (distinct - means[owner]).abs().argsort(descending=True, stable=True)
+        means[empty] = distinct[far[: int(empty.sum())]]
+        centroids = means.sort().values
+        if torch.equal(centroids, before):
+            break
+    centroids = centroids.to(weights.dtype)
     return centroids, _nearest(weights.detach().double(), centroids.double())
     # END SOLUTION
 
@@ -198,8 +152,7 @@ def cluster_nonzero(weight: Tensor, mask: Tensor, bits: int) -> tuple[Tensor, Te
     Pruned weights become 0, and a kept weight that is 0 stays 0: zeros are not clustered, so they
     cost no centroid but one, which is exactly 0. Here `centroids[0]` is that 0 and
     `centroids[1:]` are the at most 2**bits centroids of the nonzero weights. `decode_clusters`
-    gives the clustered weight back. If the nonzero weights have at most 2**bits different values,
-    it is the pruned weight itself.
+    gives the clustered weight back.
 
     Args:
         weight: floating, any shape, possibly all pruned; not changed.
@@ -223,20 +176,13 @@ def cluster_nonzero(weight: Tensor, mask: Tensor, bits: int) -> tuple[Tensor, Te
     check_shape("mask", mask, *weight.shape)
     weight = weight.detach()
     shared = mask.bool() & (weight != 0)
+    centroids = weight.new_zeros(1)
     labels = torch.zeros(weight.shape, dtype=torch.int64, device=weight.device)
-    if not shared.any():
-        return weight.new_zeros(1), labels
-    values = _sorted(weight[shared])
-    means = values.unique_consecutive()
-    if len(means) > 2**bits:
-        means = values[0] + torch.linspace(0, 1, 2**bits).double() * (values[-1] - values[0])
-        for _ in range(50):  # Lloyd's algorithm at its plainest; a cluster without weights stays
-            owner = _nearest(values, means)
-            sizes = torch.bincount(owner, minlength=len(means))
-            sums = torch.bincount(owner, values, len(means))
-            means = torch.where(sizes > 0, sums / sizes.clamp_min(1), means)
-    labels[shared] = _nearest(weight[shared].double(), means) + 1
-    return torch.cat([weight.new_zeros(1), means.to(weight.dtype)]), labels
+    if shared.any():
+        means, owner = kmeans_1d(weight[shared], 2**bits)
+        centroids = torch.cat([centroids, means])
+        labels[shared] = owner + 1
+    return centroids, labels
     # END SOLUTION
 
 
@@ -256,7 +202,7 @@ def decode_clusters(centroids: Tensor, labels: Tensor, shape: Sequence[int]) -> 
             [1.5000, 0.0000]])
     """
     # BEGIN SOLUTION s3.cluster_nonzero
-    _check_labels(labels, len(centroids))
+    check_integers("labels", labels, 0, len(centroids) - 1)
     if labels.numel() != math.prod(shape):
         raise ValueError(f"labels: expected {math.prod(shape)} elements, got {labels.numel()}")
     return centroids[labels.long()].reshape(tuple(shape))
@@ -290,7 +236,7 @@ def centroid_gradient(weight_gradient: Tensor, labels: Tensor, k: int) -> Tensor
     # BEGIN SOLUTION s3.centroid_gradient
     check_int("k", k, 1)
     check_shape("labels", labels, *weight_gradient.shape)
-    _check_labels(labels, k)
+    check_integers("labels", labels, 0, k - 1)
     gradient = weight_gradient.detach().flatten().double()
     sums = torch.bincount(labels.flatten(), weights=gradient, minlength=k)
     return sums.to(weight_gradient.dtype)
@@ -320,11 +266,9 @@ def codebook_step(centroids: Tensor, labels: Tensor, weight_gradient: Tensor, lr
     tensor([-1.5000,  0.5000])
     """
     # BEGIN SOLUTION s3.codebook_step
-    check_shape("labels", labels, *weight_gradient.shape)
-    _check_labels(labels, len(centroids))
-    sums = torch.zeros(len(centroids), dtype=torch.float64, device=centroids.device)
-    sums.index_add_(0, labels.flatten(), weight_gradient.detach().flatten().double())
-    return (centroids.detach().double() - lr * sums).to(centroids.dtype)
+    # In double precision, so that rounding comes once, at the end.
+    gradient = centroid_gradient(weight_gradient.double(), labels, len(centroids))
+    return (centroids.detach().double() - lr * gradient).to(centroids.dtype)
     # END SOLUTION
 
 

@@ -11,16 +11,12 @@ import heapq
 import itertools
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from shared.checks import check_bits, check_int
-
-Array = npt.NDArray[np.int64]
+from shared.checks import check_bits, check_int, check_integers
 
 
 def _check_frequencies(frequencies: Mapping[Hashable, float]) -> None:
@@ -135,8 +131,7 @@ def relative_index_decode(gaps: Tensor, n: int, bits: int) -> Tensor:
     check_bits("bits", bits)
     check_int("n", n, 0)
     filler = 2**bits - 1
-    if ((gaps < 0) | (gaps > filler)).any():
-        raise ValueError(f"gaps: expected 0..{filler}, got {int(gaps.min())}..{int(gaps.max())}")
+    check_integers("gaps", gaps, 0, filler)
     ends = torch.where(gaps == filler, gaps, gaps + 1).cumsum(0)  # elements up to each entry
     positions = ends[gaps < filler] - 1
     if len(positions) and positions[-1] >= n:
@@ -262,19 +257,11 @@ def huffman_encode(symbols: Sequence[int]) -> bytes:
     True
     """
     # BEGIN SOLUTION s3.huffman_encode
-    counts = Counter(symbols)
-    # Not huffman_code(counts): exercises stand alone, so that a mistake shows once. A tree is
-    # (count, number, {symbol: depth}); no two numbers are equal, so the dicts never compare.
-    trees = [(n, number, {symbol: 0}) for number, (symbol, n) in enumerate(counts.items())]
-    heapq.heapify(trees)
-    while len(trees) > 1:
-        (n, _, left), (m, number, right) = heapq.heappop(trees), heapq.heappop(trees)
-        joint = {symbol: depth + 1 for symbol, depth in (*left.items(), *right.items())}
-        heapq.heappush(trees, (n + m, number, joint))
-    lengths = {symbol: max(depth, 1) for *_, tree in trees for symbol, depth in tree.items()}
-    alphabet = sorted(lengths, key=lambda symbol: (lengths[symbol], symbol))
-    code = dict(zip(alphabet, _canonical([lengths[symbol] for symbol in alphabet])))
-    per_length = Counter(lengths.values())
+    # Only the lengths of Huffman's words matter; the canonical words are known from them alone.
+    words = huffman_code(Counter(symbols))
+    alphabet = sorted(words, key=lambda symbol: (len(words[symbol]), symbol))
+    code = dict(zip(alphabet, _canonical([len(words[symbol]) for symbol in alphabet])))
+    per_length = Counter(map(len, code.values()))
     longest = max(per_length, default=0)
     steps = [b - a for a, b in itertools.pairwise([0, *alphabet])]  # smaller than the symbols
     head = [
@@ -283,9 +270,9 @@ def huffman_encode(symbols: Sequence[int]) -> bytes:
         *(per_length[length] for length in range(1, longest + 1)),
         *map(_zigzag, steps),
     ]
-    bits = "".join(map(code.__getitem__, symbols)).encode()
-    packed = np.packbits(np.frombuffer(bits, np.uint8) & 1)  # "0" is 48, "1" is 49
-    return b"".join(map(_varint, head)) + packed.tobytes()
+    bits = "".join(map(code.__getitem__, symbols))
+    packed = (int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8))
+    return b"".join(map(_varint, head)) + bytes(packed)
     # END SOLUTION
 
 
@@ -304,58 +291,17 @@ def huffman_decode(data: bytes) -> list[int]:
     for length in range(1, longest + 1):
         count, at = _read_varint(data, at)
         lengths += [length] * count
-    alphabet, symbol = [], 0
-    for _ in lengths:
+    symbol, symbol_of = 0, {}
+    for word in _canonical(lengths):
         step, at = _read_varint(data, at)
         symbol += _unzigzag(step)
-        alphabet.append(symbol)
-    ranks = _decode_ranks(data[at:], lengths, n)
-    return list(map(alphabet.__getitem__, ranks.tolist()))
+        symbol_of[word] = symbol
+    bits = iter("".join(f"{byte:08b}" for byte in data[at:]))
+    symbols: list[int] = []
+    while len(symbols) < n:  # what is left then only fills the last byte
+        word = next(bits)
+        while word not in symbol_of:  # no word is the beginning of another
+            word += next(bits)
+        symbols.append(symbol_of[word])
+    return symbols
     # END SOLUTION
-
-
-def _decode_ranks(packed: bytes, lengths: Sequence[int], n: int) -> Array:
-    """The first `n` code words in `packed`, each as its rank among the canonical words.
-
-    Only one thing about a prefix code is sequential: where a word starts is known once all words
-    before it are. So look up, at *every* bit and in a few array operations, how long a word that
-    starts there would be; the true starts are then a walk of one addition a word.
-
-    Args:
-        packed: bits, the first one on top of the first byte.
-        lengths: of the canonical words, ascending.
-        n: how many words to read.
-
-    Returns:
-        int64 (n,).
-    """
-    # BEGIN SOLUTION s3.huffman_encode
-    if n == 0:
-        return np.zeros(0, np.int64)
-    # Filled up to 64 bits, canonical words ascend: the word at the head of 64 bits of the stream
-    # is the last one that is not above them (Moffat and Turpin 1997).
-    left = np.array([int(word.ljust(64, "0"), 2) for word in _canonical(lengths)], np.uint64)
-    stream = np.frombuffer(packed + bytes(8), np.uint8)
-    windows = np.zeros(len(packed), np.uint64)  # 64 bits of the stream from each byte on
-    for k in range(8):
-        windows = windows << np.uint64(8) | stream[k : k + len(packed)]
-    sizes = np.array(lengths, np.uint8)
-    steps = np.empty((len(packed), 8), np.uint8)
-    for bit in range(8):  # 64 - 7 bits are left of a window, longer than any word
-        steps[:, bit] = sizes[_rank(left, windows << np.uint64(bit))]
-    starts = np.fromiter(_walk(steps.tobytes(), n), np.int64, n)
-    return _rank(left, windows[starts // 8] << (starts % 8).astype(np.uint64))
-    # END SOLUTION
-
-
-def _rank(left: npt.NDArray[np.uint64], windows: npt.NDArray[np.uint64]) -> Array:
-    """For each window the rank of the code word that it starts with; `left` is sorted."""
-    return np.searchsorted(left, windows, side="right") - 1
-
-
-def _walk(steps: bytes, n: int) -> Iterator[int]:
-    """Positions 0, then always as much further as `steps` says where one is, `n` in all."""
-    at = 0
-    for _ in range(n):
-        yield at
-        at += steps[at]

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from shared import checks
 
@@ -22,7 +23,7 @@ def message(check: Callable[..., object], *arguments: Any, **options: Any) -> st
         check("size", *arguments, **options)
     except ValueError as error:
         text = str(error)
-        assert re.fullmatch(r"size: expected [^\n]+, got [^\n]+", text)
+        assert re.fullmatch(r"size: expected [^\n]+, got [^\n]+ \([^()\n]+\)", text)
         return text
     return ""
 
@@ -36,10 +37,9 @@ def test_ints_are_refused_outside_their_range(value: int, low: int, room: int | 
 
 @pytest.mark.parametrize("value", [True, False, 1.0, "1", None, math.nan, np.int64(1)])
 def test_what_is_no_int(value: object) -> None:
-    assert message(checks.check_int, value, 0) == (
-        f"size: expected an int of at least 0, got {value!r}"
-    )
-    assert message(checks.check_bits, value) == f"size: expected an int in 1..32, got {value!r}"
+    got = f"{value!r} ({type(value).__name__})"
+    assert message(checks.check_int, value, 0) == f"size: expected an int of at least 0, got {got}"
+    assert message(checks.check_bits, value) == f"size: expected an int in 1..32, got {got}"
 
 
 @given(st.integers(-3, 40))
@@ -69,7 +69,10 @@ def test_what_is_no_pair(value: Any) -> None:
 
 def test_a_choice() -> None:
     assert message(checks.check_choice, "a", ("a", "b")) == ""
-    assert message(checks.check_choice, "c", ("a", "b")) == "size: expected one of a, b, got 'c'"
+    assert message(checks.check_choice, "c", ("a", "b")) == (
+        "size: expected one of a, b, got 'c' (str)"
+    )
+    assert message(checks.check_choice, ["a"], ("a", "b"))
 
 
 sizes = st.lists(st.integers(0, 3), max_size=4)
@@ -86,9 +89,11 @@ def test_shapes(actual: list[int], expected: list[int], free: list[bool]) -> Non
 
 
 def test_the_message_on_a_shape() -> None:
-    assert message(checks.check_shape, torch.empty(3), 2) == "size: expected shape (2,), got (3,)"
+    assert message(checks.check_shape, torch.empty(3), 2) == (
+        "size: expected shape (2,), got (3,) (float32 Tensor)"
+    )
     assert message(checks.check_shape, torch.empty(3), 2, "C") == (
-        "size: expected shape (2, C), got (3,)"
+        "size: expected shape (2, C), got (3,) (float32 Tensor)"
     )
 
 
@@ -111,3 +116,39 @@ def test_finite_and_positive(values: list[float]) -> None:
 def test_a_matrix_is_no_vector_of_scales() -> None:
     assert message(checks.check_positive, torch.ones(2, 2))
     assert message(checks.check_positive, 1.0) == ""
+
+
+@pytest.mark.parametrize("value", ["0.5", None, [0.5], torch.ones(2), math.nan, 1j, nn.ReLU()])
+def test_what_is_no_number(value: object) -> None:
+    assert message(checks.check_fraction, value)
+
+
+def test_long_values_are_cut_and_stay_on_one_line() -> None:
+    text = message(checks.check_int, "a\n" * 500, 0)
+    assert text.endswith("... (str)")
+    assert len(text) < 120
+    assert message(checks.check_fraction, nn.Sequential(nn.ReLU(), nn.ReLU()))
+
+
+@pytest.mark.parametrize("axis", [True, 0.0, "0", None])
+def test_what_is_no_axis(axis: object) -> None:
+    assert message(checks.check_axis, axis, torch.ones(2))
+
+
+dtypes = st.sampled_from([torch.uint8, torch.int32, torch.int64, torch.float32, torch.bool])
+
+
+@given(st.lists(st.integers(0, 9), max_size=5), dtypes, st.integers(0, 9), st.integers(0, 9))
+def test_integers(values: list[int], dtype: torch.dtype, low: int, high: int) -> None:
+    tensor = torch.tensor(values, dtype=dtype)
+    whole = dtype not in (torch.float32, torch.bool)
+    fits = whole and all(low <= value <= high for value in values)
+    assert (message(checks.check_integers, tensor, low, high) == "") == fits
+    assert (message(checks.check_integers, tensor) == "") == whole
+
+
+@given(sizes, sizes, st.booleans())
+def test_masks(actual: list[int], like: list[int], flags: bool) -> None:
+    mask = torch.zeros(actual, dtype=torch.bool if flags else torch.uint8)
+    fits = flags and actual == like
+    assert (message(checks.check_mask, mask, torch.ones(like)) == "") == fits
