@@ -22,24 +22,23 @@ from benchmarks.mutation.records import Verdict, Verdicts, fingerprint
 TESTS: dict[str, tuple[str, ...]] = {
     "autograder/records/points.py": ("tests/records/test_points.py",),
     "autograder/records/report.py": ("tests/records/test_report.py",),
-    "autograder/records/measurement.py": ("tests/records/test_measurement.py",),
+    "autograder/records/measurement.py": ("tests/records/test_measured_sums.py",),
     "autograder/grading/lateness.py": ("tests/grading/test_lateness.py",),
     "autograder/grading/assembly.py": ("tests/grading/test_assembly.py",),
     "autograder/grading/scores.py": ("tests/grading/test_scores.py",),
     "autograder/grading/fingerprints.py": ("tests/grading/test_fingerprints.py",),
     "autograder/project/credit.py": ("tests/project/test_credit.py",),
-    "autograder/project/costs.py": ("tests/project/test_costs.py", "tests/project/test_gate.py"),
+    "autograder/project/costs.py": (
+        "tests/project/test_costs_rules.py",
+        "tests/project/test_gate.py",
+    ),
     "autograder/project/counting.py": (
         "tests/project/test_counting.py",
         "tests/project/test_operators.py",
     ),
-    "autograder/project/rules.py": (
-        "tests/project/test_rules.py",
-        "tests/project/test_counting.py",
-        "tests/project/test_operators.py",
-    ),
+    "autograder/project/rules.py": ("tests/project/test_rules.py",),
     "autograder/project/scorer.py": ("tests/project/test_scorer.py",),
-    "autograder/project/perturb.py": ("tests/project/test_gate.py",),
+    "autograder/project/perturb.py": ("tests/project/test_perturb_reference.py",),
     "autograder/engine/sandbox/seccomp.py": ("tests/engine/test_sandbox_seccomp.py",),
 }
 """Module -> its direct tests: the arithmetic of verdicts, and what confines a worker."""

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.records import ExerciseResult, Lateness, Mark, Outcome, Report, TestResult
+from autograder.records import ExerciseResult, Lateness, Mark, Outcome, Report, TestResult, Usage
+from tests.support import ROOT
 
 
 def result(points: float, maximum: float = 100, **fields: object) -> ExerciseResult:
@@ -94,5 +95,11 @@ def test_a_penalty_is_unknown_where_a_policy_meets_no_time(
     assert Lateness(submitted, due, policy=policy).unknown == is_unknown
 
 
-def test_nothing_is_late_by_default() -> None:
+def test_nothing_is_late_and_costs_nothing_by_default() -> None:
     assert Lateness() == Lateness(None, None, 0, 0, "none")
+    assert Usage() == Usage(0, 0, 0, 0)
+
+
+def test_the_version_of_the_written_form_is_the_documented_one() -> None:
+    page = (ROOT / "docs" / "report-schema.md").read_text("utf-8")
+    assert f"| `schema_version` | integer | {report().schema_version} |" in page
