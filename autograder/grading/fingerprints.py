@@ -149,8 +149,8 @@ def _digest(*parts: Any) -> str:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Iterable):
-        return list(value)
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
     raise TypeError(f"a {type(value).__name__} has no hash")

@@ -93,6 +93,72 @@ def test_an_entry_that_is_not_valid_earns_nothing_and_says_why(
     assert found["s7.cost"][2] == "only a valid entry has a cost"
 
 
+def test_credit_is_the_share_of_points_and_tests_have_their_names() -> None:
+    """What a page shows of each test: name, title, outcome, share."""
+    assert DIGITS is not None
+    assert PROJECT is not None
+    valid = credit.valid_test(SCORE, PROJECT)
+    assert (valid.name, valid.outcome, valid.credit, valid.message) == (
+        "valid",
+        Outcome.PASSED,
+        1.0,
+        "",
+    )
+    assert valid.title.endswith("at least 342 of its answers are right.")
+    failed = credit.valid_test(replace(SCORE, refusal="no"), PROJECT)
+    assert (failed.outcome, failed.credit, failed.message) == (Outcome.FAILED, 0.0, "no")
+    for cost, outcome, share, message in (
+        (DIGITS.full_cost, Outcome.PASSED, 1.0, ""),
+        (DIGITS.zero_cost, Outcome.FAILED, 0.0, f"the cost is {DIGITS.zero_cost:.5f}"),
+    ):
+        made = credit.cost_test(replace(SCORE, costs={"imt-2025": cost}), PROJECT)
+        assert (made.name, made.outcome, made.credit) == ("cost", outcome, share)
+        assert made.message == message
+        assert made.title.startswith("The cost imt-2025 is low: all points up to ")
+        assert f"{DIGITS.full_cost:g}, none from {DIGITS.zero_cost:g}" in made.title
+    invalid = credit.cost_test(replace(SCORE, refusal="no"), PROJECT)
+    assert (invalid.name, invalid.outcome, invalid.credit) == ("cost", Outcome.FAILED, 0.0)
+    assert invalid.title == made.title
+
+
+def test_without_a_scale_a_cost_earns_nothing() -> None:
+    assert PROJECT is not None
+    digits = PROJECT.datasets["digits"].model_copy(update={"credit": None})
+    rules = PROJECT.model_copy(update={"datasets": {**PROJECT.datasets, "digits": digits}})
+    made = credit.cost_test(SCORE, rules)
+    assert (made.name, made.title) == ("cost", "The cost imt-2025 is low.")
+    assert (made.outcome, made.credit) == (Outcome.FAILED, 0.0)
+
+
+def test_the_cost_that_ranks_is_the_one_that_earns() -> None:
+    assert DIGITS is not None
+    assert PROJECT is not None
+    rules = PROJECT.model_copy(update={"costs": ("micronet-2019", "imt-2025")})
+    costs = {"imt-2025": DIGITS.full_cost, "micronet-2019": DIGITS.zero_cost}
+    score = replace(SCORE, costs=costs)
+    assert credit.cost_test(score, rules).credit == 0
+    assert credit.cost_test(score, PROJECT).credit == 1
+
+
+def test_each_data_set_has_its_own_scale() -> None:
+    assert DIGITS is not None
+    assert PROJECT is not None
+    other = Credit(full_cost=DIGITS.zero_cost, zero_cost=2 * DIGITS.zero_cost)
+    datasets = dict(PROJECT.datasets)
+    datasets["cifar10"] = datasets["cifar10"].model_copy(update={"credit": other})
+    rules = PROJECT.model_copy(update={"datasets": datasets})
+    score = replace(SCORE, costs={"imt-2025": DIGITS.zero_cost})
+    assert credit.cost_test(score, rules).credit == 0
+    assert credit.cost_test(replace(score, dataset="cifar10"), rules).credit == 1
+
+
+@pytest.mark.parametrize("graded", [(), ("digits",), ("cifar10", "digits")])
+def test_a_data_set_that_is_graded_earns(graded: tuple[str, ...]) -> None:
+    assert PROJECT is not None
+    rules = PROJECT.model_copy(update={"graded": graded})
+    assert credit.valid_test(SCORE, rules).outcome is Outcome.PASSED
+
+
 def test_only_data_sets_that_the_course_grades_earn() -> None:
     assert PROJECT is not None
     rules = PROJECT.model_copy(update={"graded": ("cifar10",)})

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder.course import Exercise
+from autograder.course.schema import Module
 from autograder.records import Outcome, TestResult
 from autograder.records.points import earned_share, exercise_outcome, exercise_result
 
@@ -82,6 +83,54 @@ def test_guards_alone_earn_nothing() -> None:
 def test_guards_count_beside_a_value_check() -> None:
     results = [result(Outcome.PASSED, 5, guard=True), result(Outcome.PARTIAL, 5, 0.5)]
     assert earned_share(results) == 0.75
+
+
+@pytest.mark.parametrize("weight", [0.01, 0.5, 1, 7])
+def test_what_a_single_check_weighs_does_not_matter(weight: float) -> None:
+    assert earned_share([result(Outcome.PASSED, weight)]) == 1
+    assert earned_share([result(Outcome.PARTIAL, weight, 0.25)]) == 0.25
+
+
+def test_checks_without_weight_earn_nothing() -> None:
+    assert earned_share([result(Outcome.PASSED, 0)]) == 0
+    assert earned_share([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("credit", "share"), [(-1, 0), (0, 0), (0.75, 0.75), (1, 1), (1.5, 1), (40, 1)]
+)
+def test_partial_credit_is_a_share(credit: float, share: float) -> None:
+    assert earned_share([result(Outcome.PARTIAL, 1, credit)]) == share
+
+
+def test_points_are_rounded_to_cents() -> None:
+    exercise = Exercise(id="s1.x", title="X", points=10)
+    third = [result(Outcome.PASSED, 1), result(Outcome.FAILED, 2)]
+    assert exercise_result(exercise, third).points == 3.33
+    assert exercise_result(exercise, [result(Outcome.PARTIAL, 1, 0.66666)]).points == 6.67
+
+
+def test_an_exercise_keeps_what_the_course_says_of_it() -> None:
+    (exercise,) = Module(
+        file="work.py",
+        exercises=(Exercise(id="s1.x", title="X", points=7, extra_credit=True),),
+    ).exercises
+    made = exercise_result(exercise, [result(Outcome.PASSED)])
+    assert (made.id, made.title, made.module) == ("s1.x", "X", "work")
+    assert (made.points, made.maximum, made.extra_credit) == (7, 7, True)
+    assert made.tests == (result(Outcome.PASSED),)
+
+
+GRAVEST_FIRST = (
+    "tool error, refused, out of memory, timed out, crashed, blocked, failed, blank, missing"
+)
+
+
+def test_without_credit_the_gravest_reason_is_the_word() -> None:
+    order = [Outcome(name) for name in GRAVEST_FIRST.split(", ")]
+    for place, grave in enumerate(order):
+        for other in order[place:]:
+            assert exercise_outcome([result(other), result(grave)]) is grave
 
 
 @pytest.mark.parametrize(
