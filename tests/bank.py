@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from autograder.course import Course, Session, load_course
+from autograder.grading.kinds import graders_of
 from autograder.release import find_regions, strip_source
 from autograder.submissions import Submission
 from tests.support import ROOT, submission
@@ -67,7 +68,7 @@ def wrong(session: Session) -> list[Wrong]:
     """Every known mistake, put into the solution where the judge looks."""
     files = solution(session)
     entries = []
-    for path in sorted((BANKS / session.folder / "wrong").glob("*.py")):
+    for path in sorted((graders_of(session) / "mistakes").glob("*.py")):
         function = path.stem.partition("__")[0]
         exercise = session.exercise(f"{session.id}.{function}")
         text = path.read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """What each single-mistake file of the banks must fail, and which known mistake it must be told.
 
-`tests/submissions/<session>/wrong/expected.yaml` maps the name of a file to
+`autograder/graders/<session>/mistakes/expected.yaml` maps the name of a file to
 
     fails: the checks that do not pass, by name
     named: the sentences of known mistakes that are shown, in order; empty if none explains it
@@ -12,7 +12,6 @@ must be true of the file, and a check must fail because of what its title says.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,12 @@ from typing import Any
 import yaml
 
 from autograder.course import Session
-from autograder.graders.toolkit import Exercise
+from autograder.engine.judge.diagnosis import SAME
+from autograder.engine.judge.mistakes import FOLDER, known_mistakes
 from autograder.grading.kinds import graders_of
 from autograder.records import ExerciseResult, Outcome
-from tests.bank import BANKS
+from tests import bank
 
-SAME = "because of the same mistake"
 ADVICE = "check that "
 
 
@@ -47,26 +46,24 @@ def feedback(result: ExerciseResult, sentences: tuple[str, ...]) -> Feedback:
     return Feedback(tuple(test.name for test in lost), tuple(named), tuple(said))
 
 
-def declarations(session: Session) -> dict[str, Exercise]:
-    """The declared exercises of a session's graders, by id."""
-    found: dict[str, Exercise] = {}
-    for path in sorted(graders_of(session).glob("*.py")):
-        module = importlib.import_module(f"autograder.graders.{session.folder}.{path.stem}")
-        found |= {each.id: each for each in vars(module).values() if isinstance(each, Exercise)}
-    return found
-
-
 def sentences(session: Session) -> dict[str, tuple[str, ...]]:
     """Exercise id -> the sentences of its known mistakes."""
+    folder = graders_of(session)
+    solution = bank.solution(session)
     return {
-        name: tuple(mistake.sentence for mistake in each.mistakes)
-        for name, each in declarations(session).items()
+        exercise.id: tuple(
+            mistake.sentence
+            for mistake in known_mistakes(
+                [str(folder)], exercise.id.partition(".")[2], solution[exercise.file]
+            )
+        )
+        for exercise in session.exercises
     }
 
 
 def golden(session: Session) -> Path:
     """The file that states what is expected."""
-    return BANKS / session.folder / "wrong" / "expected.yaml"
+    return graders_of(session) / FOLDER / "expected.yaml"
 
 
 def stated(session: Session) -> dict[str, dict[str, Any]]:

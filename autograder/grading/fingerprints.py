@@ -76,11 +76,12 @@ def grader_parts(folder: Path) -> dict[str, str]:
 
     A module-level declaration `name = Exercise("s1.sparsity", …)` belongs to its exercise, and so
     does a function or class below `@name.check(…)`, or what `name.refuses(…)` is assigned to;
-    everything else in the folder (helpers, references, imports) belongs to all.
+    everything else in the folder (helpers, references, imports) belongs to all. So does a known
+    mistake in `mistakes/` to the exercise that its file is named after.
     """
     own: dict[str, list[str]] = {}
     shared: list[str] = []
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(folder.glob("*.py")):
         text = path.read_text("utf-8")
         try:
             statements = ast.parse(text).body
@@ -95,6 +96,12 @@ def grader_parts(folder: Path) -> dict[str, str]:
                 own.setdefault(exercise, []).append(part)
             else:
                 shared.append(part)
+    for path in sorted(folder.glob("mistakes/*.py")):
+        function = path.stem.partition("__")[0]
+        part = f"{path.name}\0{path.read_text('utf-8')}"
+        for exercise in own:
+            if exercise.partition(".")[2] == function:
+                own[exercise].append(part)
     return {"": _digest(*shared), **{exercise: _digest(*part) for exercise, part in own.items()}}
 
 

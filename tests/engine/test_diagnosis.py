@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from autograder.engine.judge.diagnosis import (
     same_results,
     sentences,
 )
+from autograder.engine.judge.mistakes import Mistake
 from autograder.engine.judge.student import TimedOut
 from autograder.errors import EngineError
-from autograder.graders.toolkit import Handle, Mistake, StudentError
+from autograder.graders.toolkit import Handle, StudentError
 from autograder.records import Outcome, Report
 from shared.records import LayerCost
 from tests.support import exercise, grade, small_course, submission
@@ -42,7 +44,7 @@ class Bank:
     results: dict[str, tuple[int, ...]]
 
     def named(self, student: tuple[int, ...]) -> dict[int, str]:
-        mistakes = [Mistake(name, ("a", "b")) for name in self.results]
+        mistakes = [Mistake(name, name, "") for name in self.results]
         attempts = [attempt(value, value != 0) for value in student]
 
         def replay(mistake: Mistake, index: int) -> Attempt:
@@ -82,14 +84,14 @@ def test_the_mistake_that_explains_more_comes_first() -> None:
 
 
 def test_without_time_nothing_is_named() -> None:
-    assert diagnose([attempt(1, True)], [Mistake("m", ("a", "b"))], lambda *_: None) == {}
+    assert diagnose([attempt(1, True)], [Mistake("m", "m", "")], lambda *_: None) == {}
 
 
 def test_partial_credit_and_lost_workers_are_not_explained() -> None:
     lost = Transcript()
     lost.fail(TimedOut("too long"))
     attempts = [attempt(1, None), Attempt(True, lost)]
-    mistakes = [Mistake("m", ("a", "b"))]
+    mistakes = [Mistake("m", "m", "")]
     assert diagnose(attempts, mistakes, lambda _, index: attempts[index]) == {}
 
 
@@ -106,9 +108,9 @@ def test_whatever_is_named_gave_the_same_and_fails_nothing_that_passes(
 
 
 def test_a_sentence_stands_once_and_says_how_far_it_reaches() -> None:
-    twice, sign = Mistake("twice", ("a", "b")), Mistake("sign", ("a", "b"))
+    twice, sign = Mistake("twice", "twice", ""), Mistake("sign", "sign", "")
     assert sentences({0: twice, 2: twice, 3: sign}, 5) == {
-        0: "twice; 2 of 5 checks fail because of it",
+        0: "twice 2 of 5 checks fail because of it.",
         2: "because of the same mistake",
         3: "sign",
     }
@@ -182,7 +184,7 @@ def scale(values, factor=2):
     return [factor * value for value in values]
 """
 GRADERS = """
-from autograder.graders.toolkit import Exercise, Mistake, agreements, case
+from autograder.graders.toolkit import Exercise, agreements, case
 
 def slowly(values, factor=2):
     return [sum([value] * factor) for value in values]
@@ -191,11 +193,6 @@ scale = Exercise(
     "s1.scale",
     reference=slowly,
     agreement=agreements.listed(agreements.whole_number),
-    mistakes=[
-        Mistake("the factor was added: multiply by it", ("factor * value", "factor + value")),
-        Mistake("the default factor is 2, not 1", ("factor=2", "factor=1")),
-        Mistake("negative factors were accepted", ("if factor < 0:", "if False:")),
-    ],
 )
 
 @scale.check(weight=2)
@@ -211,10 +208,48 @@ def test_default(rng):
 
 test_refuses = scale.refuses(case([1], -2), title="Negative factors raise ValueError.")
 """
+ADDED = """
+'''The factor was added: multiply by it.
+
+Not for the student.
+'''
+
+def scale(values, factor=2):
+    if factor < 0:
+        raise ValueError("factor")
+    return [factor + value for value in values]
+"""
+MISTAKES = {
+    "scale__added": ADDED,
+    "scale__default": """
+'''The default factor is 2, not 1.'''
+
+def scale(values, factor=1):
+    if factor < 0:
+        raise ValueError("factor")
+    return [factor * value for value in values]
+""",
+    "scale__unchecked": """
+'''Negative factors were accepted.'''
+
+def scale(values, factor=2):
+    return [factor * value for value in values]
+""",
+    "other__thing": "no Python, and of another exercise",
+}
 
 
-def graded(tmp_path: Path, code: str, graders: str = GRADERS, solution: str = SOLUTION) -> Report:
+def graded(
+    tmp_path: Path,
+    code: str,
+    graders: str = GRADERS,
+    solution: str = SOLUTION,
+    mistakes: Mapping[str, str] = MISTAKES,
+) -> Report:
     (tmp_path / "test_scale.py").write_text(textwrap.dedent(graders))
+    (tmp_path / "mistakes").mkdir()
+    for name, text in mistakes.items():
+        (tmp_path / "mistakes" / f"{name}.py").write_text(text.lstrip())
     work = submission("ada", {"work.py": textwrap.dedent(code)})
     files = {"work.py": solution.encode()} if solution else {}
     return grade(small_course(["scale"]), [work], tmp_path, solution=files)["ada"]
@@ -248,7 +283,7 @@ def test_known_mistakes_written_in_another_way_are_named_once(tmp_path: Path) ->
         """,
     )
     assert messages(report) == {
-        "test_values": "the factor was added: multiply by it; 2 of 2 checks fail because of it",
+        "test_values": "The factor was added: multiply by it. 2 of 2 checks fail because of it.",
         "test_default": "because of the same mistake",
         "test_refuses": "",
     }
@@ -259,8 +294,8 @@ def test_two_mistakes_are_told_apart(tmp_path: Path) -> None:
     report = graded(tmp_path, "def scale(values, factor=1): return [v * factor for v in values]")
     assert messages(report) == {
         "test_values": "",
-        "test_default": "the default factor is 2, not 1",
-        "test_refuses": "negative factors were accepted",
+        "test_default": "The default factor is 2, not 1.",
+        "test_refuses": "Negative factors were accepted.",
     }
 
 
@@ -292,26 +327,24 @@ def test_a_public_check_shows_call_expected_and_actual_value(tmp_path: Path) -> 
         '''Three times 2 is 6.'''
         yield case([2], factor=3).gives([6])
     """
-    report = graded(tmp_path, "def scale(values, factor=2): return [5]", graders)
+    code = "def scale(values, factor=2): return [5]"
+    report = graded(tmp_path, code, graders, solution="")
     assert messages(report) == {"test_by_hand": "scale([2], factor=3) should be [6], yours is [5]"}
 
 
 FAULTS = {
-    "occurs 4 times": ('("factor * value"', '("factor"'),
-    "occurs 0 times": ('("factor * value"', '("factor ** value"'),
-    "is the solution itself": ('"factor + value"', '"(factor * value)"'),
-    "no Python": ('"factor + value"', '"factor +"'),
-    "the solution has no scala": ('"if False:")', '"if False:"), within="scala"'),
+    r":\d+: no Python": ADDED + "    +",
+    ":1: expected a docstring": ADDED.replace("'''", "#").replace("Not for", "# Not for"),
+    ":1: expected a definition of scale": ADDED.partition("def")[0],
+    r":\d+: the mistake is the solution itself": ADDED.replace("factor + value", "factor * value"),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reason", FAULTS)
 def test_a_mistake_that_cannot_be_made_is_found_first(tmp_path: Path, reason: str) -> None:
-    old, new = FAULTS[reason]
-    assert GRADERS.count(old) == 1
-    with pytest.raises(EngineError, match=rf"test_scale\.py:\d+: .*{reason}"):
-        graded(tmp_path, SOLUTION, GRADERS.replace(old, new))
+    with pytest.raises(EngineError, match=rf"mistakes/scale__added\.py{reason}"):
+        graded(tmp_path, SOLUTION, mistakes={"scale__added": FAULTS[reason]})
 
 
 @pytest.mark.slow

@@ -144,7 +144,7 @@ def test_a_comment_in_a_grader_changes_nothing(klass: Class) -> None:
 
 
 DECLARED = """
-add = Exercise("s1.add", mistakes=[Mistake("carry lost", ("a", "b"))])
+add = Exercise("s1.add", reference=carry)
 
 @add.check(weight=2)
 def test_add(rng):
@@ -165,7 +165,7 @@ def helper(x):
 @pytest.mark.parametrize(
     ("old", "new", "changed"),
     [
-        ("carry lost", "carry forgotten", {"s1.add"}),
+        ("=carry", "=carried", {"s1.add"}),
         ("weight=2", "weight=3", {"s1.add"}),
         ('case("a")', 'case("b")', {"s1.add"}),
         ("helper(1), 2", "helper(1), 3", {"s1.sub"}),
@@ -185,6 +185,15 @@ def test_a_declared_exercise_has_its_own_part(
     before, after = parts
     assert before.keys() == after.keys() == {"", "s1.add", "s1.sub"}
     assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_a_known_mistake_belongs_to_its_exercise(tmp_path: Path) -> None:
+    (tmp_path / "test_work.py").write_text(DECLARED)
+    (tmp_path / "mistakes").mkdir()
+    before = fingerprints.grader_parts(tmp_path)
+    (tmp_path / "mistakes" / "add__carry.py").write_text("'Carry lost.'")
+    after = fingerprints.grader_parts(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {"s1.add"}
 
 
 def test_who_changed_by_how_much_and_the_former_record(klass: Class) -> None:

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autograder.graders.toolkit import Mistake
+from autograder.engine.judge.mistakes import Mistake
 from autograder.graders.toolkit.failures import StudentError, StudentFailure
 from autograder.graders.toolkit.objects import Handle
 
 MAX_TRANSCRIPT_BYTES = 64 << 20
 RTOL, ATOL = 1e-4, 1e-6
+SAME = "because of the same mistake"
 
 
 @dataclass
@@ -132,9 +133,9 @@ def sentences(explained: Mapping[int, Mistake], failed: int) -> dict[int, str]:
     texts: dict[int, str] = {}
     for mistake in dict.fromkeys(explained[index] for index in sorted(explained)):
         first, *others = sorted(index for index, one in explained.items() if one is mistake)
-        reach = f"; {len(others) + 1} of {failed} checks fail because of it" if others else ""
+        reach = f" {len(others) + 1} of {failed} checks fail because of it." if others else ""
         texts[first] = mistake.sentence + reach
-        texts |= dict.fromkeys(others, "because of the same mistake")
+        texts |= dict.fromkeys(others, SAME)
     return texts
 
 

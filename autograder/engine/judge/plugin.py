@@ -24,14 +24,14 @@ from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.diagnosis import Attempt, Transcript, diagnose, sentences
 from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
 from autograder.engine.judge.explain import explain, explain_fault, is_graders_fault, locate
-from autograder.engine.judge.replays import Replays, mistaken_modules
+from autograder.engine.judge.mistakes import Mistake, known_mistakes
+from autograder.engine.judge.replays import Replays
 from autograder.engine.judge.serving import GraderError
 from autograder.engine.judge.student import Student
 from autograder.engine.judge.watchdog import JUDGE_SECONDS, CheckTimedOut, watchdog
 from autograder.engine.judge.workers import Workers
 from autograder.errors import EngineError
-from autograder.graders.toolkit import Exercise as Declaration
-from autograder.graders.toolkit import Mistake, RandomInputs
+from autograder.graders.toolkit import RandomInputs
 from autograder.graders.toolkit.failures import StudentFailure
 from autograder.records import (
     ExerciseResult,
@@ -84,7 +84,7 @@ class JudgePlugin:
         self._submissions = submissions
         self._deliver = deliver
         self._progress = progress
-        self._mistakes: dict[str, Mapping[Mistake, bytes]] = {}
+        self._mistakes: dict[str, Sequence[Mistake]] = {}
         self._test: TestContext
 
     # ---- fixtures ----------------------------------------------------------------------------
@@ -135,24 +135,22 @@ class JudgePlugin:
             if _exercise_id(item) not in known:
                 text = f"{item.nodeid}: exercise {_exercise_id(item)!r} is not in course.yaml"
                 self.collection_error = self.collection_error or text
-        for item in items:
-            declared = getattr(_function(item), "__declaration__", None)
-            if isinstance(declared, Declaration) and declared.id in order:
-                self._mistakes.setdefault(declared.id, self._modules_of(declared))
         missing = order.keys() - {_exercise_id(item) for item in items}
         if missing and not self.collection_error:
             self.collection_error = f"no test for {', '.join(sorted(missing))}"
+        self._mistakes = {e.id: self._mistakes_of(e) for e in self.job.exercises}
         items[:] = sorted(
             (item for item in items if _exercise_id(item) in order),
             key=lambda item: order[_exercise_id(item)],
         )
 
-    def _modules_of(self, declared: Declaration) -> Mapping[Mistake, bytes]:
+    def _mistakes_of(self, exercise: Exercise) -> Sequence[Mistake]:
+        solution = self.job.solution.get(exercise.file, b"").decode()
         try:
-            return mistaken_modules(declared, self.job)
+            return known_mistakes(self.job.tests, exercise.id.partition(".")[2], solution)
         except ValueError as error:
             self.collection_error = self.collection_error or str(error)
-            return {}
+            return ()
 
     # ---- running -----------------------------------------------------------------------------
 
@@ -249,14 +247,14 @@ class JudgePlugin:
     ) -> list[TestResult]:
         """The results, with the sentence of the known mistake that explains them."""
         exercise = exercise_run.exercise
-        mistakes = self._mistakes.get(exercise.id, {})
+        mistakes = self._mistakes.get(exercise.id, ())
         failed = [index for index, attempt in enumerate(attempts) if attempt.failed]
         if not (mistakes and failed):
             return results
         started = time.monotonic()
-        replays = Replays(self, exercise_run, items, mistakes)
+        replays = Replays(self, exercise_run, items)
         try:
-            explained = diagnose(attempts, list(mistakes), replays)
+            explained = diagnose(attempts, mistakes, replays)
         finally:
             replays.close()
             exercise_run.run.deadline += time.monotonic() - started  # not the student's time

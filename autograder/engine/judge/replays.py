@@ -12,22 +12,10 @@ import pytest
 from autograder.engine.job import GradingJob
 from autograder.engine.judge.diagnosis import Attempt
 from autograder.engine.judge.exercise_run import ExerciseRun
-from autograder.graders.toolkit import Exercise, Mistake
+from autograder.engine.judge.mistakes import Mistake
 
 MAX_SECONDS = 20.0
 """For one exercise of one submission; then no mistake is named."""
-
-
-def mistaken_modules(declared: Exercise, job: GradingJob) -> Mapping[Mistake, bytes]:
-    """Mistake -> the solution's module that holds it; empty without a solution.
-
-    ValueError, with the place of the mistake, for one that cannot be made.
-    """
-    exercise = job.session.exercise(declared.id)
-    text = job.solution.get(exercise.file, b"").decode()
-    if not text:
-        return {}
-    return {one: one.applied(text, declared.name).encode() for one in declared.mistakes}
 
 
 class Checks(Protocol):
@@ -50,12 +38,10 @@ class Replays:
         checks: Checks,
         of: ExerciseRun,
         items: Sequence[pytest.Item],
-        modules: Mapping[Mistake, bytes],
     ) -> None:
         self._checks = checks
         self._of = of
         self._items = items
-        self._modules = modules
         self._run: tuple[Mistake, ExerciseRun] | None = None
         self._ends = time.monotonic() + MAX_SECONDS
 
@@ -67,7 +53,8 @@ class Replays:
             self.close()
             solution = self._checks.job.solution
             sources = {PurePath(name).stem: text for name, text in solution.items()}
-            sources[self._of.exercise.module] = self._modules[mistake]
+            module = self._of.exercise.module
+            sources[module] = mistake.module(sources[module].decode()).encode()
             self._run = mistake, self._checks.new_run(self._of, sources)
         return self._checks.try_again(self._run[1], self._items[index])
 

@@ -23,7 +23,6 @@ from autograder.graders.s1_intro.references import (
 from autograder.graders.toolkit import (
     Case,
     Exercise,
-    Mistake,
     RandomInputs,
     StudentError,
     agreements,
@@ -340,25 +339,6 @@ conv2d_macs = Exercise(
     "s1.conv2d_macs",
     reference=macs_by_windows,
     agreement=agreements.whole_number,
-    mistakes=[
-        Mistake(
-            "multiplications and additions were counted apart: a MAC is one multiplication with "
-            "its addition",
-            ("return out_channels", "return 2 * out_channels"),
-        ),
-        Mistake(
-            "the groups were left out: an output channel sees in_channels / groups inputs",
-            ("in_channels // groups *", "in_channels *"),
-        ),
-        Mistake(
-            "the products were divided by the groups twice: the output channels stay as they are",
-            ("return out_channels", "return out_channels // groups"),
-        ),
-        Mistake(
-            "groups that do not divide both channel counts were accepted",
-            ("if in_channels % groups or out_channels % groups:", "if False:"),
-        ),
-    ],
 )
 
 

@@ -1,9 +1,9 @@
 """What a grader is written with, and the only door to the rest of the kit.
 
-An exercise is declared once (`exercises`), with its reference, its agreement (`agreements`) and
-its known mistakes; its checks are generators of cases, or ordinary pytest functions with the
-fixtures `student` (the student's functions, called in the worker), `rng` (keyed random draws) and,
-for partial credit, `credit`:
+An exercise is declared once (`exercises`), with its reference and its agreement (`agreements`); its
+checks are generators of cases, or ordinary pytest functions with the fixtures `student` (the
+student's functions, called in the worker), `rng` (keyed random draws) and, for partial credit,
+`credit`:
 
     sparsity = Exercise("s1.sparsity", reference=share_of_zeros, agreement=agreements.number())
 
@@ -16,13 +16,13 @@ for partial credit, `credit`:
 The first line of the docstring is the property that the student reads. What a check says beyond
 it is a fact about what came back (`expect_int`, …) or the advice "check that …" (`expect`); neither
 holds an input or an expected value, and no check guesses at the cause: naming it is left to the
-known mistakes, which are tried on the very inputs that failed.
+known mistakes in a session's folder `mistakes/`, which are tried on the very inputs that failed.
 """
 
 from __future__ import annotations
 
 from autograder.graders.toolkit import agreements
-from autograder.graders.toolkit.exercises import Case, Exercise, Mistake, case
+from autograder.graders.toolkit.exercises import Case, Exercise, case
 from autograder.graders.toolkit.expectations import (
     allclose,
     check,
@@ -61,7 +61,6 @@ __all__ = [
     "Exercise",
     "Failure",
     "Handle",
-    "Mistake",
     "Optimizer",
     "RandomInputs",
     "Ref",

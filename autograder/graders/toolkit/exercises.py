@@ -1,15 +1,9 @@
-"""An exercise is declared once: its reference, how results are compared, its known mistakes.
+"""An exercise is declared once: its reference, and how results are compared with it.
 
     conv2d_macs = Exercise(
         "s1.conv2d_macs",
         reference=macs_by_windows,
         agreement=whole_number,
-        mistakes=[
-            Mistake(
-                "products were counted twice: a MAC is one multiplication with its addition",
-                ("return macs", "return 2 * macs"),
-            ),
-        ],
     )
 
     @conv2d_macs.check(weight=2)
@@ -24,12 +18,11 @@ first line of a docstring is the property that the student reads.
 
 from __future__ import annotations
 
-import ast
 import copy
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from autograder.graders.toolkit.expectations import expect_value_error, fail, rendered
@@ -65,77 +58,6 @@ def case(*args: Any, **kwargs: Any) -> Case:
     return Case(args, kwargs)
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """A known mistake: one true sentence, and how the solution's code has to change to make it.
-
-    Args:
-        sentence: what was done, and what is right; names no input and no expected value.
-        edits: pairs (old, new); each `old` occurs exactly once in the exercise's function or class
-            in the solution.
-        definition: instead of edits, the source of a whole function or class of that name.
-        within: the function or class of the module that the edits are about, if it is another.
-    """
-
-    sentence: str
-    edits: tuple[tuple[str, str], ...]
-    definition: str
-    within: str
-    place: str = field(compare=False)
-
-    def __init__(
-        self, sentence: str, *edits: tuple[str, str], definition: str = "", within: str = ""
-    ) -> None:
-        frame = sys._getframe(1)
-        for name, value in (
-            ("sentence", sentence),
-            ("edits", edits),
-            ("definition", inspect.cleandoc(definition)),
-            ("within", within),
-            ("place", f"{frame.f_code.co_filename}:{frame.f_lineno}"),
-        ):
-            object.__setattr__(self, name, value)
-
-    def applied(self, solution: str, name: str) -> str:
-        """The source of the solution's module with the mistake in the function or class `name`.
-
-        ValueError, with the place of the mistake, if that is not possible or changes nothing.
-        """
-        if bool(self.edits) == bool(self.definition):
-            raise ValueError(f"{self.place}: a mistake has either edits or a definition")
-        if self.definition:
-            changed = f"{solution}\n\n{self.definition}\n"
-        else:
-            changed = self._edited(solution, self.within or name)
-        try:
-            same = ast.dump(ast.parse(changed)) == ast.dump(ast.parse(solution))
-        except SyntaxError as error:
-            raise ValueError(f"{self.place}: the mistake is no Python: {error.msg}") from None
-        if same:
-            raise ValueError(f"{self.place}: the mistake is the solution itself")
-        return changed
-
-    def _edited(self, solution: str, name: str) -> str:
-        begin, end = _lines_of(solution, name, self.place)
-        lines = solution.splitlines(keepends=True)
-        text = "".join(lines[begin:end])
-        for old, new in self.edits:
-            if text.count(old) != 1:
-                raise ValueError(
-                    f"{self.place}: {old!r} occurs {text.count(old)} times in the solution's "
-                    f"{name}, expected once"
-                )
-            text = text.replace(old, new)
-        return "".join([*lines[:begin], text, *lines[end:]])
-
-
-def _lines_of(source: str, name: str, place: str) -> tuple[int, int]:
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return node.lineno - 1, node.end_lineno or node.lineno
-    raise ValueError(f"{place}: the solution has no {name}")
-
-
 class Exercise:
     """What graders know of one exercise of course.yaml.
 
@@ -143,7 +65,6 @@ class Exercise:
         exercise_id: such as `s1.conv2d_macs`; what follows the first point is the function's name.
         reference: an independent, slow and plain implementation, for checks that yield cases.
         agreement: compares a result with the reference's, see `agreements`.
-        mistakes: known mistakes; one that explains failed checks is named to the student.
     """
 
     def __init__(
@@ -152,13 +73,11 @@ class Exercise:
         *,
         reference: Callable[..., Any] | None = None,
         agreement: Agreement | None = None,
-        mistakes: Sequence[Mistake] = (),
     ) -> None:
         self.id = exercise_id
         self.name = exercise_id.partition(".")[2]
         self.reference = reference
         self.agreement = agreement
-        self.mistakes = tuple(mistakes)
 
     def check(
         self,
