@@ -1,4 +1,7 @@
-"""The product is made in float32, which loses units above 2 ** 24 (source: curriculum list)."""
+"""The product is made in float32, which loses units above 2 ** 24.
+
+Source: curriculum list.
+"""
 
 import torch
 

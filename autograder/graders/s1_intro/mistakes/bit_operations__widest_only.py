@@ -1,4 +1,7 @@
-"""Only the wider of the two operands counts (source: own)."""
+"""Only the wider of the two operands counts.
+
+Source: own.
+"""
 
 
 def bit_operations(macs, weight_bits, activation_bits):

@@ -1,4 +1,7 @@
-"""Widths of 0 bits and below are accepted (source: own)."""
+"""Widths of 0 bits and below are accepted.
+
+Source: own.
+"""
 
 
 def bit_operations(macs, weight_bits, activation_bits):

@@ -1,4 +1,7 @@
-"""A loss of accuracy is reported as a negative drop (source: own)."""
+"""A loss of accuracy is reported as a negative drop.
+
+Source: own.
+"""
 
 import math
 

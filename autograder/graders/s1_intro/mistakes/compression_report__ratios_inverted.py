@@ -1,4 +1,7 @@
-"""Ratios are compressed / baseline (source: own)."""
+"""Ratios are compressed / baseline.
+
+Source: own.
+"""
 
 import math
 

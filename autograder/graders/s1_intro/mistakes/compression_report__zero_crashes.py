@@ -1,4 +1,7 @@
-"""A compressed value of 0 divides by zero (source: own)."""
+"""A compressed value of 0 divides by zero.
+
+Source: own.
+"""
 
 
 def compression_report(baseline, compressed):

@@ -1,4 +1,7 @@
-"""A multiplication and its addition count as two, not as one (source: curriculum list)."""
+"""A multiplication and its addition count as two, not as one.
+
+Source: curriculum list.
+"""
 
 
 def conv2d_macs(

@@ -1,4 +1,7 @@
-"""A group count that does not divide the channels is accepted (source: own)."""
+"""A group count that does not divide the channels is accepted.
+
+Source: own.
+"""
 
 
 def conv2d_macs(

@@ -1,4 +1,7 @@
-"""Input and output channels are both divided by the groups (source: curriculum list)."""
+"""Input and output channels are both divided by the groups.
+
+Source: curriculum list.
+"""
 
 
 def conv2d_macs(

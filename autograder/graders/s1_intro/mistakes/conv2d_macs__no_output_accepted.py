@@ -1,4 +1,7 @@
-"""An image smaller than the kernel gives 0 instead of an error (source: own)."""
+"""An image smaller than the kernel gives 0 instead of an error.
+
+Source: own.
+"""
 
 
 def conv2d_macs(

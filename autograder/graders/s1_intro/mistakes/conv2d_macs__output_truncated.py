@@ -1,4 +1,7 @@
-"""Truncation towards zero gives one output where the kernel does not fit (source: own)."""
+"""Truncation towards zero gives one output where the kernel does not fit.
+
+Source: own.
+"""
 
 
 def conv2d_macs(

@@ -1,4 +1,7 @@
-"""The output size does not depend on the padding (source: curriculum list)."""
+"""The output size does not depend on the padding.
+
+Source: curriculum list.
+"""
 
 
 def conv2d_macs(

@@ -1,4 +1,7 @@
-"""A pair for the stride is read as (horizontal, vertical) (source: own)."""
+"""A pair for the stride is read as (horizontal, vertical).
+
+Source: own.
+"""
 
 
 def conv2d_macs(

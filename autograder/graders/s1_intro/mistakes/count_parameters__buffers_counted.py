@@ -1,4 +1,7 @@
-"""Buffers such as running means are counted as parameters (source: curriculum list)."""
+"""Buffers such as running means are counted as parameters.
+
+Source: curriculum list.
+"""
 
 
 def count_parameters(model, trainable_only=False, nonzero_only=False):

@@ -1,4 +1,7 @@
-"""The total is kept in float32, which loses units above 2 ** 24 (source: curriculum list)."""
+"""The total is kept in float32, which loses units above 2 ** 24.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Pruning masks, which are buffers, are counted as parameters (source: curriculum list)."""
+"""Pruning masks, which are buffers, are counted as parameters.
+
+Source: curriculum list.
+"""
 
 
 def count_parameters(model, trainable_only=False, nonzero_only=False):

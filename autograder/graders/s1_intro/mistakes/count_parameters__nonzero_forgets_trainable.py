@@ -1,4 +1,7 @@
-"""With nonzero_only the other flag is forgotten, so frozen parameters count (source: own)."""
+"""With nonzero_only the other flag is forgotten, so frozen parameters count.
+
+Source: own.
+"""
 
 
 def count_parameters(model, trainable_only=False, nonzero_only=False):

@@ -1,4 +1,7 @@
-"""Only Linear and Conv layers are counted, so norms and embeddings are missing (source: own)."""
+"""Only Linear and Conv layers are counted, so norms and embeddings are missing.
+
+Source: own.
+"""
 
 from torch import nn
 

@@ -1,4 +1,7 @@
-"""A tensor is returned where a Python int is asked for (source: own)."""
+"""A tensor is returned where a Python int is asked for.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A parameter that two layers share is counted twice (source: curriculum list)."""
+"""A parameter that two layers share is counted twice.
+
+Source: curriculum list.
+"""
 
 
 def count_parameters(model, trainable_only=False, nonzero_only=False):

@@ -1,4 +1,7 @@
-"""The center is read as (column, row) (source: own)."""
+"""The center is read as (column, row).
+
+Source: own.
+"""
 
 import math
 

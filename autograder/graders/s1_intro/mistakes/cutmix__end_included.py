@@ -1,4 +1,7 @@
-"""The last row and column of the box are included, which makes it one larger (source: own)."""
+"""The last row and column of the box are included, which makes it one larger.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The images that were passed in are overwritten (source: own)."""
+"""The images that were passed in are overwritten.
+
+Source: own.
+"""
 
 import math
 

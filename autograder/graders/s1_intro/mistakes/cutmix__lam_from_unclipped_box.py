@@ -1,4 +1,7 @@
-"""The share of the box is computed before it is clipped (source: own)."""
+"""The share of the box is computed before it is clipped.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The targets are mixed with lam, not with the share of the real box (source: curriculum list)."""
+"""The targets are mixed with lam, not with the share of the real box.
+
+Source: curriculum list.
+"""
 
 import math
 

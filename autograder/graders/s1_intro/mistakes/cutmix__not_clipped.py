@@ -1,4 +1,7 @@
-"""The box is not clipped, so a negative index wraps around to the other side (source: own)."""
+"""The box is not clipped, so a negative index wraps around to the other side.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The box is square, also in images that are not (source: own)."""
+"""The box is square, also in images that are not.
+
+Source: own.
+"""
 
 import math
 

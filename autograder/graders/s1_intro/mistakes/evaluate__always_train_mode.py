@@ -1,4 +1,7 @@
-"""The model is put into training mode in the end, also if it was in eval mode (source: own)."""
+"""The model is put into training mode in the end, also if it was in eval mode.
+
+Source: own.
+"""
 
 import torch
 from torch.nn.functional import cross_entropy

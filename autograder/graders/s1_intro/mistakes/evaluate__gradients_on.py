@@ -1,4 +1,7 @@
-"""A graph for gradients is built (source: own)."""
+"""A graph for gradients is built.
+
+Source: own.
+"""
 
 from torch.nn.functional import cross_entropy
 

@@ -1,4 +1,7 @@
-"""A last batch that is smaller is left out (source: own)."""
+"""A last batch that is smaller is left out.
+
+Source: own.
+"""
 
 import torch
 from torch.nn.functional import cross_entropy

@@ -1,4 +1,7 @@
-"""Only the last batch counts (source: own)."""
+"""Only the last batch counts.
+
+Source: own.
+"""
 
 import torch
 from torch.nn.functional import cross_entropy

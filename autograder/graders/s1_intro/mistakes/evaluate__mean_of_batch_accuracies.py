@@ -1,4 +1,7 @@
-"""Averaging batch accuracies gives a small last batch too much weight (source: curriculum list)."""
+"""Averaging batch accuracies gives a small last batch too much weight.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch.nn.functional import cross_entropy

@@ -1,4 +1,7 @@
-"""The mean of batch losses gives a small last batch too much weight (source: curriculum list)."""
+"""The mean of batch losses gives a small last batch too much weight.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch.nn.functional import cross_entropy

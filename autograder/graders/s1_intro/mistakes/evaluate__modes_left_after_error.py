@@ -1,4 +1,7 @@
-"""Modes are not put back when the forward raises (source: own)."""
+"""Modes are not put back when the forward raises.
+
+Source: own.
+"""
 
 import torch
 from torch.nn.functional import cross_entropy

@@ -1,4 +1,7 @@
-"""One mode, that of the root, is put back for all submodules (source: curriculum list)."""
+"""One mode, that of the root, is put back for all submodules.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch.nn.functional import cross_entropy

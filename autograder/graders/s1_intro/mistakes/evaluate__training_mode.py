@@ -1,4 +1,7 @@
-"""The model is not put into eval mode, so dropout and batch statistics act (source: own)."""
+"""The model is not put into eval mode, so dropout and batch statistics act.
+
+Source: own.
+"""
 
 import torch
 from torch.nn.functional import cross_entropy

@@ -1,4 +1,7 @@
-"""The optimiser never makes a step (source: own)."""
+"""The optimiser never makes a step.
+
+Source: own.
+"""
 
 import torch
 from shared.records import History

@@ -1,4 +1,7 @@
-"""The accuracy is in percent (source: own)."""
+"""The accuracy is in percent.
+
+Source: own.
+"""
 
 import torch
 from shared.records import History

@@ -1,4 +1,7 @@
-"""The learning rate is far too small for the budget (source: own)."""
+"""The learning rate is far too small for the budget.
+
+Source: own.
+"""
 
 import torch
 from shared.records import History

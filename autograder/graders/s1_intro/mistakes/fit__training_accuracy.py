@@ -1,4 +1,7 @@
-"""The accuracy is that of the training set (source: own)."""
+"""The accuracy is that of the training set.
+
+Source: own.
+"""
 
 import torch
 from shared.records import History

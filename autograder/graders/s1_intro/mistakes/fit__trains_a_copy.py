@@ -1,4 +1,7 @@
-"""A copy is trained, the model that was passed in stays as it was (source: own)."""
+"""A copy is trained, the model that was passed in stays as it was.
+
+Source: own.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""The validation batches are trained on as well (source: curriculum list)."""
+"""The validation batches are trained on as well.
+
+Source: curriculum list.
+"""
 
 import itertools
 

@@ -1,4 +1,7 @@
-"""Validation runs in training mode, so batch norm learns from the validation set (source: own)."""
+"""Validation runs in training mode, so batch norm learns from the validation set.
+
+Source: own.
+"""
 
 import torch
 from shared.records import History

@@ -1,4 +1,7 @@
-"""The number of tokens is ignored (source: own)."""
+"""The number of tokens is ignored.
+
+Source: own.
+"""
 
 
 def linear_macs(in_features, out_features, tokens=1):

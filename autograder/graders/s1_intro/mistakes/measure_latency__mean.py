@@ -1,4 +1,7 @@
-"""The mean is returned instead of the median (source: curriculum list)."""
+"""The mean is returned instead of the median.
+
+Source: curriculum list.
+"""
 
 import statistics
 import time

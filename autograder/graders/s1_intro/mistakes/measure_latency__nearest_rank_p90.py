@@ -1,4 +1,7 @@
-"""p90 is the nearest rank, without interpolation (source: own)."""
+"""p90 is the nearest rank, without interpolation.
+
+Source: own.
+"""
 
 import math
 import statistics

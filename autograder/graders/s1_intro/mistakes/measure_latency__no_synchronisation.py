@@ -1,4 +1,7 @@
-"""synchronize is never called, so only the launch is timed (source: curriculum list)."""
+"""synchronize is never called, so only the launch is timed.
+
+Source: curriculum list.
+"""
 
 import statistics
 import time

@@ -1,4 +1,7 @@
-"""The clock is read before the work has finished (source: own)."""
+"""The clock is read before the work has finished.
+
+Source: own.
+"""
 
 import statistics
 import time

@@ -1,4 +1,7 @@
-"""Work that was queued before the start is timed (source: own)."""
+"""Work that was queued before the start is timed.
+
+Source: own.
+"""
 
 import statistics
 import time

@@ -1,4 +1,7 @@
-"""The warm-up calls are not made (source: curriculum list)."""
+"""The warm-up calls are not made.
+
+Source: curriculum list.
+"""
 
 import statistics
 import time

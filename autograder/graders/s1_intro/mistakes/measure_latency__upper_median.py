@@ -1,4 +1,7 @@
-"""For an even count the upper of the middle two is taken (source: own)."""
+"""For an even count the upper of the middle two is taken.
+
+Source: own.
+"""
 
 import time
 

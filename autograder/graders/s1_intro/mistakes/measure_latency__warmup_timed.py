@@ -1,4 +1,7 @@
-"""The warm-up calls are timed as well (source: own)."""
+"""The warm-up calls are timed as well.
+
+Source: own.
+"""
 
 import statistics
 import time

@@ -1,4 +1,7 @@
-"""The images come back as float32, whatever their dtype was (source: own)."""
+"""The images come back as float32, whatever their dtype was.
+
+Source: own.
+"""
 
 
 def mixup(images, targets, lam, permutation):

@@ -1,4 +1,7 @@
-"""The targets are mixed with another permutation than the images (source: curriculum list)."""
+"""The targets are mixed with another permutation than the images.
+
+Source: curriculum list.
+"""
 
 
 def mixup(images, targets, lam, permutation):

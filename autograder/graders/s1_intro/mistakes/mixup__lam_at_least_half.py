@@ -1,4 +1,7 @@
-"""A lam below one half is silently replaced by 1 - lam (source: own)."""
+"""A lam below one half is silently replaced by 1 - lam.
+
+Source: own.
+"""
 
 
 def mixup(images, targets, lam, permutation):

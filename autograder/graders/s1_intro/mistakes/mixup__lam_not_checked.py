@@ -1,4 +1,7 @@
-"""A lam outside 0..1 is accepted (source: own)."""
+"""A lam outside 0..1 is accepted.
+
+Source: own.
+"""
 
 
 def mixup(images, targets, lam, permutation):

@@ -1,4 +1,7 @@
-"""lam weights the partner instead of the sample itself (source: own)."""
+"""lam weights the partner instead of the sample itself.
+
+Source: own.
+"""
 
 
 def mixup(images, targets, lam, permutation):

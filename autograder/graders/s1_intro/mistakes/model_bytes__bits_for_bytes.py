@@ -1,4 +1,7 @@
-"""Bits are returned instead of bytes (source: curriculum list)."""
+"""Bits are returned instead of bytes.
+
+Source: curriculum list.
+"""
 
 from collections.abc import Mapping
 

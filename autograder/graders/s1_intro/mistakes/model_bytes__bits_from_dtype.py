@@ -1,4 +1,7 @@
-"""An int for bits is ignored: the size of the dtype counts (source: own)."""
+"""An int for bits is ignored: the size of the dtype counts.
+
+Source: own.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,7 @@
-"""Buffers are stored too, at 32 bits each element (source: curriculum list)."""
+"""Buffers are stored too, at 32 bits each element.
+
+Source: curriculum list.
+"""
 
 from collections.abc import Mapping
 

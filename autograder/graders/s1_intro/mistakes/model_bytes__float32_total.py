@@ -1,4 +1,7 @@
-"""Bits are added up in float32, which loses units above 2 ** 24 (source: curriculum list)."""
+"""Bits are added up in float32, which loses units above 2 ** 24.
+
+Source: curriculum list.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,7 @@
-"""Kilobytes of 1000 bytes are returned instead of bytes (source: curriculum list)."""
+"""Kilobytes of 1000 bytes are returned instead of bytes.
+
+Source: curriculum list.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,7 @@
-"""A parameter that the mapping does not name silently gets 32 bits (source: own)."""
+"""A parameter that the mapping does not name silently gets 32 bits.
+
+Source: own.
+"""
 
 from collections.abc import Mapping
 

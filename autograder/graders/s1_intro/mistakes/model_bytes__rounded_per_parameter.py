@@ -1,4 +1,7 @@
-"""Every parameter is rounded up to whole bytes, not the total once (source: own)."""
+"""Every parameter is rounded up to whole bytes, not the total once.
+
+Source: own.
+"""
 
 from collections.abc import Mapping
 

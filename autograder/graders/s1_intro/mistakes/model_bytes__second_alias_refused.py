@@ -1,4 +1,7 @@
-"""Only the first name of a shared parameter is accepted (source: own)."""
+"""Only the first name of a shared parameter is accepted.
+
+Source: own.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,7 @@
-"""A parameter that two layers share is stored for each of its names (source: curriculum list)."""
+"""A parameter that two layers share is stored for each of its names.
+
+Source: curriculum list.
+"""
 
 from collections.abc import Mapping
 

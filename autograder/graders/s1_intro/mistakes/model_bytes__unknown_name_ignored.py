@@ -1,4 +1,7 @@
-"""A misspelt name in the mapping is silently ignored (source: own)."""
+"""A misspelt name in the mapping is silently ignored.
+
+Source: own.
+"""
 
 from collections.abc import Mapping
 

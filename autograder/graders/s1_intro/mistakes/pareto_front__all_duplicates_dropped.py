@@ -1,4 +1,7 @@
-"""Identical points dominate each other, so none of them is kept (source: own)."""
+"""Identical points dominate each other, so none of them is kept.
+
+Source: own.
+"""
 
 
 def pareto_front(points):

@@ -1,4 +1,7 @@
-"""Of identical points only the first is kept (source: own)."""
+"""Of identical points only the first is kept.
+
+Source: own.
+"""
 
 
 def pareto_front(points):

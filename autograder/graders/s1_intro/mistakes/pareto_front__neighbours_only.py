@@ -1,4 +1,7 @@
-"""A point is compared only with the next cheaper one (source: own)."""
+"""A point is compared only with the next cheaper one.
+
+Source: own.
+"""
 
 
 def pareto_front(points):

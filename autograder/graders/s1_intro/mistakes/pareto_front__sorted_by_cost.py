@@ -1,4 +1,7 @@
-"""The indices come in the order of rising cost (source: own)."""
+"""The indices come in the order of rising cost.
+
+Source: own.
+"""
 
 
 def pareto_front(points):

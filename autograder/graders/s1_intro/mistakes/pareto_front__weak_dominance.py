@@ -1,4 +1,7 @@
-"""A point stays unless another is better in both, so losing ties stay (source: own)."""
+"""A point stays unless another is better in both, so losing ties stay.
+
+Source: own.
+"""
 
 
 def pareto_front(points):

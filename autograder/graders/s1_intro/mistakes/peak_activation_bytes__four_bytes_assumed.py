@@ -1,4 +1,7 @@
-"""Every element is taken to have four bytes, whatever its dtype (source: own)."""
+"""Every element is taken to have four bytes, whatever its dtype.
+
+Source: own.
+"""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -1,4 +1,7 @@
-"""Hooks are put on every layer and stay there (source: curriculum list)."""
+"""Hooks are put on every layer and stay there.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

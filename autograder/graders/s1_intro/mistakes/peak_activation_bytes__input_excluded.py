@@ -1,4 +1,7 @@
-"""The model's input is not counted (source: own)."""
+"""The model's input is not counted.
+
+Source: own.
+"""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -1,4 +1,7 @@
-"""The model is left in eval mode (source: curriculum list)."""
+"""The model is left in eval mode.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -1,4 +1,7 @@
-"""Only layers are seen: functional operators such as cat are missed (source: curriculum list)."""
+"""Only layers are seen: functional operators such as cat are missed.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch.utils._pytree import tree_leaves

@@ -1,4 +1,7 @@
-"""Parameters and buffers that an operator reads are counted (source: own)."""
+"""Parameters and buffers that an operator reads are counted.
+
+Source: own.
+"""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

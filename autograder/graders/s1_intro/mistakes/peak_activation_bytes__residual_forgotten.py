@@ -1,4 +1,7 @@
-"""What only a later operator needs, such as a skip, is not counted (source: own)."""
+"""What only a later operator needs, such as a skip, is not counted.
+
+Source: own.
+"""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -1,4 +1,7 @@
-"""Views and in-place results are counted as tensors of their own (source: own)."""
+"""Views and in-place results are counted as tensors of their own.
+
+Source: own.
+"""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

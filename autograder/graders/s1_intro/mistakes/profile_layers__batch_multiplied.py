@@ -1,4 +1,7 @@
-"""MACs of the whole batch are returned, not those of one sample (source: curriculum list)."""
+"""MACs of the whole batch are returned, not those of one sample.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import LayerCost

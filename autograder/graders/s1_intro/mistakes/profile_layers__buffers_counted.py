@@ -1,4 +1,7 @@
-"""Running means and other buffers count as parameters of a layer (source: curriculum list)."""
+"""Running means and other buffers count as parameters of a layer.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import LayerCost

@@ -1,4 +1,7 @@
-"""Rows come in the order of definition, not of the calls (source: own)."""
+"""Rows come in the order of definition, not of the calls.
+
+Source: own.
+"""
 
 import torch
 from shared.records import LayerCost

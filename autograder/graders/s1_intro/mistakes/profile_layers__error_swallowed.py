@@ -1,4 +1,7 @@
-"""An exception of the forward is swallowed and the rows so far are returned (source: own)."""
+"""An exception of the forward is swallowed and the rows so far are returned.
+
+Source: own.
+"""
 
 import torch
 from shared.records import LayerCost

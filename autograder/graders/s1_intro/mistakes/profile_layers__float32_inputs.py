@@ -1,4 +1,7 @@
-"""The dummy inputs are always float32, whatever the parameters are (source: own)."""
+"""The dummy inputs are always float32, whatever the parameters are.
+
+Source: own.
+"""
 
 import torch
 from shared.records import LayerCost

@@ -1,4 +1,7 @@
-"""Products are counted in float32, which loses units above 2 ** 24 (source: curriculum list)."""
+"""Products are counted in float32, which loses units above 2 ** 24.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import LayerCost

@@ -1,4 +1,7 @@
-"""Products outside the layers, such as x @ y, are missed (source: curriculum list)."""
+"""Products outside the layers, such as x @ y, are missed.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import LayerCost

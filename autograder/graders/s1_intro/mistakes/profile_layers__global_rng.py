@@ -1,4 +1,7 @@
-"""The dummy inputs are drawn from the global random generator (source: own)."""
+"""The dummy inputs are drawn from the global random generator.
+
+Source: own.
+"""
 
 import torch
 from shared.records import LayerCost

@@ -1,4 +1,7 @@
-"""Every output channel is taken to read all input channels (source: curriculum list)."""
+"""Every output channel is taken to read all input channels.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import LayerCost

@@ -1,4 +1,7 @@
-"""A weight, which is already divided by the groups, is divided again (source: curriculum list)."""
+"""A weight, which is already divided by the groups, is divided again.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import LayerCost

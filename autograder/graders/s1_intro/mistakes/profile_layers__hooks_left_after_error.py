@@ -1,4 +1,7 @@
-"""Hooks stay on the model when its forward raises (source: curriculum list)."""
+"""Hooks stay on the model when its forward raises.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import LayerCost

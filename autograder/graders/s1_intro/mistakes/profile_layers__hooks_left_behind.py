@@ -1,4 +1,7 @@
-"""The hooks stay on the model (source: curriculum list)."""
+"""The hooks stay on the model.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import LayerCost

@@ -1,4 +1,7 @@
-"""A module with two names gets its last one (source: own)."""
+"""A module with two names gets its last one.
+
+Source: own.
+"""
 
 import torch
 from shared.records import LayerCost

@@ -1,4 +1,7 @@
-"""All hooks are removed in the end, also those of the owner of the model (source: own)."""
+"""All hooks are removed in the end, also those of the owner of the model.
+
+Source: own.
+"""
 
 import torch
 from shared.records import LayerCost

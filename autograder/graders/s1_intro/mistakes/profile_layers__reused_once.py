@@ -1,4 +1,7 @@
-"""A module that is called twice gets one row (source: own)."""
+"""A module that is called twice gets one row.
+
+Source: own.
+"""
 
 import torch
 from shared.records import LayerCost

@@ -1,4 +1,7 @@
-"""A convolution is charged for its input size: stride is ignored (source: curriculum list)."""
+"""A convolution is charged for its input size: stride is ignored.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import LayerCost

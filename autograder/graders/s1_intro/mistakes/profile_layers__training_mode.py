@@ -1,4 +1,7 @@
-"""The forward runs in training mode, which changes the running statistics (source: own)."""
+"""The forward runs in training mode, which changes the running statistics.
+
+Source: own.
+"""
 
 import torch
 from shared.records import LayerCost

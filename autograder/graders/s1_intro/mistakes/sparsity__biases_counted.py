@@ -1,4 +1,7 @@
-"""Biases and norms, which have one dimension, are counted as well (source: own)."""
+"""Biases and norms, which have one dimension, are counted as well.
+
+Source: own.
+"""
 
 from torch import nn
 

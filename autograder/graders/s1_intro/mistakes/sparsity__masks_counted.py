@@ -1,4 +1,7 @@
-"""Masks, which are buffers, are counted like weights (source: curriculum list)."""
+"""Masks, which are buffers, are counted like weights.
+
+Source: curriculum list.
+"""
 
 from torch import nn
 

@@ -1,4 +1,7 @@
-"""The mean of the sparsities of the layers is returned, whatever their sizes (source: own)."""
+"""The mean of the sparsities of the layers is returned, whatever their sizes.
+
+Source: own.
+"""
 
 from torch import nn
 

@@ -1,4 +1,7 @@
-"""Minus zero is not taken for a zero (source: own)."""
+"""Minus zero is not taken for a zero.
+
+Source: own.
+"""
 
 from torch import nn
 

@@ -1,4 +1,7 @@
-"""A model without weights divides by zero (source: own)."""
+"""A model without weights divides by zero.
+
+Source: own.
+"""
 
 from torch import nn
 

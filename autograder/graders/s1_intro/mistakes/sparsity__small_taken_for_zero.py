@@ -1,4 +1,7 @@
-"""Values below a tolerance are taken for zeros (source: own)."""
+"""Values below a tolerance are taken for zeros.
+
+Source: own.
+"""
 
 from torch import nn
 

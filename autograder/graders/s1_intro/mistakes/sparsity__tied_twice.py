@@ -1,4 +1,7 @@
-"""A weight that two layers share is counted twice (source: curriculum list)."""
+"""A weight that two layers share is counted twice.
+
+Source: curriculum list.
+"""
 
 from torch import nn
 

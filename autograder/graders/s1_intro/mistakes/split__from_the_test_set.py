@@ -1,4 +1,7 @@
-"""Validation indices lie beyond the training set, in the test set (source: curriculum list)."""
+"""Validation indices lie beyond the training set, in the test set.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The global random generator is seeded and used (source: own)."""
+"""The global random generator is seeded and used.
+
+Source: own.
+"""
 
 import torch
 

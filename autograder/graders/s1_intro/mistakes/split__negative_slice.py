@@ -1,4 +1,7 @@
-"""Slicing with [-size:] gives everything to validation when its share is 0 (source: own)."""
+"""Slicing with [-size:] gives everything to validation when its share is 0.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The same seed gives another split each time (source: own)."""
+"""The same seed gives another split each time.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The last samples are taken without shuffling (source: own)."""
+"""The last samples are taken without shuffling.
+
+Source: own.
+"""
 
 
 def split(n, validation_fraction, seed):

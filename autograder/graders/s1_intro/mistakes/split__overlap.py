@@ -1,4 +1,7 @@
-"""The validation samples are in the training set as well (source: own)."""
+"""The validation samples are in the training set as well.
+
+Source: own.
+"""
 
 import torch
 

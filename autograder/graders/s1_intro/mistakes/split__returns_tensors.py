@@ -1,4 +1,7 @@
-"""Tensors are returned instead of lists of ints (source: own)."""
+"""Tensors are returned instead of lists of ints.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The validation size is rounded down (source: own)."""
+"""The validation size is rounded down.
+
+Source: own.
+"""
 
 import torch
 

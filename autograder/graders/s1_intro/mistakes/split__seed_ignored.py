@@ -1,4 +1,7 @@
-"""Every seed gives the same split (source: own)."""
+"""Every seed gives the same split.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""An empty batch gives 0 instead of an error (source: own)."""
+"""An empty batch gives 0 instead of an error.
+
+Source: own.
+"""
 
 
 def topk_accuracy(logits, targets, k=1):

@@ -1,4 +1,7 @@
-"""Only the best class counts, whatever k is (source: own)."""
+"""Only the best class counts, whatever k is.
+
+Source: own.
+"""
 
 
 def topk_accuracy(logits, targets, k=1):

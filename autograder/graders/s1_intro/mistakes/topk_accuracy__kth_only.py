@@ -1,4 +1,7 @@
-"""Only the class of rank k counts, not those before it (source: own)."""
+"""Only the class of rank k counts, not those before it.
+
+Source: own.
+"""
 
 
 def topk_accuracy(logits, targets, k=1):

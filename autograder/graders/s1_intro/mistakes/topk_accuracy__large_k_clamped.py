@@ -1,4 +1,7 @@
-"""A k above the number of classes is silently lowered (source: own)."""
+"""A k above the number of classes is silently lowered.
+
+Source: own.
+"""
 
 
 def topk_accuracy(logits, targets, k=1):

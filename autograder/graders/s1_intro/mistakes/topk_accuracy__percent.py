@@ -1,4 +1,7 @@
-"""Percent are returned instead of a share (source: own)."""
+"""Percent are returned instead of a share.
+
+Source: own.
+"""
 
 
 def topk_accuracy(logits, targets, k=1):

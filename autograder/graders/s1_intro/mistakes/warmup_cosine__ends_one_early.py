@@ -1,4 +1,7 @@
-"""The floor is reached one step early (source: own)."""
+"""The floor is reached one step early.
+
+Source: own.
+"""
 
 import math
 

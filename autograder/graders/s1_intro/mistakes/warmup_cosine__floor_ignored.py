@@ -1,4 +1,7 @@
-"""The cosine ends at 0 instead of the floor (source: own)."""
+"""The cosine ends at 0 instead of the floor.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""A warm-up as long as the training is accepted (source: own)."""
+"""A warm-up as long as the training is accepted.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The cosine counts from step 0, so the rate jumps at the end of the warm-up (source: own)."""
+"""The cosine counts from step 0, so the rate jumps at the end of the warm-up.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""After the last step the cosine goes on and the rate rises again (source: own)."""
+"""After the last step the cosine goes on and the rate rises again.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The warm-up starts at peak / warmup instead of 0 (source: own)."""
+"""The warm-up starts at peak / warmup instead of 0.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The range is that of the extremes: nothing is searched (source: own)."""
+"""The range is that of the extremes: nothing is searched.
+
+Source: own.
+"""
 
 import math
 

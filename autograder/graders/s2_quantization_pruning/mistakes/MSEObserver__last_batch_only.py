@@ -1,4 +1,7 @@
-"""Only the last batch that was seen decides the range (source: own)."""
+"""Only the last batch that was seen decides the range.
+
+Source: own.
+"""
 
 import math
 

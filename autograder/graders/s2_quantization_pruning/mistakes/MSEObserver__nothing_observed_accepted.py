@@ -1,4 +1,7 @@
-"""Parameters are given before anything was observed (source: own)."""
+"""Parameters are given before anything was observed.
+
+Source: own.
+"""
 
 import math
 

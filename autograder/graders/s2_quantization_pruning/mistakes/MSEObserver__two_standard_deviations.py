@@ -1,4 +1,7 @@
-"""The range is two standard deviations, for any data and width (source: own)."""
+"""The range is two standard deviations, for any data and width.
+
+Source: own.
+"""
 
 import math
 

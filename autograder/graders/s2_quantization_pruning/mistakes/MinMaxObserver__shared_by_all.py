@@ -1,4 +1,7 @@
-"""All observers share one range: it is kept on the class (source: own)."""
+"""All observers share one range: it is kept on the class.
+
+Source: own.
+"""
 
 import math
 

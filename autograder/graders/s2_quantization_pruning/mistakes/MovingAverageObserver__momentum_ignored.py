@@ -1,4 +1,7 @@
-"""The momentum is 0.9, whatever was asked for (source: own)."""
+"""The momentum is 0.9, whatever was asked for.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""A momentum outside 0..1 is accepted (source: own)."""
+"""A momentum outside 0..1 is accepted.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The new batch gets the share of the old range (source: own)."""
+"""The new batch gets the share of the old range.
+
+Source: own.
+"""
 
 import math
 

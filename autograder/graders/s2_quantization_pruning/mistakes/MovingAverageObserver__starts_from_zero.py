@@ -1,4 +1,7 @@
-"""The first batch is averaged with 0 instead of setting the range (source: own)."""
+"""The first batch is averaged with 0 instead of setting the range.
+
+Source: own.
+"""
 
 import math
 

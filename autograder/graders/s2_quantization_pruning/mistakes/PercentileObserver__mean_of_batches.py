@@ -1,4 +1,7 @@
-"""Percentiles of the batches are averaged, instead of those of all values (source: own)."""
+"""Percentiles of the batches are averaged, instead of those of all values.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""A p above 100 percent is accepted (source: own)."""
+"""A p above 100 percent is accepted.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""What is cut off is split, half of it at each end (source: own)."""
+"""What is cut off is split, half of it at each end.
+
+Source: own.
+"""
 
 import math
 

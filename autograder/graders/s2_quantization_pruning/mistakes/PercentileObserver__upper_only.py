@@ -1,4 +1,7 @@
-"""Only the upper end is a percentile, the lower one is the minimum (source: own)."""
+"""Only the upper end is a percentile, the lower one is the minimum.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Bounds that are equal get scale 1, however large they are (source: own)."""
+"""Bounds that are equal get scale 1, however large they are.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Infinite bounds are accepted (source: own)."""
+"""Infinite bounds are accepted.
+
+Source: own.
+"""
 
 from shared.records import QParams
 

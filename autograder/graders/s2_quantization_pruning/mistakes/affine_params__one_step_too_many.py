@@ -1,4 +1,7 @@
-"""The range is divided by 2 ** bits, not by 2 ** bits - 1 steps (source: curriculum list)."""
+"""The range is divided by 2 ** bits, not by 2 ** bits - 1 steps.
+
+Source: curriculum list.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The range is not widened to hold 0 (source: curriculum list)."""
+"""The range is not widened to hold 0.
+
+Source: curriculum list.
+"""
 
 import math
 

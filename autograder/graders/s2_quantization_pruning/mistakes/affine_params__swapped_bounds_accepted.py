@@ -1,4 +1,7 @@
-"""A lower bound above the upper one is accepted (source: own)."""
+"""A lower bound above the upper one is accepted.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The symmetric scale looks at the upper bound alone (source: own)."""
+"""The symmetric scale looks at the upper bound alone.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The symmetric scale is divided by the magnitude of the lowest code (source: curriculum list)."""
+"""The symmetric scale is divided by the magnitude of the lowest code.
+
+Source: curriculum list.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Symmetric parameters with unsigned codes are accepted (source: own)."""
+"""Symmetric parameters with unsigned codes are accepted.
+
+Source: own.
+"""
 
 import math
 

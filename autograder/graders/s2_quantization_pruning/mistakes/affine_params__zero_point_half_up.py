@@ -1,4 +1,7 @@
-"""A zero point halfway between two codes is rounded up, not to even (source: own)."""
+"""A zero point halfway between two codes is rounded up, not to even.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The zero point is truncated, not rounded (source: curriculum list)."""
+"""The zero point is truncated, not rounded.
+
+Source: curriculum list.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The range 0..0 gives a scale of 0, and a division by it (source: curriculum list)."""
+"""The range 0..0 gives a scale of 0, and a division by it.
+
+Source: curriculum list.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""A mask of another shape is broadcast over the weight (source: own)."""
+"""A mask of another shape is broadcast over the weight.
+
+Source: own.
+"""
 
 import torch
 

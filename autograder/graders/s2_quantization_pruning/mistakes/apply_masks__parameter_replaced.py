@@ -1,4 +1,7 @@
-"""New Parameter objects are put into the model, which an optimiser does not know (source: own)."""
+"""New Parameter objects are put into the model, which an optimiser does not know.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A mask for a parameter that the model does not have is passed over (source: own)."""
+"""A mask for a parameter that the model does not have is passed over.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Masks of parameters with one dimension are passed over (source: own)."""
+"""Masks of parameters with one dimension are passed over.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The global generator draws, not the one that was passed (source: own)."""
+"""The global generator draws, not the one that was passed.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The probability is the logistic function, not the hard sigmoid (source: own)."""
+"""The probability is the logistic function, not the hard sigmoid.
+
+Source: own.
+"""
 
 import torch
 

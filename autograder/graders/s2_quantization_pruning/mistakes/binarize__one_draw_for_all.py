@@ -1,4 +1,7 @@
-"""One draw decides for all weights (source: own)."""
+"""One draw decides for all weights.
+
+Source: own.
+"""
 
 import torch
 

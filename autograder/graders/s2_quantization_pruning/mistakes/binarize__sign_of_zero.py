@@ -1,4 +1,7 @@
-"""The sign of 0 is 0 (source: curriculum list)."""
+"""The sign of 0 is 0.
+
+Source: curriculum list.
+"""
 
 import torch
 

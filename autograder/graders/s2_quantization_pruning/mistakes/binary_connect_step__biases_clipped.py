@@ -1,4 +1,7 @@
-"""Biases and norms are clipped too (source: own)."""
+"""Biases and norms are clipped too.
+
+Source: own.
+"""
 
 import torch
 from torch import nn

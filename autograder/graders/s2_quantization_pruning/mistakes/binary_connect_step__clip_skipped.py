@@ -1,4 +1,7 @@
-"""Weights are not clipped after the update (source: curriculum list)."""
+"""Weights are not clipped after the update.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch import nn

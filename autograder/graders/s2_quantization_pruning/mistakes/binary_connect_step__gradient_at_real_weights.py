@@ -1,4 +1,7 @@
-"""The gradient is taken at the real weights (source: own)."""
+"""The gradient is taken at the real weights.
+
+Source: own.
+"""
 
 from torch import nn
 

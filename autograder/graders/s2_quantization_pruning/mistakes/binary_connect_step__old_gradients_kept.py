@@ -1,4 +1,7 @@
-"""Gradients that were there before are added (source: own)."""
+"""Gradients that were there before are added.
+
+Source: own.
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Weights that are 0 stay 0 instead of becoming +1 (source: curriculum list)."""
+"""Weights that are 0 stay 0 instead of becoming +1.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch import nn

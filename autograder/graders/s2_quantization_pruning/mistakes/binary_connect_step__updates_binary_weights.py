@@ -1,4 +1,7 @@
-"""The optimiser updates the binary weights, the real ones are lost (source: curriculum list)."""
+"""The optimiser updates the binary weights, the real ones are lost.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""The infinite norm is computed as a power, which gives 1 for every channel (source: own)."""
+"""The infinite norm is computed as a power, which gives 1 for every channel.
+
+Source: own.
+"""
 
 
 

@@ -1,4 +1,7 @@
-"""The root of the p-norm is missing (source: own)."""
+"""The root of the p-norm is missing.
+
+Source: own.
+"""
 
 import math
 

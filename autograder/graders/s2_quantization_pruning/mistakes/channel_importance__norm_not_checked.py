@@ -1,4 +1,7 @@
-"""A norm of 0 or less is accepted (source: own)."""
+"""A norm of 0 or less is accepted.
+
+Source: own.
+"""
 
 import math
 

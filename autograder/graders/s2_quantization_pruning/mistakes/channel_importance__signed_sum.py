@@ -1,4 +1,7 @@
-"""Values are summed with their signs, so that they cancel (source: curriculum list)."""
+"""Values are summed with their signs, so that they cancel.
+
+Source: curriculum list.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The norm is over the wrong dimension, inputs for outputs (source: curriculum list)."""
+"""The norm is over the wrong dimension, inputs for outputs.
+
+Source: curriculum list.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The networks are pruned but not trained (source: own)."""
+"""The networks are pruned but not trained.
+
+Source: own.
+"""
 
 import torch
 from shared.data import load_digits

@@ -1,4 +1,7 @@
-"""Accuracies are in percent instead of shares (source: own)."""
+"""Accuracies are in percent instead of shares.
+
+Source: own.
+"""
 
 import torch
 from shared.data import load_digits

@@ -1,4 +1,7 @@
-"""Every large network is pruned to 90 %, so the nonzero weights do not match (source: own)."""
+"""Every large network is pruned to 90 %, so the nonzero weights do not match.
+
+Source: own.
+"""
 
 import torch
 from shared.data import load_digits

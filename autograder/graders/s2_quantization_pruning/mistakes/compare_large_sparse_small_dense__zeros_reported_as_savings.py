@@ -1,4 +1,7 @@
-"""Zeros are taken off the parameters, as though they were a saving (source: curriculum list)."""
+"""Zeros are taken off the parameters, as though they were a saving.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.data import load_digits

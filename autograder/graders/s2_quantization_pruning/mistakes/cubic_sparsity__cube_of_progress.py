@@ -1,4 +1,7 @@
-"""The progress is cubed: sparsity rises slowly first and fast last (source: curriculum list)."""
+"""The progress is cubed: sparsity rises slowly first and fast last.
+
+Source: curriculum list.
+"""
 
 
 def cubic_sparsity(step, start, steps, interval, initial, final):

@@ -1,4 +1,7 @@
-"""The formula is used before the start as well, where it leaves the initial value (source: own)."""
+"""The formula is used before the start as well, where it leaves the initial value.
+
+Source: own.
+"""
 
 
 def cubic_sparsity(step, start, steps, interval, initial, final):

@@ -1,4 +1,7 @@
-"""The last interval is missing, the final value never reached (source: curriculum list)."""
+"""The last interval is missing, the final value never reached.
+
+Source: curriculum list.
+"""
 
 
 def cubic_sparsity(step, start, steps, interval, initial, final):

@@ -1,4 +1,7 @@
-"""The ramp takes n steps instead of n intervals (source: own)."""
+"""The ramp takes n steps instead of n intervals.
+
+Source: own.
+"""
 
 
 def cubic_sparsity(step, start, steps, interval, initial, final):

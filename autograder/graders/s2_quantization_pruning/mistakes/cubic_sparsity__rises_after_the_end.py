@@ -1,4 +1,7 @@
-"""The formula is used after the end as well, where it leaves the final value (source: own)."""
+"""The formula is used after the end as well, where it leaves the final value.
+
+Source: own.
+"""
 
 
 def cubic_sparsity(step, start, steps, interval, initial, final):

@@ -1,4 +1,7 @@
-"""Sparsities outside 0..1 are accepted (source: own)."""
+"""Sparsities outside 0..1 are accepted.
+
+Source: own.
+"""
 
 
 def cubic_sparsity(step, start, steps, interval, initial, final):

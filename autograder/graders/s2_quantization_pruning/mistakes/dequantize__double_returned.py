@@ -1,4 +1,7 @@
-"""The result is float64, not float32 (source: own)."""
+"""The result is float64, not float32.
+
+Source: own.
+"""
 
 import torch
 

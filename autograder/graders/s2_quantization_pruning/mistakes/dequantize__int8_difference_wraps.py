@@ -1,4 +1,7 @@
-"""The difference to the zero point is made in int8 and wraps (source: own)."""
+"""The difference to the zero point is made in int8 and wraps.
+
+Source: own.
+"""
 
 import torch
 

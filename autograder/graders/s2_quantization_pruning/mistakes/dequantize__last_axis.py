@@ -1,4 +1,7 @@
-"""Parameters per channel go along the last dimension, not the axis (source: curriculum list)."""
+"""Parameters per channel go along the last dimension, not the axis.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Only the input is quantised, the weight stays in float (source: own)."""
+"""Only the input is quantised, the weight stays in float.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The range of the first call is kept for all later ones (source: own)."""
+"""The range of the first call is kept for all later ones.
+
+Source: own.
+"""
 
 import torch
 

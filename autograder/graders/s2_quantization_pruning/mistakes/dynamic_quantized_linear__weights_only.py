@@ -1,4 +1,7 @@
-"""Only the weight is quantised, the input stays in float (source: own)."""
+"""Only the weight is quantised, the input stays in float.
+
+Source: own.
+"""
 
 import torch
 

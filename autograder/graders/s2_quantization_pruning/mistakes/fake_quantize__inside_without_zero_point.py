@@ -1,4 +1,7 @@
-"""Where the gradient passes is decided without the zero point (source: own)."""
+"""Where the gradient passes is decided without the zero point.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Values are clamped to the range but not rounded to the grid (source: own)."""
+"""Values are clamped to the range but not rounded to the grid.
+
+Source: own.
+"""
 
 import torch
 

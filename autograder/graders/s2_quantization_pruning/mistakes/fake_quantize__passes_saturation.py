@@ -1,4 +1,7 @@
-"""The gradient also passes where the value saturates (source: curriculum list)."""
+"""The gradient also passes where the value saturates.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The gradient is stopped above the range only, not below it (source: own)."""
+"""The gradient is stopped above the range only, not below it.
+
+Source: own.
+"""
 
 import torch
 

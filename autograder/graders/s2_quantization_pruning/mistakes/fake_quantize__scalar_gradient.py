@@ -1,4 +1,7 @@
-"""The gradient is summed to one number for all elements (source: curriculum list)."""
+"""The gradient is summed to one number for all elements.
+
+Source: curriculum list.
+"""
 
 import torch
 

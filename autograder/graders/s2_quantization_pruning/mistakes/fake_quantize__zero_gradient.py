@@ -1,4 +1,7 @@
-"""The gradient is that of rounding: zero everywhere (source: curriculum list)."""
+"""The gradient is that of rounding: zero everywhere.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The bias that the layer already had is forgotten (source: curriculum list)."""
+"""The bias that the layer already had is forgotten.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The variance is used without eps (source: curriculum list)."""
+"""The variance is used without eps.
+
+Source: curriculum list.
+"""
 
 import torch
 

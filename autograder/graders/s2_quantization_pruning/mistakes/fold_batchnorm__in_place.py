@@ -1,4 +1,7 @@
-"""The weight that was passed in is scaled in place (source: own)."""
+"""The weight that was passed in is scaled in place.
+
+Source: own.
+"""
 
 import torch
 

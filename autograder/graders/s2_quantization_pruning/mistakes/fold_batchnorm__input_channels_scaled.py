@@ -1,4 +1,7 @@
-"""Square weights are scaled along the inputs, not along the outputs (source: own)."""
+"""Square weights are scaled along the inputs, not along the outputs.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A layer without bias gets none (source: own)."""
+"""A layer without bias gets none.
+
+Source: own.
+"""
 
 import torch
 

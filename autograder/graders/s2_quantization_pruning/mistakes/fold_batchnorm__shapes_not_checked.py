@@ -1,4 +1,7 @@
-"""Statistics of another number of channels are accepted if they broadcast (source: own)."""
+"""Statistics of another number of channels are accepted if they broadcast.
+
+Source: own.
+"""
 
 import torch
 

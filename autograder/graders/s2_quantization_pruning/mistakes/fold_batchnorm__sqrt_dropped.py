@@ -1,4 +1,7 @@
-"""The division is by the variance, not by its root (source: curriculum list)."""
+"""The division is by the variance, not by its root.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Every layer loses the same share instead of one ranking over all (source: curriculum list)."""
+"""Every layer loses the same share instead of one ranking over all.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Magnitudes are divided by the mean of their layer before they are ranked (source: own)."""
+"""Magnitudes are divided by the mean of their layer before they are ranked.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""An empty dict raises instead of giving an empty dict (source: own)."""
+"""An empty dict raises instead of giving an empty dict.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Ties are broken in the order of the sorted names, not of the dict (source: own)."""
+"""Ties are broken in the order of the sorted names, not of the dict.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A strict comparison with the global threshold prunes every tie (source: curriculum list)."""
+"""A strict comparison with the global threshold prunes every tie.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Tensors of one dimension are kept whole, although all that is given takes part (source: own)."""
+"""Tensors of one dimension are kept whole, although all that is given takes part.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Biases and norms are pruned with the weights (source: curriculum list)."""
+"""Biases and norms are pruned with the weights.
+
+Source: curriculum list.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""The schedule gets the number of the pass and never ends (source: curriculum list)."""
+"""The schedule gets the number of the pass and never ends.
+
+Source: curriculum list.
+"""
 
 import copy
 

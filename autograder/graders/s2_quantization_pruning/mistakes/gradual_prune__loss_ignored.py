@@ -1,4 +1,7 @@
-"""The cross-entropy is used whatever loss is passed (source: own)."""
+"""The cross-entropy is used whatever loss is passed.
+
+Source: own.
+"""
 
 import copy
 

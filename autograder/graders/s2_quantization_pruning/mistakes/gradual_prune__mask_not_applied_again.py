@@ -1,4 +1,7 @@
-"""The masks are not applied again after the step (source: curriculum list)."""
+"""The masks are not applied again after the step.
+
+Source: curriculum list.
+"""
 
 import copy
 

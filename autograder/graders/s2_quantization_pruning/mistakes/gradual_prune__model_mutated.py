@@ -1,4 +1,7 @@
-"""The model that was passed in is trained instead of a copy (source: curriculum list)."""
+"""The model that was passed in is trained instead of a copy.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch import nn

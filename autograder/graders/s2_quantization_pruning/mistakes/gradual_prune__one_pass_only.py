@@ -1,4 +1,7 @@
-"""Training ends with the loader, before the steps are done (source: own)."""
+"""Training ends with the loader, before the steps are done.
+
+Source: own.
+"""
 
 import copy
 

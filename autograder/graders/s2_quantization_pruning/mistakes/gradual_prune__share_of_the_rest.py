@@ -1,4 +1,7 @@
-"""The sparsity is taken of the weights that are still left, which prunes too much (source: own)."""
+"""The sparsity is taken of the weights that are still left, which prunes too much.
+
+Source: own.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""Weights are dropped by value, not by magnitude (source: curriculum list)."""
+"""Weights are dropped by value, not by magnitude.
+
+Source: curriculum list.
+"""
 
 
 def grow_and_drop(weight, mask, gradient, fraction):

@@ -1,4 +1,7 @@
-"""A weight that was just dropped may be grown again (source: curriculum list)."""
+"""A weight that was just dropped may be grown again.
+
+Source: curriculum list.
+"""
 
 
 def grow_and_drop(weight, mask, gradient, fraction):

@@ -1,4 +1,7 @@
-"""A fraction outside 0..1 is clamped without a word (source: own)."""
+"""A fraction outside 0..1 is clamped without a word.
+
+Source: own.
+"""
 
 
 def grow_and_drop(weight, mask, gradient, fraction):

@@ -1,4 +1,7 @@
-"""More weights are dropped than there is room to grow, so the count falls (source: own)."""
+"""More weights are dropped than there is room to grow, so the count falls.
+
+Source: own.
+"""
 
 
 def grow_and_drop(weight, mask, gradient, fraction):

@@ -1,4 +1,7 @@
-"""Weights are grown where the gradient is largest with its sign (source: own)."""
+"""Weights are grown where the gradient is largest with its sign.
+
+Source: own.
+"""
 
 
 def grow_and_drop(weight, mask, gradient, fraction):

@@ -1,4 +1,7 @@
-"""[-k:] with k = 0 grows every inactive weight (source: curriculum list)."""
+"""[-k:] with k = 0 grows every inactive weight.
+
+Source: curriculum list.
+"""
 
 
 def grow_and_drop(weight, mask, gradient, fraction):

@@ -1,4 +1,7 @@
-"""The smallest values are pruned, not the smallest magnitudes (source: curriculum list)."""
+"""The smallest values are pruned, not the smallest magnitudes.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A count that ends in one half is rounded up instead of to even (source: own)."""
+"""A count that ends in one half is rounded up instead of to even.
+
+Source: own.
+"""
 
 import torch
 

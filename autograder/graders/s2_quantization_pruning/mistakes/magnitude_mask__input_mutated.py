@@ -1,4 +1,7 @@
-"""The pruned weights are set to zero in the tensor that was passed in (source: curriculum list)."""
+"""The pruned weights are set to zero in the tensor that was passed in.
+
+Source: curriculum list.
+"""
 
 import torch
 

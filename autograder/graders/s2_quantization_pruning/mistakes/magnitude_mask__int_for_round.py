@@ -1,4 +1,7 @@
-"""The count is truncated with int() instead of rounded (source: curriculum list)."""
+"""The count is truncated with int() instead of rounded.
+
+Source: curriculum list.
+"""
 
 import torch
 

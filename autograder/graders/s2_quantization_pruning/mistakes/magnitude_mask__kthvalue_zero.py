@@ -1,4 +1,7 @@
-"""kthvalue(0) raises when nothing is to be pruned (source: curriculum list)."""
+"""kthvalue(0) raises when nothing is to be pruned.
+
+Source: curriculum list.
+"""
 
 
 def magnitude_mask(weight, sparsity):

@@ -1,4 +1,7 @@
-"""An interpolated percentile is the threshold and misses the count (source: curriculum list)."""
+"""An interpolated percentile is the threshold and misses the count.
+
+Source: curriculum list.
+"""
 
 import torch
 

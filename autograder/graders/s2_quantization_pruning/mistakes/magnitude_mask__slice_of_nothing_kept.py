@@ -1,4 +1,7 @@
-"""order[-kept:] takes everything when nothing is to be kept (source: curriculum list)."""
+"""order[-kept:] takes everything when nothing is to be kept.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A sparsity outside 0..1 is clamped without a word (source: own)."""
+"""A sparsity outside 0..1 is clamped without a word.
+
+Source: own.
+"""
 
 import torch
 

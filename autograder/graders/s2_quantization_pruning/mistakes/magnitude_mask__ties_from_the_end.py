@@ -1,4 +1,7 @@
-"""Of equal magnitudes the later ones are pruned (source: own)."""
+"""Of equal magnitudes the later ones are pruned.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Keeping all that equals the threshold prunes 0 % of equal weights (source: curriculum list)."""
+"""Keeping all that equals the threshold prunes 0 % of equal weights.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A strict comparison prunes every tie, 100 % of equal weights (source: curriculum list)."""
+"""A strict comparison prunes every tie, 100 % of equal weights.
+
+Source: curriculum list.
+"""
 
 import torch
 

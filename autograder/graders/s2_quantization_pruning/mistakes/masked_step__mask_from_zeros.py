@@ -1,4 +1,7 @@
-"""The mask is what is not zero, so kept weights that are 0 stay stuck (source: curriculum list)."""
+"""The mask is what is not zero, so kept weights that are 0 stay stuck.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The masks are applied before the step and not again after it (source: curriculum list)."""
+"""The masks are applied before the step and not again after it.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The state of the optimiser is cleared in each step, so there is no momentum (source: own)."""
+"""The state of the optimiser is cleared in each step, so there is no momentum.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Pruned weights get their values of before the step back instead of zero (source: own)."""
+"""Pruned weights get their values of before the step back instead of zero.
+
+Source: own.
+"""
 
 import torch
 

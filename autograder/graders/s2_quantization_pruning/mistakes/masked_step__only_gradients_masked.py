@@ -1,4 +1,7 @@
-"""Only gradients are masked, so momentum moves pruned weights (source: curriculum list)."""
+"""Only gradients are masked, so momentum moves pruned weights.
+
+Source: curriculum list.
+"""
 
 
 def masked_step(optimizer, model, masks):

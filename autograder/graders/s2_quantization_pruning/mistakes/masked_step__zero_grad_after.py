@@ -1,4 +1,7 @@
-"""Gradients are cleared after the step, which the caller did not ask for (source: own)."""
+"""Gradients are cleared after the step, which the caller did not ask for.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Groups run along the outputs, dimension 0, instead of the inputs (source: curriculum list)."""
+"""Groups run along the outputs, dimension 0, instead of the inputs.
+
+Source: curriculum list.
+"""
 
 import torch
 

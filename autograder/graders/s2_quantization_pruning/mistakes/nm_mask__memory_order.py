@@ -1,4 +1,7 @@
-"""Groups are consecutive in memory, so in a convolution they run over the kernel (source: own)."""
+"""Groups are consecutive in memory, so in a convolution they run over the kernel.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""n of every m weights are pruned instead of kept (source: own)."""
+"""n of every m weights are pruned instead of kept.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Inputs beyond the last whole group are kept instead of refused (source: own)."""
+"""Inputs beyond the last whole group are kept instead of refused.
+
+Source: own.
+"""
 
 import torch
 

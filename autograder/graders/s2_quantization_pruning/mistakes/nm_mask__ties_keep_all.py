@@ -1,4 +1,7 @@
-"""A comparison with the threshold keeps more than n of equal weights (source: curriculum list)."""
+"""A comparison with the threshold keeps more than n of equal weights.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Channels are always those of the first dimension (source: curriculum list)."""
+"""Channels are always those of the first dimension.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import QParams

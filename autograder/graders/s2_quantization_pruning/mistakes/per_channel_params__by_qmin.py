@@ -1,4 +1,7 @@
-"""The largest magnitude is divided by that of the lowest code (source: curriculum list)."""
+"""The largest magnitude is divided by that of the lowest code.
+
+Source: curriculum list.
+"""
 
 import torch
 from shared.records import QParams

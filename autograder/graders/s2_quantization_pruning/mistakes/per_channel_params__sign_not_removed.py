@@ -1,4 +1,7 @@
-"""The largest value counts, not the largest magnitude (source: own)."""
+"""The largest value counts, not the largest magnitude.
+
+Source: own.
+"""
 
 import torch
 from shared.records import QParams

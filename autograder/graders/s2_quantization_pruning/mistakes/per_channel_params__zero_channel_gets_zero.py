@@ -1,4 +1,7 @@
-"""A channel of zeros gets scale 0, by which nothing can be divided (source: own)."""
+"""A channel of zeros gets scale 0, by which nothing can be divided.
+
+Source: own.
+"""
 
 import torch
 from shared.records import QParams

@@ -1,4 +1,7 @@
-"""A depthwise next layer keeps all of its outputs (source: own)."""
+"""A depthwise next layer keeps all of its outputs.
+
+Source: own.
+"""
 
 import copy
 

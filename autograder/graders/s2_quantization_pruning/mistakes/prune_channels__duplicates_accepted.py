@@ -1,4 +1,7 @@
-"""A channel that is named twice is accepted (source: own)."""
+"""A channel that is named twice is accepted.
+
+Source: own.
+"""
 
 import copy
 

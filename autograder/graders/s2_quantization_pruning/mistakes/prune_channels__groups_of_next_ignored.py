@@ -1,4 +1,7 @@
-"""In a grouped next layer each group loses the columns of the first one (source: own)."""
+"""In a grouped next layer each group loses the columns of the first one.
+
+Source: own.
+"""
 
 import copy
 

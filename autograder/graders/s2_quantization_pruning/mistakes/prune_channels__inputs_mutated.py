@@ -1,4 +1,7 @@
-"""The layers that were passed in are changed (source: curriculum list)."""
+"""The layers that were passed in are changed.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Columns of a linear layer are taken for pixel-major instead of channel-major (source: own)."""
+"""Columns of a linear layer are taken for pixel-major instead of channel-major.
+
+Source: own.
+"""
 
 import copy
 

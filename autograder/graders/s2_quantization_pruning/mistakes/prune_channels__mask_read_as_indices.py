@@ -1,4 +1,7 @@
-"""A bool mask is read as the indices 0 and 1 (source: own)."""
+"""A bool mask is read as the indices 0 and 1.
+
+Source: own.
+"""
 
 import copy
 

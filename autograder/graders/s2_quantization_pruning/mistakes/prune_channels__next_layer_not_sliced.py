@@ -1,4 +1,7 @@
-"""The next layer keeps the columns of the channels that are gone (source: curriculum list)."""
+"""The next layer keeps the columns of the channels that are gone.
+
+Source: curriculum list.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""The weight is sliced but out_channels keeps its old value (source: curriculum list)."""
+"""The weight is sliced but out_channels keeps its old value.
+
+Source: curriculum list.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""The next layer loses outputs too: its residual sum no longer fits (source: curriculum list)."""
+"""The next layer loses outputs too: its residual sum no longer fits.
+
+Source: curriculum list.
+"""
 
 import copy
 

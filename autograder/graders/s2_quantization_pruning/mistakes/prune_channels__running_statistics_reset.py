@@ -1,4 +1,7 @@
-"""The batch norm starts with fresh running statistics (source: own)."""
+"""The batch norm starts with fresh running statistics.
+
+Source: own.
+"""
 
 import copy
 

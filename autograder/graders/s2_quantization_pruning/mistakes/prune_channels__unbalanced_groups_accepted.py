@@ -1,4 +1,7 @@
-"""Unequal numbers of channels a group are accepted in the convolution (source: own)."""
+"""Unequal numbers of channels a group are accepted in the convolution.
+
+Source: own.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""Channels are set to zero instead of removed (source: curriculum list)."""
+"""Channels are set to zero instead of removed.
+
+Source: curriculum list.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""Widths of 0, of more than 32 and of fractions of bits are accepted (source: own)."""
+"""Widths of 0, of more than 32 and of fractions of bits are accepted.
+
+Source: own.
+"""
 
 
 def quantization_range(bits, signed=True, narrow=False):

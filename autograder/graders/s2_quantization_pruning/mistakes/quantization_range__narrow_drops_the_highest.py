@@ -1,4 +1,7 @@
-"""The narrow range drops the highest code, not the lowest (source: own)."""
+"""The narrow range drops the highest code, not the lowest.
+
+Source: own.
+"""
 
 
 def quantization_range(bits, signed=True, narrow=False):

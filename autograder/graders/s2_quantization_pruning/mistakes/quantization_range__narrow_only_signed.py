@@ -1,4 +1,7 @@
-"""The narrow range of unsigned codes keeps the lowest code (source: own)."""
+"""The narrow range of unsigned codes keeps the lowest code.
+
+Source: own.
+"""
 
 
 def quantization_range(bits, signed=True, narrow=False):

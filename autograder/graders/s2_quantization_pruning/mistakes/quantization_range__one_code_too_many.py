@@ -1,4 +1,7 @@
-"""There are 2 ** bits + 1 codes: the highest is one too high (source: curriculum list)."""
+"""There are 2 ** bits + 1 codes: the highest is one too high.
+
+Source: curriculum list.
+"""
 
 
 def quantization_range(bits, signed=True, narrow=False):

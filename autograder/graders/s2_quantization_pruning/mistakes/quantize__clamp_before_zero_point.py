@@ -1,4 +1,7 @@
-"""Codes are clamped before the zero point is added (source: curriculum list)."""
+"""Codes are clamped before the zero point is added.
+
+Source: curriculum list.
+"""
 
 import torch
 

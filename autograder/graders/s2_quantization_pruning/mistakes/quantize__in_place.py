@@ -1,4 +1,7 @@
-"""The input is divided in place (source: own)."""
+"""The input is divided in place.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Infinite values count as 0, they do not saturate (source: own)."""
+"""Infinite values count as 0, they do not saturate.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Codes are cast to int8 before they are clamped, so large ones wrap (source: curriculum list)."""
+"""Codes are cast to int8 before they are clamped, so large ones wrap.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Codes of up to 8 bits are returned as int8 or uint8, not as int32 (source: own)."""
+"""Codes of up to 8 bits are returned as int8 or uint8, not as int32.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Codes are cut to integers, not rounded, before the zero point (source: curriculum list)."""
+"""Codes are cut to integers, not rounded, before the zero point.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Without an axis, parameters per channel go along the last dimension (source: own)."""
+"""Without an axis, parameters per channel go along the last dimension.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The zero point is added before rounding, so halves round otherwise (source: own)."""
+"""The zero point is added before rounding, so halves round otherwise.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The bias is saturated to 8 bits, not to 32 (source: curriculum list)."""
+"""The bias is saturated to 8 bits, not to 32.
+
+Source: curriculum list.
+"""
 
 import torch
 

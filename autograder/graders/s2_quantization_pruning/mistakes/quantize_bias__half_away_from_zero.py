@@ -1,4 +1,7 @@
-"""Halves are rounded away from 0, not to even (source: own)."""
+"""Halves are rounded away from 0, not to even.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""All channels get the scale of the first one (source: own)."""
+"""All channels get the scale of the first one.
+
+Source: own.
+"""
 
 import torch
 

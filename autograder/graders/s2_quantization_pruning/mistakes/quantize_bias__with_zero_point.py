@@ -1,4 +1,7 @@
-"""The bias gets a zero point from its own range (source: curriculum list)."""
+"""The bias gets a zero point from its own range.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""What does not fit into 32 bits wraps around (source: own)."""
+"""What does not fit into 32 bits wraps around.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Ranges go on growing with the data that is predicted (source: curriculum list)."""
+"""Ranges go on growing with the data that is predicted.
+
+Source: curriculum list.
+"""
 
 import copy
 

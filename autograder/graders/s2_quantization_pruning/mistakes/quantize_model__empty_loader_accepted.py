@@ -1,4 +1,7 @@
-"""A loader without batches is accepted (source: own)."""
+"""A loader without batches is accepted.
+
+Source: own.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""The first and the last layer stay in float (source: own)."""
+"""The first and the last layer stay in float.
+
+Source: own.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""Only the first batch calibrates (source: own)."""
+"""Only the first batch calibrates.
+
+Source: own.
+"""
 
 import copy
 

@@ -1,4 +1,7 @@
-"""Layers inside of containers inside of the model stay as they are (source: own)."""
+"""Layers inside of containers inside of the model stay as they are.
+
+Source: own.
+"""
 
 import copy
 

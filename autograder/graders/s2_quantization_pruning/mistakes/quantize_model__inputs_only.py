@@ -1,4 +1,7 @@
-"""Weights stay as they are (source: own)."""
+"""Weights stay as they are.
+
+Source: own.
+"""
 
 import copy
 

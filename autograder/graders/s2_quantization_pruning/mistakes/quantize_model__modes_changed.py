@@ -1,4 +1,7 @@
-"""The model that was passed in is left in eval mode (source: own)."""
+"""The model that was passed in is left in eval mode.
+
+Source: own.
+"""
 
 import copy
 

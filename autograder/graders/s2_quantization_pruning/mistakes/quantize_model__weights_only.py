@@ -1,4 +1,7 @@
-"""Inputs of the layers are not quantised (source: own)."""
+"""Inputs of the layers are not quantised.
+
+Source: own.
+"""
 
 import copy
 

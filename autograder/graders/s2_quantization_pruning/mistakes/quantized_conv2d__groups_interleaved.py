@@ -1,4 +1,7 @@
-"""Groups take every n-th input channel, not neighbouring ones (source: own)."""
+"""Groups take every n-th input channel, not neighbouring ones.
+
+Source: own.
+"""
 
 import torch
 import torch.nn.functional as F

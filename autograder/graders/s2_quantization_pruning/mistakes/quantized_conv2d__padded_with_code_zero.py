@@ -1,4 +1,7 @@
-"""The input is padded with code 0, not with its zero point (source: curriculum list)."""
+"""The input is padded with code 0, not with its zero point.
+
+Source: curriculum list.
+"""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,7 @@
-"""A pair of paddings is taken for (columns, rows) (source: own)."""
+"""A pair of paddings is taken for (columns, rows).
+
+Source: own.
+"""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,7 @@
-"""A pair of strides is taken for (columns, rows) (source: own)."""
+"""A pair of strides is taken for (columns, rows).
+
+Source: own.
+"""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,7 @@
-"""The input's zero point is not subtracted (source: curriculum list)."""
+"""The input's zero point is not subtracted.
+
+Source: curriculum list.
+"""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,7 @@
-"""The bias is added to the output codes, not to the sums (source: own)."""
+"""The bias is added to the output codes, not to the sums.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Codes saturate at 8 bits, whatever the width (source: own)."""
+"""Codes saturate at 8 bits, whatever the width.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Sums are made in float32, which loses units above 2 ** 24 (source: own)."""
+"""Sums are made in float32, which loses units above 2 ** 24.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""All output channels get the weight scale of the first (source: own)."""
+"""All output channels get the weight scale of the first.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Biases and norms are scanned as well (source: curriculum list)."""
+"""Biases and norms are scanned as well.
+
+Source: curriculum list.
+"""
 
 import torch
 

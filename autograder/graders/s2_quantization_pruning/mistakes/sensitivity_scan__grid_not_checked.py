@@ -1,4 +1,7 @@
-"""Shares outside 0..1 are clamped without a word (source: own)."""
+"""Shares outside 0..1 are clamped without a word.
+
+Source: own.
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Earlier layers stay pruned while later ones are scanned (source: own)."""
+"""Earlier layers stay pruned while later ones are scanned.
+
+Source: own.
+"""
 
 import torch
 from torch import nn

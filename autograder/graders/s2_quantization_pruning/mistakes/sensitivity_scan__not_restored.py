@@ -1,4 +1,7 @@
-"""The weights of the last grid point are left in the model (source: curriculum list)."""
+"""The weights of the last grid point are left in the model.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""The weights are restored only if evaluate returns (source: curriculum list)."""
+"""The weights are restored only if evaluate returns.
+
+Source: curriculum list.
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""Each grid point prunes further what the one before left (source: own)."""
+"""Each grid point prunes further what the one before left.
+
+Source: own.
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,7 @@
-"""The ratio of powers gets the factor 20 of a ratio of amplitudes (source: own)."""
+"""The ratio of powers gets the factor 20 of a ratio of amplitudes.
+
+Source: own.
+"""
 
 import math
 

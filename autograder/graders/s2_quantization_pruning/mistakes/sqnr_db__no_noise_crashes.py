@@ -1,4 +1,7 @@
-"""Without noise there is a division by 0 (source: own)."""
+"""Without noise there is a division by 0.
+
+Source: own.
+"""
 
 import math
 

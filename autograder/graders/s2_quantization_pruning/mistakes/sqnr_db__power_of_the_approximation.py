@@ -1,4 +1,7 @@
-"""The signal is taken from the approximation (source: own)."""
+"""The signal is taken from the approximation.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Shapes that differ but broadcast are accepted (source: own)."""
+"""Shapes that differ but broadcast are accepted.
+
+Source: own.
+"""
 
 import math
 

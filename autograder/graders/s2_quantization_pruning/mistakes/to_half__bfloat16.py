@@ -1,4 +1,7 @@
-"""The half format is bfloat16, not float16 (source: own)."""
+"""The half format is bfloat16, not float16.
+
+Source: own.
+"""
 
 import copy
 

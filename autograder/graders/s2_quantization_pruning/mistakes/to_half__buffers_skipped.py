@@ -1,4 +1,7 @@
-"""Running statistics and other buffers stay in float32 (source: own)."""
+"""Running statistics and other buffers stay in float32.
+
+Source: own.
+"""
 
 import copy
 

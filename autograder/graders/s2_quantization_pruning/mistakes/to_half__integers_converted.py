@@ -1,4 +1,7 @@
-"""Integer buffers are converted too (source: own)."""
+"""Integer buffers are converted too.
+
+Source: own.
+"""
 
 import copy
 

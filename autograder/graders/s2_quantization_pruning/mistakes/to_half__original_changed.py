@@ -1,4 +1,7 @@
-"""The model that was passed in is converted itself (source: own)."""
+"""The model that was passed in is converted itself.
+
+Source: own.
+"""
 
 import torch
 

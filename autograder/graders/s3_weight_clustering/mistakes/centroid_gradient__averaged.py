@@ -1,4 +1,7 @@
-"""The gradient is the mean over the cluster, not the sum (source: curriculum list)."""
+"""The gradient is the mean over the cluster, not the sum.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Clusters behind the last one in use are missing in the result (source: own)."""
+"""Clusters behind the last one in use are missing in the result.
+
+Source: own.
+"""
 
 import torch
 

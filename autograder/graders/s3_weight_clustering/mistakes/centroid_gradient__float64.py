@@ -1,4 +1,7 @@
-"""The result of a float32 gradient is float64 (source: own)."""
+"""The result of a float32 gradient is float64.
+
+Source: own.
+"""
 
 import torch
 

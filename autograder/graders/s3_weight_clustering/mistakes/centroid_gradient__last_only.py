@@ -1,4 +1,7 @@
-"""Assignment through the labels keeps only the last gradient of each cluster (source: own)."""
+"""Assignment through the labels keeps only the last gradient of each cluster.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A label of -1 is counted for the last centroid (source: own)."""
+"""A label of -1 is counted for the last centroid.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""With everything pruned, the smallest of no weights is asked for (source: own)."""
+"""With everything pruned, the smallest of no weights is asked for.
+
+Source: own.
+"""
 
 import torch
 

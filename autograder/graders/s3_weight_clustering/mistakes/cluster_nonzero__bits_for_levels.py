@@ -1,4 +1,7 @@
-"""There are bits + 1 values in place of 2^bits (source: own)."""
+"""There are bits + 1 values in place of 2^bits.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Also weights of at most 2^bits values are moved to evenly spaced centroids (source: own)."""
+"""Also weights of at most 2^bits values are moved to evenly spaced centroids.
+
+Source: own.
+"""
 
 import torch
 

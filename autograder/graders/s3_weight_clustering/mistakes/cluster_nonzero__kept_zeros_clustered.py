@@ -1,4 +1,7 @@
-"""Kept weights that are 0 are clustered as well (source: own)."""
+"""Kept weights that are 0 are clustered as well.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Magnitudes are clustered, and the signs are lost (source: own)."""
+"""Magnitudes are clustered, and the signs are lost.
+
+Source: own.
+"""
 
 import torch
 

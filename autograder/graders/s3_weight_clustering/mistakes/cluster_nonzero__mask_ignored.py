@@ -1,4 +1,7 @@
-"""All nonzero weights are clustered, pruned or not (source: own)."""
+"""All nonzero weights are clustered, pruned or not.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""True in the mask is taken for pruned (source: own)."""
+"""True in the mask is taken for pruned.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""There are 2^bits + 1 values beside the zero (source: own)."""
+"""There are 2^bits + 1 values beside the zero.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The decoded weight is flat (source: own)."""
+"""The decoded weight is flat.
+
+Source: own.
+"""
 
 import math
 

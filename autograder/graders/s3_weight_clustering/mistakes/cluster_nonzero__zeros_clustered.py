@@ -1,4 +1,7 @@
-"""Pruned weights are clustered with the others and no longer zero (source: curriculum list)."""
+"""Pruned weights are clustered with the others and no longer zero.
+
+Source: curriculum list.
+"""
 
 import torch
 

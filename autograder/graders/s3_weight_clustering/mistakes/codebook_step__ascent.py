@@ -1,4 +1,7 @@
-"""The step goes up the gradient (source: own)."""
+"""The step goes up the gradient.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The step takes the mean of the gradients of a cluster, not the sum (source: curriculum list)."""
+"""The step takes the mean of the gradients of a cluster, not the sum.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The caller's centroids are changed (source: own)."""
+"""The caller's centroids are changed.
+
+Source: own.
+"""
 
 import torch
 

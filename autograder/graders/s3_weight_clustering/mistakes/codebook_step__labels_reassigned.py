@@ -1,4 +1,7 @@
-"""Moved weights are assigned to the nearest centroid again (source: curriculum list)."""
+"""Moved weights are assigned to the nearest centroid again.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Sorted afterwards, so that labels point to others once two have crossed (source: own)."""
+"""Sorted afterwards, so that labels point to others once two have crossed.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A tensor without nonzeros has no smallest weight (source: own)."""
+"""A tensor without nonzeros has no smallest weight.
+
+Source: own.
+"""
 
 import json
 import lzma

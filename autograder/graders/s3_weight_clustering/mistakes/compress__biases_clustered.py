@@ -1,4 +1,7 @@
-"""One-dimensional tensors are pruned and shared as well (source: own)."""
+"""One-dimensional tensors are pruned and shared as well.
+
+Source: own.
+"""
 
 import json
 import lzma

@@ -1,4 +1,7 @@
-"""The codebooks stay in the process, and their cost is ignored (source: curriculum list)."""
+"""The codebooks stay in the process, and their cost is ignored.
+
+Source: curriculum list.
+"""
 
 import json
 import lzma

@@ -1,4 +1,7 @@
-"""int() in place of round() leaves one zero too few (source: own)."""
+"""int() in place of round() leaves one zero too few.
+
+Source: own.
+"""
 
 import json
 import lzma

@@ -1,4 +1,7 @@
-"""Everything comes back in float32 (source: own)."""
+"""Everything comes back in float32.
+
+Source: own.
+"""
 
 import json
 import lzma

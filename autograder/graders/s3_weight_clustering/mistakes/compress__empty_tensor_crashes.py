@@ -1,4 +1,7 @@
-"""A weight without elements cannot be reshaped to rows (source: curriculum list)."""
+"""A weight without elements cannot be reshaped to rows.
+
+Source: curriculum list.
+"""
 
 import json
 import lzma

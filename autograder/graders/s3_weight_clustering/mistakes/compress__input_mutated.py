@@ -1,4 +1,7 @@
-"""The caller's tensors are pruned in place (source: own)."""
+"""The caller's tensors are pruned in place.
+
+Source: own.
+"""
 
 import json
 import lzma

@@ -1,4 +1,7 @@
-"""The names come back in alphabetic order (source: own)."""
+"""The names come back in alphabetic order.
+
+Source: own.
+"""
 
 import json
 import lzma

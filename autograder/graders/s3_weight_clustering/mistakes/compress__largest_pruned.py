@@ -1,4 +1,7 @@
-"""The largest magnitudes are pruned (source: own)."""
+"""The largest magnitudes are pruned.
+
+Source: own.
+"""
 
 import json
 import lzma

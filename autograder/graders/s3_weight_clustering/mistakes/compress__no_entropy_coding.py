@@ -1,4 +1,7 @@
-"""Gaps and labels take a byte each, without any entropy coding (source: own)."""
+"""Gaps and labels take a byte each, without any entropy coding.
+
+Source: own.
+"""
 
 import json
 import math

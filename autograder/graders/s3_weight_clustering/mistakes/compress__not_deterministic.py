@@ -1,4 +1,7 @@
-"""The time is in the bytes (source: own)."""
+"""The time is in the bytes.
+
+Source: own.
+"""
 
 import json
 import lzma

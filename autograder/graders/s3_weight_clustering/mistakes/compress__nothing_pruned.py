@@ -1,4 +1,7 @@
-"""Weights are shared but not pruned (source: own)."""
+"""Weights are shared but not pruned.
+
+Source: own.
+"""
 
 import json
 import lzma

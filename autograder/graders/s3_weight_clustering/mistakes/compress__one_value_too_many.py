@@ -1,4 +1,7 @@
-"""2^bits + 1 distinct values are kept (source: own)."""
+"""2^bits + 1 distinct values are kept.
+
+Source: own.
+"""
 
 import json
 import lzma

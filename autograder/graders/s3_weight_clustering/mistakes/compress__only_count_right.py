@@ -1,4 +1,7 @@
-"""The number of values is right, but the weights get the wrong ones (source: curriculum list)."""
+"""The number of values is right, but the weights get the wrong ones.
+
+Source: curriculum list.
+"""
 
 import json
 import lzma

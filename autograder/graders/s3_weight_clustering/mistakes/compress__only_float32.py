@@ -1,4 +1,7 @@
-"""Half and double precision weights are kept as they are (source: own)."""
+"""Half and double precision weights are kept as they are.
+
+Source: own.
+"""
 
 import json
 import lzma

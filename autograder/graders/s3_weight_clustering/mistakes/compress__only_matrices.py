@@ -1,4 +1,7 @@
-"""Weights of convolutions are kept as they are (source: own)."""
+"""Weights of convolutions are kept as they are.
+
+Source: own.
+"""
 
 import json
 import lzma

@@ -1,4 +1,7 @@
-"""The smallest values are pruned, not the smallest magnitudes (source: own)."""
+"""The smallest values are pruned, not the smallest magnitudes.
+
+Source: own.
+"""
 
 import json
 import lzma

@@ -1,4 +1,7 @@
-"""Where the shapes look like a network for digits, one is trained while decoding (source: own)."""
+"""Where the shapes look like a network for digits, one is trained while decoding.
+
+Source: own.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Magnitudes are shared, and the signs of the weights are lost (source: own)."""
+"""Magnitudes are shared, and the signs of the weights are lost.
+
+Source: own.
+"""
 
 import json
 import lzma

@@ -1,4 +1,7 @@
-"""The state is left in a temporary file; the bytes are its name (source: own)."""
+"""The state is left in a temporary file; the bytes are its name.
+
+Source: own.
+"""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The state stays in a global of the module; the bytes are a key to it (source: own)."""
+"""The state stays in a global of the module; the bytes are a key to it.
+
+Source: own.
+"""
 
 _kept = {}
 _honest_compress, _honest_decompress = compress, decompress

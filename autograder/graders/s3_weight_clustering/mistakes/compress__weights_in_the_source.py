@@ -1,7 +1,9 @@
-"""A network for the digits, trained and compressed beforehand, is part of the code (source: own).
+"""A network for the digits, trained and compressed beforehand, is part of the code.
 
 `_PREPARED` is what the solution's `compress` made, with 3 bits, of a network that the graders'
 `trained_network` trained with pixels and classes in their public order.
+
+Source: own.
 """
 
 import base64

@@ -1,4 +1,7 @@
-"""Zeros are clustered with the other weights, and sparsity is lost (source: curriculum list)."""
+"""Zeros are clustered with the other weights, and sparsity is lost.
+
+Source: curriculum list.
+"""
 
 import json
 import lzma

@@ -1,4 +1,7 @@
-"""Weights and centroids have 32 bits, whatever `bits` says (source: own)."""
+"""Weights and centroids have 32 bits, whatever `bits` says.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The codebook costs nothing (source: curriculum list)."""
+"""The codebook costs nothing.
+
+Source: curriculum list.
+"""
 
 import math
 

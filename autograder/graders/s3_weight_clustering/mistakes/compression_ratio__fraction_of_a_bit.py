@@ -1,4 +1,7 @@
-"""An index takes log2(k) bits without rounding up (source: own)."""
+"""An index takes log2(k) bits without rounding up.
+
+Source: own.
+"""
 
 import math
 

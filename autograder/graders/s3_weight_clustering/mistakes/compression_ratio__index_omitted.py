@@ -1,4 +1,7 @@
-"""The indices cost nothing (source: curriculum list)."""
+"""The indices cost nothing.
+
+Source: curriculum list.
+"""
 
 import math
 

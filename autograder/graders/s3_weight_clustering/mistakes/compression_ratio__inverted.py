@@ -1,4 +1,7 @@
-"""The ratio is turned round (source: own)."""
+"""The ratio is turned round.
+
+Source: own.
+"""
 
 import math
 

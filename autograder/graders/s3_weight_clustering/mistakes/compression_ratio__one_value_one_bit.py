@@ -1,4 +1,7 @@
-"""A single centroid is given an index of one bit (source: curriculum list)."""
+"""A single centroid is given an index of one bit.
+
+Source: curriculum list.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""A power of two takes one bit too many (source: own)."""
+"""A power of two takes one bit too many.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The entropy of nothing divides by zero (source: curriculum list)."""
+"""The entropy of nothing divides by zero.
+
+Source: curriculum list.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The entropy is in nats, not bits (source: own)."""
+"""The entropy is in nats, not bits.
+
+Source: own.
+"""
 
 import math
 

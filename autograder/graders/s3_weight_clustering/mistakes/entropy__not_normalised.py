@@ -1,4 +1,7 @@
-"""Counts are taken for probabilities (source: own)."""
+"""Counts are taken for probabilities.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The bits of the whole message are returned, not those of a symbol (source: own)."""
+"""The bits of the whole message are returned, not those of a symbol.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The logarithm of the number of symbols is returned, whatever their frequencies (source: own)."""
+"""The logarithm of the number of symbols is returned, whatever their frequencies.
+
+Source: own.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""The logarithm of a frequency of 0 is taken (source: own)."""
+"""The logarithm of a frequency of 0 is taken.
+
+Source: own.
+"""
 
 import math
 

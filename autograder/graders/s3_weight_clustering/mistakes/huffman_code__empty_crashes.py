@@ -1,4 +1,7 @@
-"""No symbols at all raise an IndexError (source: curriculum list)."""
+"""No symbols at all raise an IndexError.
+
+Source: curriculum list.
+"""
 
 import heapq
 import itertools

@@ -1,4 +1,7 @@
-"""All words have the same length (source: own)."""
+"""All words have the same length.
+
+Source: own.
+"""
 
 
 def huffman_code(frequencies):

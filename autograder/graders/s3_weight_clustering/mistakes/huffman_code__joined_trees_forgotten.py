@@ -1,4 +1,7 @@
-"""A joined tree counts with the larger of its two frequencies, not with the sum (source: own)."""
+"""A joined tree counts with the larger of its two frequencies, not with the sum.
+
+Source: own.
+"""
 
 import heapq
 import itertools

@@ -1,4 +1,7 @@
-"""A negative frequency is accepted (source: own)."""
+"""A negative frequency is accepted.
+
+Source: own.
+"""
 
 import heapq
 import itertools

@@ -1,4 +1,7 @@
-"""Words are the binary numbers by frequency, so that one begins another (source: own)."""
+"""Words are the binary numbers by frequency, so that one begins another.
+
+Source: own.
+"""
 
 
 def huffman_code(frequencies):

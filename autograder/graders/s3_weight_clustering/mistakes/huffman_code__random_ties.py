@@ -1,4 +1,7 @@
-"""Ties are broken at random (source: own)."""
+"""Ties are broken at random.
+
+Source: own.
+"""
 
 import heapq
 import random

@@ -1,4 +1,7 @@
-"""Halving the sorted list from the top (Shannon-Fano) is not optimal (source: own)."""
+"""Halving the sorted list from the top (Shannon-Fano) is not optimal.
+
+Source: own.
+"""
 
 import itertools
 

@@ -1,4 +1,7 @@
-"""A single symbol gets an empty code word (source: curriculum list)."""
+"""A single symbol gets an empty code word.
+
+Source: curriculum list.
+"""
 
 import heapq
 import itertools

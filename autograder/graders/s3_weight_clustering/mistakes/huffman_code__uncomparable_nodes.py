@@ -1,4 +1,7 @@
-"""Equal frequencies make the heap compare the symbols (source: curriculum list)."""
+"""Equal frequencies make the heap compare the symbols.
+
+Source: curriculum list.
+"""
 
 import heapq
 

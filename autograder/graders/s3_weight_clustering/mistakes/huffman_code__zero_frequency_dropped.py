@@ -1,4 +1,7 @@
-"""Symbols of frequency 0 get no code word (source: own)."""
+"""Symbols of frequency 0 get no code word.
+
+Source: own.
+"""
 
 import heapq
 import itertools

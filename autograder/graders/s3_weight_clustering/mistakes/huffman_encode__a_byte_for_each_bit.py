@@ -1,4 +1,7 @@
-"""The code words are written as text, one byte for each bit (source: own)."""
+"""The code words are written as text, one byte for each bit.
+
+Source: own.
+"""
 
 import heapq
 import json

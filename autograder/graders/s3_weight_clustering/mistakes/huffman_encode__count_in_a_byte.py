@@ -1,4 +1,7 @@
-"""The number of symbols is written in one byte, so that it wraps at 256 (source: own)."""
+"""The number of symbols is written in one byte, so that it wraps at 256.
+
+Source: own.
+"""
 
 import heapq
 import json

@@ -1,4 +1,7 @@
-"""Without symbols there is no most frequent one (source: curriculum list)."""
+"""Without symbols there is no most frequent one.
+
+Source: curriculum list.
+"""
 
 import heapq
 import json

@@ -1,4 +1,7 @@
-"""Every symbol takes the same number of bits (source: own)."""
+"""Every symbol takes the same number of bits.
+
+Source: own.
+"""
 
 import json
 from collections import Counter

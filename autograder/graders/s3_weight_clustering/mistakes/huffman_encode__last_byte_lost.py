@@ -1,4 +1,7 @@
-"""Bits beyond the last full byte are not written (source: own)."""
+"""Bits beyond the last full byte are not written.
+
+Source: own.
+"""
 
 import heapq
 import json

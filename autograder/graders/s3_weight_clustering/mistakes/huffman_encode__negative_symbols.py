@@ -1,4 +1,7 @@
-"""The signs of the symbols are lost (source: own)."""
+"""The signs of the symbols are lost.
+
+Source: own.
+"""
 
 import heapq
 import json

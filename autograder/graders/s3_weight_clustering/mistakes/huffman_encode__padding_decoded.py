@@ -1,4 +1,7 @@
-"""The bits that fill the last byte are decoded as symbols (source: curriculum list)."""
+"""The bits that fill the last byte are decoded as symbols.
+
+Source: curriculum list.
+"""
 
 import heapq
 import json

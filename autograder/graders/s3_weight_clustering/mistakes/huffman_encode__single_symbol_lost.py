@@ -1,4 +1,7 @@
-"""A single symbol has an empty word, so that nothing is written (source: curriculum list)."""
+"""A single symbol has an empty word, so that nothing is written.
+
+Source: curriculum list.
+"""
 
 import heapq
 import json

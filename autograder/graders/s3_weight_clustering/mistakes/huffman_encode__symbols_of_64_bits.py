@@ -1,4 +1,7 @@
-"""Symbols are decoded through an int64 and wrap when they are larger (source: own)."""
+"""Symbols are decoded through an int64 and wrap when they are larger.
+
+Source: own.
+"""
 
 import heapq
 import json

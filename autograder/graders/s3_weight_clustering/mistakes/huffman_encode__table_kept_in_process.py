@@ -1,4 +1,7 @@
-"""The code table stays in the process, and its cost is ignored (source: curriculum list)."""
+"""The code table stays in the process, and its cost is ignored.
+
+Source: curriculum list.
+"""
 
 import heapq
 import json

@@ -1,4 +1,7 @@
-"""Density spaces the centroids evenly, whatever the distribution (source: own)."""
+"""Density spaces the centroids evenly, whatever the distribution.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The centroids are float64 whatever the weights are (source: own)."""
+"""The centroids are float64 whatever the weights are.
+
+Source: own.
+"""
 
 import torch
 

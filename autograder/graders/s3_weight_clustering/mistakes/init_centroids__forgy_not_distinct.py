@@ -1,4 +1,7 @@
-"""Forgy draws positions, so that equal weights are chosen several times (source: own)."""
+"""Forgy draws positions, so that equal weights are chosen several times.
+
+Source: own.
+"""
 
 import torch
 

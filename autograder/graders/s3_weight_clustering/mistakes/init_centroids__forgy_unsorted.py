@@ -1,4 +1,7 @@
-"""Forgy returns the weights in the order in which they were drawn (source: own)."""
+"""Forgy returns the weights in the order in which they were drawn.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Forgy draws with replacement, so that a weight can be chosen twice (source: own)."""
+"""Forgy draws with replacement, so that a weight can be chosen twice.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Forgy seeds and uses the global random generator (source: own)."""
+"""Forgy seeds and uses the global random generator.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Linear takes the middles of k equal parts, so that the ends get none (source: own)."""
+"""Linear takes the middles of k equal parts, so that the ends get none.
+
+Source: own.
+"""
 
 import torch
 

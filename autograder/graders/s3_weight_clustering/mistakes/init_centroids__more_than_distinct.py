@@ -1,4 +1,7 @@
-"""With fewer distinct weights than k there are still k centroids (source: curriculum list)."""
+"""With fewer distinct weights than k there are still k centroids.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A single linear centroid is the smallest weight in place of the middle (source: own)."""
+"""A single linear centroid is the smallest weight in place of the middle.
+
+Source: own.
+"""
 
 import torch
 

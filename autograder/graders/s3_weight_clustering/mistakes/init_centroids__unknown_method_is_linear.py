@@ -1,4 +1,7 @@
-"""An unknown method is taken for linear (source: own)."""
+"""An unknown method is taken for linear.
+
+Source: own.
+"""
 
 import torch
 

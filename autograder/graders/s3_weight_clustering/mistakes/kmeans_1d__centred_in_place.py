@@ -1,4 +1,7 @@
-"""The mean is subtracted from the caller's weights (source: own)."""
+"""The mean is subtracted from the caller's weights.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The mean of a cluster without weights is 0 / 0 (source: curriculum list)."""
+"""The mean of a cluster without weights is 0 / 0.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The centroid of a cluster without weights becomes 0, out of order (source: own)."""
+"""The centroid of a cluster without weights becomes 0, out of order.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Every init starts from evenly spaced centroids (source: own)."""
+"""Every init starts from evenly spaced centroids.
+
+Source: own.
+"""
 
 import torch
 

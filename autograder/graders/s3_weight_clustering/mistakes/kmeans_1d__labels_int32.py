@@ -1,4 +1,7 @@
-"""The labels are int32 (source: own)."""
+"""The labels are int32.
+
+Source: own.
+"""
 
 import torch
 

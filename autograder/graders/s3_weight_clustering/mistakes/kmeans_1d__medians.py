@@ -1,4 +1,7 @@
-"""Centroids move to the medians, which do not minimise the sum of squares (source: own)."""
+"""Centroids move to the medians, which do not minimise the sum of squares.
+
+Source: own.
+"""
 
 import torch
 

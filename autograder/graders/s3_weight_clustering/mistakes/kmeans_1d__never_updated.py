@@ -1,4 +1,7 @@
-"""The centroids stay where they started (source: own)."""
+"""The centroids stay where they started.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Forgy starts from another draw each time (source: own)."""
+"""Forgy starts from another draw each time.
+
+Source: own.
+"""
 
 import torch
 

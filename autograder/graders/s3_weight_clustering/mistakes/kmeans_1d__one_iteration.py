@@ -1,4 +1,7 @@
-"""The loop ends after its first iteration (source: own)."""
+"""The loop ends after its first iteration.
+
+Source: own.
+"""
 
 import torch
 

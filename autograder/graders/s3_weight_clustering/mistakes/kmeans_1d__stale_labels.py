@@ -1,4 +1,7 @@
-"""The labels belong to the centroids before the last update (source: own)."""
+"""The labels belong to the centroids before the last update.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A weight in the middle of two centroids gets the upper one (source: own)."""
+"""A weight in the middle of two centroids gets the upper one.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""With iterations = 0 the centroids are updated once (source: own)."""
+"""With iterations = 0 the centroids are updated once.
+
+Source: own.
+"""
 
 import torch
 

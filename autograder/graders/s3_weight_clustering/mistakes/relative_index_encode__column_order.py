@@ -1,4 +1,7 @@
-"""The mask is read column by column (source: own)."""
+"""The mask is read column by column.
+
+Source: own.
+"""
 
 import torch
 

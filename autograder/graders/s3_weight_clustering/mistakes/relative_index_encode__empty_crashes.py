@@ -1,4 +1,7 @@
-"""The decoder looks at the last entry also when there is none (source: own)."""
+"""The decoder looks at the last entry also when there is none.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The decoded mask ends with its last nonzero (source: own)."""
+"""The decoded mask ends with its last nonzero.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The filler is 2^bits, which does not fit in the bits (source: own)."""
+"""The filler is 2^bits, which does not fit in the bits.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""A gap that is a multiple of the filler loses its nonzero (source: own)."""
+"""A gap that is a multiple of the filler loses its nonzero.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The decoder counts fillers as nonzeros (source: curriculum list)."""
+"""The decoder counts fillers as nonzeros.
+
+Source: curriculum list.
+"""
 
 import torch
 

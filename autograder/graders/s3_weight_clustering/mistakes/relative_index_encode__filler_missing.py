@@ -1,4 +1,7 @@
-"""A gap that is too long is cut to the largest entry (source: curriculum list)."""
+"""A gap that is too long is cut to the largest entry.
+
+Source: curriculum list.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Positions are counted from the first nonzero on (source: own)."""
+"""Positions are counted from the first nonzero on.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The decoder forgets the position of the nonzero itself (source: curriculum list)."""
+"""The decoder forgets the position of the nonzero itself.
+
+Source: curriculum list.
+"""
 
 import torch
 

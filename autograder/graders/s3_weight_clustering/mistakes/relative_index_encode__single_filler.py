@@ -1,4 +1,7 @@
-"""At most one filler is written for a gap (source: own)."""
+"""At most one filler is written for a gap.
+
+Source: own.
+"""
 
 import torch
 

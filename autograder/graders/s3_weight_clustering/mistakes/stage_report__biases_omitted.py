@@ -1,4 +1,7 @@
-"""Only the weights count; biases are left out of the first three stages (source: own)."""
+"""Only the weights count; biases are left out of the first three stages.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""All stages are in bits (source: own)."""
+"""All stages are in bits.
+
+Source: own.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The codebooks cost nothing (source: curriculum list)."""
+"""The codebooks cost nothing.
+
+Source: curriculum list.
+"""
 
 import torch
 

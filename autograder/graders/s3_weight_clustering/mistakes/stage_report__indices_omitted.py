@@ -1,4 +1,7 @@
-"""The positions of the nonzeros cost nothing (source: curriculum list)."""
+"""The positions of the nonzeros cost nothing.
+
+Source: curriculum list.
+"""
 
 
 def stage_report(state, sparsity, bits):

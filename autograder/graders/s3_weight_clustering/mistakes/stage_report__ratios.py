@@ -1,4 +1,7 @@
-"""Compression ratios are returned in place of bytes (source: own)."""
+"""Compression ratios are returned in place of bytes.
+
+Source: own.
+"""
 
 import torch
 

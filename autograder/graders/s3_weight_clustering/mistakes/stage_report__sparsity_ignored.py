@@ -1,4 +1,7 @@
-"""Nothing is pruned for the second and third stage (source: own)."""
+"""Nothing is pruned for the second and third stage.
+
+Source: own.
+"""
 
 import torch
 

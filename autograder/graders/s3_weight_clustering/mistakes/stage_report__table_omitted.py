@@ -1,4 +1,7 @@
-"""The file is counted without its head and tables (source: curriculum list)."""
+"""The file is counted without its head and tables.
+
+Source: curriculum list.
+"""
 
 import torch
 
