@@ -25,8 +25,6 @@ from autograder.grading.kinds import graders_of
 from autograder.records import ExerciseResult, Outcome
 from tests import bank
 
-ADVICE = "check that "
-
 
 @dataclass(frozen=True)
 class Feedback:

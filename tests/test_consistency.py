@@ -9,6 +9,7 @@ import pytest
 
 import autograder
 from autograder.course import Session
+from autograder.course.graders import by_exercise
 from autograder.release import exercise_ids_in
 from tests import bank
 from tests.support import ROOT
@@ -18,16 +19,12 @@ SESSIONS = [session for session in bank.course().sessions if session.kind == "fu
 
 
 def ids_in_tests(folder: Path) -> list[str]:
-    """The ids of all `@exercise(...)` decorators below a folder."""
+    """The ids of the exercises of all checks below a folder."""
     return [
-        node.args[0].value
+        exercise
         for path in sorted(folder.rglob("test_*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "exercise"
-        and isinstance(node.args[0], ast.Constant)
-        and isinstance(node.args[0].value, str)
+        for exercise, node in by_exercise(ast.parse(path.read_text(encoding="utf-8")).body)
+        if exercise and isinstance(node, ast.FunctionDef)
     ]
 
 

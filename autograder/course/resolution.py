@@ -19,6 +19,7 @@ from autograder.course.consistency import (
     did_you_mean,
     located_exercises,
 )
+from autograder.course.graders import by_exercise
 from autograder.course.schema import Course, Session
 from shared.datasets import DATASETS
 
@@ -91,12 +92,12 @@ def stated_thresholds(graders: Path) -> dict[str, tuple[str, ...]]:
         if THRESHOLDS not in source:  # most graders read none: they need not be parsed
             continue
         try:
-            functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)]
+            statements = ast.parse(source).body
         except SyntaxError:  # reported when the graders are collected
             continue
-        for function in functions:
-            for exercise_id in _decorated(function, "exercise"):
-                own = _decorated(function, THRESHOLDS)
+        for exercise_id, statement in by_exercise(statements):
+            if exercise_id and isinstance(statement, ast.FunctionDef):
+                own = _decorated(statement, THRESHOLDS)
                 stated[exercise_id] = (*stated.get(exercise_id, ()), *own)
     return stated
 

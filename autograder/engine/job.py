@@ -63,6 +63,7 @@ class GradingJob:
         preload: modules that are imported once, before the first fork; those that graders and
             submissions mention are added (see `autograder.engine.host.preload`).
         context: what a judge of another kind needs to know; can be pickled.
+        public: the inputs of the tests are no secret: a failed one shows its last call.
         solution: the model solution's files by name, on which known mistakes are tried; empty: no
             mistake is named.
         scratch: the folder for everything temporary; the pool makes and removes it.
@@ -81,6 +82,7 @@ class GradingJob:
     entry: str = FUNCTIONS_JUDGE
     preload: tuple[str, ...] = ()
     context: object = None
+    public: bool = False
     solution: Mapping[str, bytes] = field(default_factory=dict)
     scratch: str = ""
 

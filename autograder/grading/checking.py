@@ -72,6 +72,7 @@ def check(
         secret=PUBLIC_SECRET,
         only=automatic(session, only),
         data_root=os.environ.get("COURSE_DATA", ""),
+        public=True,
     )
     return _only_report(job, submission, progress, spawn)
 

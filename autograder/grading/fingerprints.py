@@ -16,6 +16,7 @@ from typing import Any
 
 import autograder
 from autograder.course import Course, Session
+from autograder.course.graders import by_exercise
 
 _KIT = Path(autograder.__file__).parent
 _LIBRARY = _KIT.parent / "shared"
@@ -88,10 +89,8 @@ def grader_parts(folder: Path) -> dict[str, str]:
         except SyntaxError:  # the judge will say so
             shared.append(text)
             continue
-        declared = dict(filter(None, map(_declaration, statements)))
-        for statement in statements:
+        for exercise, statement in by_exercise(statements):
             part = f"{path.name}\0{ast.unparse(statement)}"
-            exercise = _exercise_of(statement, declared)
             if exercise:
                 own.setdefault(exercise, []).append(part)
             else:
@@ -103,37 +102,6 @@ def grader_parts(folder: Path) -> dict[str, str]:
             if exercise.partition(".")[2] == function:
                 own[exercise].append(part)
     return {"": _digest(*shared), **{exercise: _digest(*part) for exercise, part in own.items()}}
-
-
-def _declaration(statement: ast.stmt) -> tuple[str, str] | None:
-    """The name and the id in `name = Exercise("s1.sparsity", …)`."""
-    match statement:
-        case ast.Assign(
-            targets=[ast.Name(id=name)],
-            value=ast.Call(
-                func=ast.Name(id="Exercise"), args=[ast.Constant(value=str(exercise)), *_]
-            ),
-        ):
-            return name, exercise
-    return None
-
-
-def _exercise_of(statement: ast.stmt, declared: Mapping[str, str]) -> str:
-    """The id of the exercise that a statement belongs to, if it belongs to one."""
-    if own := _declaration(statement):
-        return own[1]
-    calls: list[ast.expr] = []
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        calls = statement.decorator_list
-    elif isinstance(statement, ast.Assign):
-        calls = [statement.value]
-    for call in calls:
-        match call:
-            case ast.Call(func=ast.Name(id="exercise"), args=[ast.Constant(value=str(exercise))]):
-                return exercise
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name))) if name in declared:
-                return declared[name]
-    return ""
 
 
 # ---- hashes --------------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ def _first_hint(exercise: ExerciseView) -> str:
         return ""
     for check in exercise.checks:
         if check.outcome is not Outcome.PASSED:
-            hint = f" Hint: {check.hint}" if check.hint else ""
+            hint = f" {check.hint}" if check.hint else ""
             return clean_line(check.title + hint, LINE_LIMIT)
     return ""
 

@@ -11,22 +11,22 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from autograder.graders.toolkit import (
+    Exercise,
     check,
     close,
-    exercise,
     expect_dict,
     expect_float,
     expect_list,
     expect_record,
     expect_value_error,
-    visibility,
 )
 from shared import probes
 from shared.records import Latency
 
+topk_accuracy = Exercise("s1.topk_accuracy")
 
-@exercise("s1.topk_accuracy")
-@visibility("visible")
+
+@topk_accuracy.check(visibility="visible")
 def test_topk_by_hand(student: Any) -> None:
     """The target is first in one of two rows, and among the first two in both."""
     logits = torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]])
@@ -38,8 +38,10 @@ def test_topk_by_hand(student: Any) -> None:
     expect_value_error(student.topk_accuracy, logits, targets, k=4)
 
 
-@exercise("s1.evaluate")
-@visibility("visible")
+evaluate = Exercise("s1.evaluate")
+
+
+@evaluate.check(visibility="visible")
 def test_evaluate_by_hand(student: Any) -> None:
     """Equal logits of 4 classes cost ln 4 a sample; 2 of 3 samples are right, in batches of 2."""
     model = nn.Linear(1, 4)
@@ -57,8 +59,7 @@ def test_evaluate_by_hand(student: Any) -> None:
     check(close(expect_float(accuracy, "accuracy"), 2 / 3), hint)
 
 
-@exercise("s1.evaluate")
-@visibility("visible")
+@evaluate.check(visibility="visible")
 def test_evaluate_restores_modes(student: Any) -> None:
     """Dropout and batch norm are off while evaluating, and as before afterwards."""
     model = student.put(probes.MixedModes(4, 3).train())
@@ -70,8 +71,10 @@ def test_evaluate_restores_modes(student: Any) -> None:
     check(student.modes(model) == before, "restore the flag of each submodule, not of the root")
 
 
-@exercise("s1.measure_latency")
-@visibility("visible")
+measure_latency = Exercise("s1.measure_latency")
+
+
+@measure_latency.check(visibility="visible")
 def test_latency_by_hand(student: Any) -> None:
     """Times of 1, 2, 3 and 10 have the median 2.5 and the 90th percentile 7.9."""
     times = {"now": 0.0}
@@ -86,8 +89,7 @@ def test_latency_by_hand(student: Any) -> None:
     check(close(expect_float(p90, "p90"), 7.9), "between 3 and 10, at 0.7 of the way")
 
 
-@exercise("s1.measure_latency")
-@visibility("visible")
+@measure_latency.check(visibility="visible")
 def test_latency_waits_for_the_device(student: Any) -> None:
     """Work that a device does later, until it is synchronised, is timed too."""
     device = {"now": 0.0, "queued": 0.0}
@@ -107,8 +109,10 @@ def test_latency_waits_for_the_device(student: Any) -> None:
     check(close(expect_float(median, "median"), 5.0), hint)
 
 
-@exercise("s1.compression_report")
-@visibility("visible")
+compression_report = Exercise("s1.compression_report")
+
+
+@compression_report.check(visibility="visible")
 def test_report_by_hand(student: Any) -> None:
     """Half the parameters, an eighth of the bytes, no MACs left, 25 points less accuracy."""
     report = student.compression_report(
@@ -126,8 +130,10 @@ def test_report_by_hand(student: Any) -> None:
         check(close(expect_float(found[key], key, finite=False), value), f"{key} should be {value}")
 
 
-@exercise("s1.pareto_front")
-@visibility("visible")
+pareto_front = Exercise("s1.pareto_front")
+
+
+@pareto_front.check(visibility="visible")
 def test_front_by_hand(student: Any) -> None:
     """A point that is dearer and worse than another is dropped; equal points stay."""
     points = [(1.0, 0.8), (2.0, 0.9), (3.0, 0.85), (2.0, 0.9)]

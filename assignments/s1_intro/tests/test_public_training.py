@@ -10,24 +10,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from autograder.graders.toolkit import (
+    Exercise,
     allclose,
     check,
     close,
-    exercise,
     expect_float,
     expect_list,
     expect_record,
     expect_tensor,
     expect_value_error,
-    limit,
-    visibility,
 )
 from shared.data import load_digits
 from shared.records import History
 
+split = Exercise("s1.split")
 
-@exercise("s1.split")
-@visibility("visible")
+
+@split.check(visibility="visible")
 def test_split_by_hand(student: Any) -> None:
     """Of 10 samples 3 are held out; both lists together are 0..9, the same at every call."""
     before = student.rng_fingerprint()
@@ -45,8 +44,10 @@ def two_images() -> tuple[Tensor, Tensor, Tensor]:
     return images, torch.eye(2), torch.tensor([1, 0])
 
 
-@exercise("s1.mixup")
-@visibility("visible")
+mixup = Exercise("s1.mixup")
+
+
+@mixup.check(visibility="visible")
 def test_mixup_by_hand(student: Any) -> None:
     """Three quarters of one image and a quarter of the other; the targets likewise."""
     images, targets, permutation = two_images()
@@ -58,8 +59,10 @@ def test_mixup_by_hand(student: Any) -> None:
     check(allclose(soft, expected), "mix the targets with the same lam and permutation")
 
 
-@exercise("s1.cutmix")
-@visibility("visible")
+cutmix = Exercise("s1.cutmix")
+
+
+@cutmix.check(visibility="visible")
 def test_cutmix_by_hand(student: Any) -> None:
     """At lam = 0.75 the box is 4 x 4 in the middle of an 8 x 8 image, 2 x 2 in its corner."""
     images, targets, permutation = two_images()
@@ -76,8 +79,10 @@ def test_cutmix_by_hand(student: Any) -> None:
         check(allclose(soft[0], torch.tensor([kept, 1 - kept])), hint)
 
 
-@exercise("s1.warmup_cosine")
-@visibility("visible")
+warmup_cosine = Exercise("s1.warmup_cosine")
+
+
+@warmup_cosine.check(visibility="visible")
 def test_schedule_by_hand(student: Any) -> None:
     """Two warm-up steps to 1.0, then down to the floor at step 6."""
     for step, expected in ((0, 0.0), (1, 0.5), (2, 1.0), (4, 0.5), (6, 0.0), (9, 0.0)):
@@ -88,9 +93,10 @@ def test_schedule_by_hand(student: Any) -> None:
     expect_value_error(student.warmup_cosine, 0, warmup=6, total=6, peak=1.0)
 
 
-@exercise("s1.fit")
-@visibility("visible")
-@limit(60)
+fit = Exercise("s1.fit")
+
+
+@fit.check(seconds=60, visibility="visible")
 def test_fit_learns_digits(student: Any) -> None:
     """Ten epochs on the digits reach 97 % on the validation images."""
     data = load_digits().scaled()

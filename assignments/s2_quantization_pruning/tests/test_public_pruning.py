@@ -15,19 +15,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from autograder.graders.toolkit import (
+    Exercise,
     Optimizer,
     allclose,
     check,
     close,
-    exercise,
     expect_dict,
     expect_float,
     expect_int,
     expect_list,
     expect_tensor,
     expect_value_error,
-    limit,
-    visibility,
 )
 
 
@@ -47,8 +45,10 @@ def linear(weight: Tensor) -> nn.Linear:
 # ---- masks ---------------------------------------------------------------------------------
 
 
-@exercise("s2.magnitude_mask")
-@visibility("visible")
+magnitude_mask = Exercise("s2.magnitude_mask")
+
+
+@magnitude_mask.check(visibility="visible")
 def test_magnitude_by_hand(student: Any) -> None:
     """Half of four weights: -0.1 and the first 0.5 go, -3 and the second 0.5 stay."""
     weight = torch.tensor([[0.5, -3.0], [-0.1, 0.5]])
@@ -57,8 +57,7 @@ def test_magnitude_by_hand(student: Any) -> None:
     expect_mask(mask, "magnitude_mask", torch.tensor([[False, True], [False, True]]), hint)
 
 
-@exercise("s2.magnitude_mask")
-@visibility("visible")
+@magnitude_mask.check(visibility="visible")
 def test_magnitude_counts(student: Any) -> None:
     """Of five weights, 50 % are round(2.5) = 2; 0 % and 100 % are none and all."""
     weight = torch.ones(5)
@@ -69,8 +68,10 @@ def test_magnitude_counts(student: Any) -> None:
     expect_value_error(student.magnitude_mask, weight, 1.5)
 
 
-@exercise("s2.global_masks")
-@visibility("visible")
+global_masks = Exercise("s2.global_masks")
+
+
+@global_masks.check(visibility="visible")
 def test_global_by_hand(student: Any) -> None:
     """Three of four weights in two tensors: of the equal magnitudes 2, the earlier one goes."""
     weights = {"a": torch.tensor([1.0, -2.0]), "b": torch.tensor([0.5, 2.0])}
@@ -81,8 +82,10 @@ def test_global_by_hand(student: Any) -> None:
     expect_dict(student.global_masks({}, 0.5), "global_masks of nothing", [])
 
 
-@exercise("s2.nm_mask")
-@visibility("visible")
+nm_mask = Exercise("s2.nm_mask")
+
+
+@nm_mask.check(visibility="visible")
 def test_two_of_four_by_hand(student: Any) -> None:
     """In each row, the two largest of four neighbours stay; of equal ones the later."""
     weight = torch.tensor([[1.0, -3.0, 2.0, 0.5], [0.0, 0.0, 0.0, 0.0]])
@@ -92,8 +95,7 @@ def test_two_of_four_by_hand(student: Any) -> None:
     expect_value_error(student.nm_mask, torch.ones(2, 6), n=2, m=4)
 
 
-@exercise("s2.nm_mask")
-@visibility("visible")
+@nm_mask.check(visibility="visible")
 def test_groups_of_a_convolution(student: Any) -> None:
     """A 1:2 pattern of a convolution compares input channels at the same kernel position."""
     weight = torch.tensor([[1.0, 4.0], [3.0, 2.0]]).view(1, 2, 1, 2)  # (out, in, kh, kw)
@@ -105,8 +107,10 @@ def test_groups_of_a_convolution(student: Any) -> None:
 # ---- masks in a network --------------------------------------------------------------------
 
 
-@exercise("s2.apply_masks")
-@visibility("visible")
+apply_masks = Exercise("s2.apply_masks")
+
+
+@apply_masks.check(visibility="visible")
 def test_apply_by_hand(student: Any) -> None:
     """The mask's diagonal stays, the rest is 0; another layer is as before."""
     model = nn.Sequential(linear(torch.tensor([[1.0, 2.0], [3.0, 4.0]])), linear(torch.ones(1, 2)))
@@ -119,8 +123,10 @@ def test_apply_by_hand(student: Any) -> None:
     expect_value_error(student.apply_masks, live, {"2.weight": torch.eye(2, dtype=torch.bool)})
 
 
-@exercise("s2.masked_step")
-@visibility("visible")
+masked_step = Exercise("s2.masked_step")
+
+
+@masked_step.check(visibility="visible")
 def test_step_by_hand(student: Any) -> None:
     """Gradient 1, weight decay 1, rate 0.1: 1 becomes 0.8, a kept 0 -0.1, a pruned one stays 0."""
     live = student.put(linear(torch.tensor([[1.0, 0.0, 0.0]])))
@@ -135,8 +141,10 @@ def test_step_by_hand(student: Any) -> None:
 # ---- pruning while training ------------------------------------------------------------------
 
 
-@exercise("s2.cubic_sparsity")
-@visibility("visible")
+cubic_sparsity = Exercise("s2.cubic_sparsity")
+
+
+@cubic_sparsity.check(visibility="visible")
 def test_cubic_by_hand(student: Any) -> None:
     """From 0 to 0.8 in two prunings behind step 10: half-way, 1/8 of the way is left."""
     for step, expected in ((0, 0.0), (10, 0.0), (15, 0.7), (20, 0.8), (99, 0.8)):
@@ -161,8 +169,10 @@ def network() -> nn.Sequential:
         return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
 
 
-@exercise("s2.gradual_prune")
-@visibility("visible")
+gradual_prune = Exercise("s2.gradual_prune")
+
+
+@gradual_prune.check(visibility="visible")
 def test_gradual_pruning_keeps_what_matters(student: Any) -> None:
     """80 % of the weights of a small network go, in four stages, and it still learns its task."""
     loader = two_classes(320)
@@ -191,9 +201,10 @@ def test_gradual_pruning_keeps_what_matters(student: Any) -> None:
     check(all(torch.equal(after[name], before[name]) for name in before), "work on a copy")
 
 
-@exercise("s2.compare_large_sparse_small_dense")
-@visibility("visible")
-@limit(60)
+compare_large_sparse_small_dense = Exercise("s2.compare_large_sparse_small_dense")
+
+
+@compare_large_sparse_small_dense.check(seconds=60, visibility="visible")
 def test_comparison_is_fair(student: Any) -> None:
     """Two rows for one width, with the same number of nonzero weights within 1 %."""
     rows = student.compare_large_sparse_small_dense(large=32, small=[8], epochs=4, seed=1)
@@ -214,8 +225,10 @@ def test_comparison_is_fair(student: Any) -> None:
 # ---- channels ------------------------------------------------------------------------------
 
 
-@exercise("s2.channel_importance")
-@visibility("visible")
+channel_importance = Exercise("s2.channel_importance")
+
+
+@channel_importance.check(visibility="visible")
 def test_norms_by_hand(student: Any) -> None:
     """Rows (3, -4) and (1, 0): norms 7 and 1 for p = 1, 5 and 1 for p = 2, 4 and 1 for infinity."""
     weight = torch.tensor([[3.0, -4.0], [1.0, 0.0]])
@@ -227,8 +240,10 @@ def test_norms_by_hand(student: Any) -> None:
     expect_value_error(student.channel_importance, weight, 0)
 
 
-@exercise("s2.prune_channels")
-@visibility("visible")
+prune_channels = Exercise("s2.prune_channels")
+
+
+@prune_channels.check(visibility="visible")
 def test_two_of_four_channels(student: Any) -> None:
     """Of 4 channels with 4 pixels each, 0 and 2 are kept: columns 0..3 and 8..11 stay."""
     conv, bn, last = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(16, 10)
@@ -249,8 +264,7 @@ def test_two_of_four_channels(student: Any) -> None:
     expect_value_error(student.prune_channels, conv, bn, last, [])
 
 
-@exercise("s2.prune_channels")
-@visibility("visible")
+@prune_channels.check(visibility="visible")
 def test_next_convolution_loses_inputs(student: Any) -> None:
     """A convolution that follows keeps its outputs and loses two of four inputs; no batch norm."""
     conv, after = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3)
@@ -264,8 +278,10 @@ def test_next_convolution_loses_inputs(student: Any) -> None:
 # ---- which weights? ------------------------------------------------------------------------
 
 
-@exercise("s2.sensitivity_scan")
-@visibility("visible")
+sensitivity_scan = Exercise("s2.sensitivity_scan")
+
+
+@sensitivity_scan.check(visibility="visible")
 def test_scan_by_hand(student: Any) -> None:
     """One layer (1, 2, 3, 4), measured by its sum: 10 unpruned, 7 without the smaller half."""
     live = student.put(nn.Sequential(linear(torch.tensor([[1.0, 2.0, 3.0, 4.0]])), nn.ReLU()))
@@ -282,8 +298,10 @@ def test_scan_by_hand(student: Any) -> None:
     check(torch.equal(weight, torch.tensor([[1.0, 2.0, 3.0, 4.0]])), "the weight is restored")
 
 
-@exercise("s2.grow_and_drop")
-@visibility("visible")
+grow_and_drop = Exercise("s2.grow_and_drop")
+
+
+@grow_and_drop.check(visibility="visible")
 def test_one_moves(student: Any) -> None:
     """Of two active weights the smaller goes; of two inactive the one with gradient -1 comes."""
     weight = torch.tensor([0.1, -2.0, 0.0, 0.0])

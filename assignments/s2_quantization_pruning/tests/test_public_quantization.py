@@ -15,18 +15,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from autograder.graders.toolkit import (
+    Exercise,
     Optimizer,
     allclose,
     check,
     close,
-    exercise,
     expect_float,
     expect_int,
     expect_list,
     expect_record,
     expect_tensor,
     expect_value_error,
-    visibility,
 )
 from shared.records import QParams
 
@@ -52,8 +51,10 @@ def linear(weight: list[list[float]], bias: list[float] | None = None) -> nn.Lin
 # ---- from real numbers to codes and back ---------------------------------------------------------
 
 
-@exercise("s2.quantization_range")
-@visibility("visible")
+quantization_range = Exercise("s2.quantization_range")
+
+
+@quantization_range.check(visibility="visible")
 def test_range_by_hand(student: Any) -> None:
     """4 bits are -8..7 or 0..15; a narrow range starts one code later."""
     for signed, narrow, expected in (
@@ -67,8 +68,10 @@ def test_range_by_hand(student: Any) -> None:
     expect_value_error(student.quantization_range, 0)
 
 
-@exercise("s2.affine_params")
-@visibility("visible")
+affine_params = Exercise("s2.affine_params")
+
+
+@affine_params.check(visibility="visible")
 def test_affine_by_hand(student: Any) -> None:
     """From -1 to 2 in three steps of 1: codes -2, -1, 0, 1 stand for -1, 0, 1, 2."""
     expect_qparams(student.affine_params(-1.0, 2.0, 2), 1.0, -1, "3 / 3 and round(-2 + 1)")
@@ -78,8 +81,7 @@ def test_affine_by_hand(student: Any) -> None:
     expect_qparams(value, 1.0, 0, "3 / 3, because qmax = 3")
 
 
-@exercise("s2.affine_params")
-@visibility("visible")
+@affine_params.check(visibility="visible")
 def test_affine_range_contains_zero(student: Any) -> None:
     """The range 3..6 is widened to 0..6, and a range of no width is no problem."""
     expect_qparams(student.affine_params(3.0, 6.0, 2), 2.0, -2, "0 needs a code")
@@ -89,8 +91,10 @@ def test_affine_range_contains_zero(student: Any) -> None:
     expect_value_error(student.affine_params, 1.0, -1.0, 8)
 
 
-@exercise("s2.quantize")
-@visibility("visible")
+quantize = Exercise("s2.quantize")
+
+
+@quantize.check(visibility="visible")
 def test_quantize_by_hand(student: Any) -> None:
     """Scale 0.5 and zero point 1 on 3 bits: round, add 1, saturate to -4..3."""
     x = torch.tensor([0.0, 0.6, 0.25, 0.75, -9.0, 9.0, math.inf])
@@ -100,8 +104,7 @@ def test_quantize_by_hand(student: Any) -> None:
     check(codes.tolist() == [1, 2, 1, 3, -4, 3, 3], hint)
 
 
-@exercise("s2.quantize")
-@visibility("visible")
+@quantize.check(visibility="visible")
 def test_quantize_per_channel(student: Any) -> None:
     """Each row, or each column, has its own scale."""
     x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -113,8 +116,10 @@ def test_quantize_per_channel(student: Any) -> None:
     expect_value_error(student.quantize, x, qparams, 8)
 
 
-@exercise("s2.dequantize")
-@visibility("visible")
+dequantize = Exercise("s2.dequantize")
+
+
+@dequantize.check(visibility="visible")
 def test_dequantize_by_hand(student: Any) -> None:
     """Code minus zero point, times scale."""
     codes = torch.tensor([[-4, 1], [3, 0]], dtype=torch.int32)
@@ -129,8 +134,10 @@ def test_dequantize_by_hand(student: Any) -> None:
     check(allclose(numbers, expected), "one scale and zero point for each column")
 
 
-@exercise("s2.per_channel_params")
-@visibility("visible")
+per_channel_params = Exercise("s2.per_channel_params")
+
+
+@per_channel_params.check(visibility="visible")
 def test_per_channel_by_hand(student: Any) -> None:
     """The largest magnitude of a channel gets the code 7 of 4 bits."""
     weight = torch.tensor([[1.0, -7.0], [0.5, 3.5]])
@@ -146,8 +153,10 @@ def test_per_channel_by_hand(student: Any) -> None:
 # ---- observers -----------------------------------------------------------------------------------
 
 
-@exercise("s2.MinMaxObserver")
-@visibility("visible")
+min_max_observer = Exercise("s2.MinMaxObserver")
+
+
+@min_max_observer.check(visibility="visible")
 def test_min_max_by_hand(student: Any) -> None:
     """After 0, 2 and then -1 the range is -1..2."""
     observer = student.MinMaxObserver()
@@ -157,8 +166,10 @@ def test_min_max_by_hand(student: Any) -> None:
     expect_qparams(value, 1.0, -1, "the least and the largest of all batches")
 
 
-@exercise("s2.MovingAverageObserver")
-@visibility("visible")
+moving_average_observer = Exercise("s2.MovingAverageObserver")
+
+
+@moving_average_observer.check(visibility="visible")
 def test_moving_average_by_hand(student: Any) -> None:
     """The first batch sets the range 0..2; then 0.75 * 2 + 0.25 * 6 = 3."""
     observer = student.MovingAverageObserver(momentum=0.75)
@@ -168,8 +179,10 @@ def test_moving_average_by_hand(student: Any) -> None:
     expect_qparams(student.invoke(observer, "qparams", 2), 1.0, -2, "0..3")
 
 
-@exercise("s2.PercentileObserver")
-@visibility("visible")
+percentile_observer = Exercise("s2.PercentileObserver")
+
+
+@percentile_observer.check(visibility="visible")
 def test_percentile_by_hand(student: Any) -> None:
     """Of -100, -1, 0, 2, 100 the middle half is -1..2, in whatever batches they come."""
     observer = student.PercentileObserver(75)
@@ -179,8 +192,10 @@ def test_percentile_by_hand(student: Any) -> None:
     expect_qparams(value, 1.0, -1, "25th and 75th percentile of all five values")
 
 
-@exercise("s2.MSEObserver")
-@visibility("visible")
+mse_observer = Exercise("s2.MSEObserver")
+
+
+@mse_observer.check(visibility="visible")
 def test_least_squares_by_hand(student: Any) -> None:
     """Many values 0, 1, 2, 3 and one 6: on 2 bits, clipping the 6 costs less than steps of 2."""
     values = torch.tensor([0.0, 1.0, 2.0, 3.0]).repeat(100)
@@ -198,8 +213,10 @@ def test_least_squares_by_hand(student: Any) -> None:
 # ---- training with quantisation ------------------------------------------------------------------
 
 
-@exercise("s2.fake_quantize")
-@visibility("visible")
+fake_quantize = Exercise("s2.fake_quantize")
+
+
+@fake_quantize.check(visibility="visible")
 def test_fake_quantize_by_hand(student: Any) -> None:
     """3 bits, scale 1, zero point -1: numbers -3..4; inside, the gradient passes unchanged."""
     x = torch.tensor([-9.0, 0.3, 2.7, 9.0])
@@ -215,8 +232,10 @@ def test_fake_quantize_by_hand(student: Any) -> None:
 # ---- layers on integers --------------------------------------------------------------------------
 
 
-@exercise("s2.quantize_bias")
-@visibility("visible")
+quantize_bias = Exercise("s2.quantize_bias")
+
+
+@quantize_bias.check(visibility="visible")
 def test_bias_by_hand(student: Any) -> None:
     """In units of 0.125 and 0.25, the bias (1, -0.375) is (8, -1.5), and -1.5 rounds to -2."""
     codes = student.quantize_bias(torch.tensor([1.0, -0.375]), 0.5, torch.tensor([0.25, 0.5]))
@@ -227,8 +246,10 @@ def test_bias_by_hand(student: Any) -> None:
     check(codes.tolist() == [1200], "32 bits, not 8")
 
 
-@exercise("s2.quantized_linear")
-@visibility("visible")
+quantized_linear = Exercise("s2.quantized_linear")
+
+
+@quantized_linear.check(visibility="visible")
 def test_linear_by_hand(student: Any) -> None:
     """Sums 10 and 24, times 1/4: 2.5 and 6 round to 2 and 6; the output zero point is -3."""
     codes = student.quantized_linear(
@@ -244,8 +265,7 @@ def test_linear_by_hand(student: Any) -> None:
     check(codes.tolist() == [[-1, 3]], hint)
 
 
-@exercise("s2.quantized_linear")
-@visibility("visible")
+@quantized_linear.check(visibility="visible")
 def test_linear_neuron_of_the_hand_out(student: Any) -> None:
     """The neuron of the worked example, on 4 bits, has the output code 3."""
     codes = student.quantized_linear(
@@ -261,8 +281,10 @@ def test_linear_neuron_of_the_hand_out(student: Any) -> None:
     check(codes.tolist() == [3], "the sum 53, times 0.2, rounded to 11, minus 8")
 
 
-@exercise("s2.quantized_conv2d")
-@visibility("visible")
+quantized_conv2d = Exercise("s2.quantized_conv2d")
+
+
+@quantized_conv2d.check(visibility="visible")
 def test_conv_by_hand(student: Any) -> None:
     """A 1 x 2 kernel over two pixels, padded left and right with the number 0."""
     codes = student.quantized_conv2d(
@@ -279,8 +301,10 @@ def test_conv_by_hand(student: Any) -> None:
     check(codes.flatten().tolist() == [4, 10, 4], hint)
 
 
-@exercise("s2.dynamic_quantized_linear")
-@visibility("visible")
+dynamic_quantized_linear = Exercise("s2.dynamic_quantized_linear")
+
+
+@dynamic_quantized_linear.check(visibility="visible")
 def test_dynamic_by_hand(student: Any) -> None:
     """Inputs and weights that 2 bits hold exactly give the exact result, with the bias."""
     x, weight = torch.tensor([[-1.0, 2.0]]), torch.tensor([[3.0, 0.0], [-0.5, 0.5]])
@@ -290,8 +314,10 @@ def test_dynamic_by_hand(student: Any) -> None:
     check(allclose(result, expected), "inputs -1..2 in steps of 1, weights in steps of 3 and 0.5")
 
 
-@exercise("s2.fold_batchnorm")
-@visibility("visible")
+fold_batchnorm = Exercise("s2.fold_batchnorm")
+
+
+@fold_batchnorm.check(visibility="visible")
 def test_fold_by_hand(student: Any) -> None:
     """w = 2, b = 3 with gamma 2, beta 1, mean -1, var + eps = 4 becomes w = 2, b = 5."""
     one = torch.ones(1)
@@ -306,8 +332,10 @@ def test_fold_by_hand(student: Any) -> None:
     check(allclose(bias, 2 * one), "without a bias: (0 + 1) * 1 + 1")
 
 
-@exercise("s2.sqnr_db")
-@visibility("visible")
+sqnr_db = Exercise("s2.sqnr_db")
+
+
+@sqnr_db.check(visibility="visible")
 def test_sqnr_by_hand(student: Any) -> None:
     """Signal 25 and noise 0.25 are 20 dB apart; without noise it is infinite."""
     reference, approximation = torch.tensor([3.0, 4.0]), torch.tensor([3.0, 3.5])
@@ -320,8 +348,10 @@ def test_sqnr_by_hand(student: Any) -> None:
 # ---- whole networks ------------------------------------------------------------------------------
 
 
-@exercise("s2.quantize_model")
-@visibility("visible")
+quantize_model = Exercise("s2.quantize_model")
+
+
+@quantize_model.check(visibility="visible")
 def test_quantized_layer_by_hand(student: Any) -> None:
     """Calibrated on -1..2 with 2 bits, a layer knows the inputs -1, 0, 1, 2 and saturates."""
     model = linear([[1.0], [-4.0]], [0.5, 0.0])
@@ -333,8 +363,7 @@ def test_quantized_layer_by_hand(student: Any) -> None:
     check(allclose(y[:, 1], -4 * codes, atol=1e-4), "each output has its own weight scale")
 
 
-@exercise("s2.quantize_model")
-@visibility("visible")
+@quantize_model.check(visibility="visible")
 def test_quantized_network_is_close(student: Any) -> None:
     """8 bits change a small network, at any depth, by little, and the original by nothing."""
     with torch.random.fork_rng():
@@ -357,8 +386,10 @@ def test_quantized_network_is_close(student: Any) -> None:
     check(same, "work on a copy: the model passed in stays as it is")
 
 
-@exercise("s2.to_half")
-@visibility("visible")
+to_half = Exercise("s2.to_half")
+
+
+@to_half.check(visibility="visible")
 def test_half_by_hand(student: Any) -> None:
     """Parameters and running statistics become float16, the counter stays int64."""
     half = student.to_half(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
@@ -372,8 +403,10 @@ def test_half_by_hand(student: Any) -> None:
 # ---- binary weights ------------------------------------------------------------------------------
 
 
-@exercise("s2.binarize")
-@visibility("visible")
+binarize = Exercise("s2.binarize")
+
+
+@binarize.check(visibility="visible")
 def test_binarize_by_hand(student: Any) -> None:
     """The binary weight is the sign, and the sign of zero is +1."""
     signs = student.binarize(torch.tensor([-0.1, 0.0, 0.2, -3.0]))
@@ -381,8 +414,10 @@ def test_binarize_by_hand(student: Any) -> None:
     check(signs.tolist() == [-1.0, 1.0, 1.0, -1.0], "only -1 and +1; 0 counts as positive")
 
 
-@exercise("s2.binary_connect_step")
-@visibility("visible")
+binary_connect_step = Exercise("s2.binary_connect_step")
+
+
+@binary_connect_step.check(visibility="visible")
 def test_binary_step_by_hand(student: Any) -> None:
     """Weights (0.3, -0.98) count as (1, -1); the gradient there moves the real ones."""
     model = student.put(linear([[0.3, -0.98]], [1.5]))

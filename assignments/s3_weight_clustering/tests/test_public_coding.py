@@ -9,20 +9,20 @@ from typing import Any
 import torch
 
 from autograder.graders.toolkit import (
+    Exercise,
     check,
     close,
-    exercise,
     expect_dict,
     expect_float,
     expect_list,
     expect_tensor,
     expect_value_error,
-    visibility,
 )
 
+relative_index_encode = Exercise("s3.relative_index_encode")
 
-@exercise("s3.relative_index_encode")
-@visibility("visible")
+
+@relative_index_encode.check(visibility="visible")
 def test_positions_come_back(student: Any) -> None:
     """Masks with short, long and no gaps survive, with numbers of 2 bits."""
     for mask in (
@@ -40,8 +40,10 @@ def test_positions_come_back(student: Any) -> None:
         check(torch.equal(back, mask.bool()), "the mask that was encoded")
 
 
-@exercise("s3.entropy")
-@visibility("visible")
+entropy = Exercise("s3.entropy")
+
+
+@entropy.check(visibility="visible")
 def test_entropy_by_hand(student: Any) -> None:
     """Shares of 1/2, 1/4 and 1/4 have 1.5 bits a symbol; nothing has none."""
     value = expect_float(student.entropy({"a": 2, "b": 1, "c": 1, "d": 0}), "entropy")
@@ -49,8 +51,10 @@ def test_entropy_by_hand(student: Any) -> None:
     check(expect_float(student.entropy({}), "entropy") == 0.0, "empty: 0.0")
 
 
-@exercise("s3.huffman_code")
-@visibility("visible")
+huffman_code = Exercise("s3.huffman_code")
+
+
+@huffman_code.check(visibility="visible")
 def test_code_by_hand(student: Any) -> None:
     """Frequencies 5, 2, 1 and 1 get words of 1, 2, 3 and 3 bits, none the beginning of another."""
     code = student.huffman_code({"a": 5, "b": 1, "c": 1, "d": 2})
@@ -63,8 +67,7 @@ def test_code_by_hand(student: Any) -> None:
     check(not any(b.startswith(a) for a, b in pairs), "no word is the beginning of another")
 
 
-@exercise("s3.huffman_code")
-@visibility("visible")
+@huffman_code.check(visibility="visible")
 def test_code_of_one_symbol(student: Any) -> None:
     """One symbol gets one bit, no symbols an empty code; a negative frequency is refused."""
     code = expect_dict(student.huffman_code({"only": 3}), "huffman_code", ["only"])
@@ -73,8 +76,10 @@ def test_code_of_one_symbol(student: Any) -> None:
     expect_value_error(student.huffman_code, {"a": 1, "b": -1})
 
 
-@exercise("s3.huffman_encode")
-@visibility("visible")
+huffman_encode = Exercise("s3.huffman_encode")
+
+
+@huffman_encode.check(visibility="visible")
 def test_symbols_come_back(student: Any) -> None:
     """Lists of ints survive, also empty ones and those of a single symbol."""
     for symbols in ([], [7], [0] * 13, [3, -1, 3, 3, 10**12], list(range(100))):
@@ -84,8 +89,7 @@ def test_symbols_come_back(student: Any) -> None:
         check(back == symbols, "the symbols in their order")
 
 
-@exercise("s3.huffman_encode")
-@visibility("visible")
+@huffman_encode.check(visibility="visible")
 def test_frequent_symbols_are_short(student: Any) -> None:
     """900 zeros and 100 ones take a bit each: 125 bytes, a head, and a table of two symbols."""
     size = len(student.huffman_encode([0] * 900 + [1] * 100))

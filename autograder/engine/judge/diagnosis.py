@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from autograder.engine.judge.mistakes import Mistake
+from autograder.graders.toolkit.expectations import rendered
 from autograder.graders.toolkit.failures import StudentError, StudentFailure
 from autograder.graders.toolkit.objects import Handle
 
@@ -33,7 +34,21 @@ class Transcript:
 
     results: list[object] = field(default_factory=list)
     complete: bool = True
+    shows_calls: bool = False
+    last_call: str = ""
     _bytes: int = 0
+
+    def calls(self, name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+        """Keep how a function is called, if that may be shown."""
+        if self.shows_calls:
+            shown = [*map(rendered, args), *(f"{k}={rendered(v)}" for k, v in kwargs.items())]
+            self.last_call = f"{name}({', '.join(shown)})"
+
+    def shown(self) -> str:
+        """What the last call gave, for a public check; empty if that is not known."""
+        if not (self.last_call and self.results) or isinstance(self.results[-1], Raised):
+            return ""
+        return f"{self.last_call} gave {rendered(self.results[-1])}"
 
     def add(self, result: object, size: int) -> None:
         """Keep a result that came in frames of so many bytes."""

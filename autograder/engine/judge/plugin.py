@@ -286,6 +286,8 @@ class JudgePlugin:
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         outcome, message, detail = self._explain(test, item)
         share = 1.0 if outcome is Outcome.PASSED else 0.0
+        if outcome is Outcome.FAILED and " should be " not in message:
+            message = "\n".join(filter(None, (message, test.transcript.shown())))
         if outcome is Outcome.PASSED and test.credits and test.credits[-1][0] < 1.0:
             share, message = test.credits[-1]
             outcome = Outcome.PARTIAL if share > 0.0 else Outcome.FAILED
@@ -317,6 +319,7 @@ class JudgePlugin:
             exercise_run,
             Clock(seconds, min(exercise_run.deadline, exercise_run.run.deadline)),
             hmac.digest(self.job.secret, "\0".join(names).encode(), hashlib.sha256),
+            Transcript(shows_calls=self.job.public),
         )
 
     def _explain(self, test: TestContext, item: pytest.Item) -> tuple[Outcome, str, str]:

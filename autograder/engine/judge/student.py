@@ -105,6 +105,7 @@ class Student:
             raise AttributeError(name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            self._transcript.calls(name, args, kwargs)
             return self._request({"op": "call", "name": name}, args, kwargs)
 
         call.__name__ = name

@@ -16,19 +16,17 @@ from autograder.graders.s1_intro.references import (
     percentile,
 )
 from autograder.graders.toolkit import (
+    Exercise,
     RandomInputs,
     StudentError,
     check,
     close,
-    exercise,
     expect_dict,
     expect_float,
     expect_int,
     expect_list,
     expect_record,
     expect_value_error,
-    guard,
-    weight,
 )
 from shared import probes
 from shared.records import Latency
@@ -50,8 +48,10 @@ def expect_topk(student: Any, hint: str, logits: Tensor, targets: Tensor, k: int
     check(close(expect_float(value, "topk_accuracy"), expected, rtol=1e-5, atol=1e-6), hint)
 
 
-@exercise("s1.topk_accuracy")
-@weight(2)
+topk_accuracy = Exercise("s1.topk_accuracy")
+
+
+@topk_accuracy.check(weight=2)
 def test_top_1_accuracy(student: Any, rng: RandomInputs) -> None:
     """By default, the share of samples whose largest logit is the target's."""
     for _ in range(3):
@@ -61,8 +61,7 @@ def test_top_1_accuracy(student: Any, rng: RandomInputs) -> None:
         expect_topk(student, "a share in 0..1, not percent", logits, targets, None)
 
 
-@exercise("s1.topk_accuracy")
-@weight(2)
+@topk_accuracy.check(weight=2)
 def test_top_k_accuracy(student: Any, rng: RandomInputs) -> None:
     """For k above 1, the share of samples whose target is among the k largest logits."""
     classes = rng.integer(6, 12)
@@ -72,9 +71,7 @@ def test_top_k_accuracy(student: Any, rng: RandomInputs) -> None:
         expect_topk(student, "is the target among the k largest logits?", logits, targets, k)
 
 
-@exercise("s1.topk_accuracy")
-@guard
-@weight(1)
+@topk_accuracy.check(guard=True)
 def test_top_k_of_all_classes(student: Any, rng: RandomInputs) -> None:
     """With k equal to the number of classes every prediction is right."""
     classes = rng.integer(3, 7)
@@ -83,9 +80,7 @@ def test_top_k_of_all_classes(student: Any, rng: RandomInputs) -> None:
     expect_topk(student, "k may be as large as the number of classes", logits, targets, classes)
 
 
-@exercise("s1.topk_accuracy")
-@guard
-@weight(1)
+@topk_accuracy.check(guard=True)
 def test_top_k_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A k above the number of classes and an empty batch raise ValueError."""
     classes = rng.integer(3, 7)
@@ -128,8 +123,10 @@ def expect_evaluation(
     check(close(expect_float(loss, "loss"), expected, rtol=1e-4, atol=1e-5), hint)
 
 
-@exercise("s1.evaluate")
-@weight(2)
+evaluate = Exercise("s1.evaluate")
+
+
+@evaluate.check(weight=2)
 def test_evaluate_equal_batches(student: Any, rng: RandomInputs) -> None:
     """Cross-entropy and accuracy are averaged over the samples of the loader."""
     classes, batch = rng.integer(3, 6), rng.integer(4, 8)
@@ -138,8 +135,7 @@ def test_evaluate_equal_batches(student: Any, rng: RandomInputs) -> None:
     expect_evaluation(student, "look at every batch", model, images, targets, batch)
 
 
-@exercise("s1.evaluate")
-@weight(3)
+@evaluate.check(weight=3)
 def test_evaluate_smaller_last_batch(student: Any, rng: RandomInputs) -> None:
     """A smaller last batch counts for less than a full one."""
     classes, batch = rng.integer(3, 6), rng.integer(6, 10)
@@ -152,8 +148,7 @@ def test_evaluate_smaller_last_batch(student: Any, rng: RandomInputs) -> None:
     expect_evaluation(student, hint, model, images, targets, batch)
 
 
-@exercise("s1.evaluate")
-@weight(2)
+@evaluate.check(weight=2)
 def test_evaluate_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     """Dropout is off and batch norm uses its running statistics."""
     classes = rng.integer(3, 6)
@@ -168,8 +163,7 @@ def test_evaluate_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     expect_evaluation(student, "call model.eval() first", model, images, targets, 16)
 
 
-@exercise("s1.evaluate")
-@weight(1)
+@evaluate.check()
 def test_evaluate_confident_predictions(student: Any, rng: RandomInputs) -> None:
     """Large logits give a finite, correct loss."""
     classes = rng.integer(3, 6)
@@ -180,9 +174,7 @@ def test_evaluate_confident_predictions(student: Any, rng: RandomInputs) -> None
     expect_evaluation(student, hint, model, images, targets, 4)
 
 
-@exercise("s1.evaluate")
-@guard
-@weight(1)
+@evaluate.check(guard=True)
 def test_evaluate_restores_modes(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode."""
     network = drawn(probes.MixedModes(4, 3), rng).train()
@@ -195,9 +187,7 @@ def test_evaluate_restores_modes(student: Any, rng: RandomInputs) -> None:
     check(student.modes(model) == before, hint)
 
 
-@exercise("s1.evaluate")
-@guard
-@weight(0.5)
+@evaluate.check(weight=0.5, guard=True)
 def test_evaluate_restores_modes_after_an_error(student: Any, rng: RandomInputs) -> None:
     """If forward raises, its exception comes through and the modes are restored as well."""
     network = probes.Raises(rng.integer(3, 9)).train()
@@ -213,9 +203,7 @@ def test_evaluate_restores_modes_after_an_error(student: Any, rng: RandomInputs)
     check(student.modes(model) == before, "restore the modes in `finally`")
 
 
-@exercise("s1.evaluate")
-@guard
-@weight(1)
+@evaluate.check(guard=True)
 def test_evaluate_records_no_gradients(student: Any, rng: RandomInputs) -> None:
     """The forward passes record no gradients and change no running statistics."""
     recording: list[bool] = []
@@ -250,8 +238,10 @@ def timed(student: Any, watch: Stopwatch, warmup: int, repeats: int) -> tuple[fl
     return expect_float(median, "median"), expect_float(p90, "p90")
 
 
-@exercise("s1.measure_latency")
-@weight(2)
+measure_latency = Exercise("s1.measure_latency")
+
+
+@measure_latency.check(weight=2)
 def test_latency_is_the_median(student: Any, rng: RandomInputs) -> None:
     """The median of the repeats is returned; for an even number, the mean of the middle two."""
     for repeats in (2 * rng.integer(4, 7) + 1, 2 * rng.integer(4, 7)):
@@ -263,8 +253,7 @@ def test_latency_is_the_median(student: Any, rng: RandomInputs) -> None:
         check(close(median, expected, rtol=1e-6), hint)
 
 
-@exercise("s1.measure_latency")
-@weight(1)
+@measure_latency.check()
 def test_latency_p90_is_interpolated(student: Any, rng: RandomInputs) -> None:
     """The 90th percentile lies between two repeats, interpolated linearly."""
     for repeats in (rng.integer(7, 9), rng.integer(12, 15)):
@@ -274,8 +263,7 @@ def test_latency_p90_is_interpolated(student: Any, rng: RandomInputs) -> None:
         check(close(p90, percentile(scripted, 0.9), rtol=1e-6), hint)
 
 
-@exercise("s1.measure_latency")
-@weight(2)
+@measure_latency.check(weight=2)
 def test_latency_warms_up_first(student: Any, rng: RandomInputs) -> None:
     """The first `warmup` calls are not timed; each repeat reads the clock twice."""
     warmup, repeats, duration = rng.integer(2, 6), rng.integer(5, 9), rng.integer(64, 128) / 64
@@ -287,8 +275,7 @@ def test_latency_warms_up_first(student: Any, rng: RandomInputs) -> None:
     check(all(close(value, duration, rtol=1e-6) for value in measured), hint)
 
 
-@exercise("s1.measure_latency")
-@weight(2)
+@measure_latency.check(weight=2)
 def test_latency_synchronises(student: Any, rng: RandomInputs) -> None:
     """The device is waited for before the clock is stopped."""
     warmup, repeats, duration = rng.integer(2, 4), rng.integer(5, 9), rng.integer(64, 128) / 64
@@ -298,8 +285,7 @@ def test_latency_synchronises(student: Any, rng: RandomInputs) -> None:
     check(all(close(value, duration, rtol=1e-6) for value in measured), hint)
 
 
-@exercise("s1.measure_latency")
-@weight(1)
+@measure_latency.check()
 def test_latency_waits_for_earlier_work(student: Any, rng: RandomInputs) -> None:
     """What was queued before a repeat is not charged to it."""
     repeats, duration = rng.integer(5, 9), rng.integer(64, 128) / 64
@@ -309,9 +295,7 @@ def test_latency_waits_for_earlier_work(student: Any, rng: RandomInputs) -> None
     check(all(close(value, duration, rtol=1e-6) for value in measured), hint)
 
 
-@exercise("s1.measure_latency")
-@guard
-@weight(1)
+@measure_latency.check(guard=True)
 def test_latency_defaults(student: Any, rng: RandomInputs) -> None:
     """By default 10 calls warm up, 50 are timed, and Python's own clock is used."""
     del rng
@@ -333,8 +317,10 @@ def measured(rng: RandomInputs) -> dict[str, float]:
     return {"accuracy": rng.number(0.2, 0.99), **counts}
 
 
-@exercise("s1.compression_report")
-@weight(2)
+compression_report = Exercise("s1.compression_report")
+
+
+@compression_report.check(weight=2)
 def test_report_of_ratios(student: Any, rng: RandomInputs) -> None:
     """Each ratio says how many times smaller the compressed network is."""
     for _ in range(2):
@@ -345,8 +331,7 @@ def test_report_of_ratios(student: Any, rng: RandomInputs) -> None:
             check(close(value, before[name] / after[name]), "ratio: baseline / compressed")
 
 
-@exercise("s1.compression_report")
-@weight(1)
+@compression_report.check()
 def test_report_of_the_accuracy_drop(student: Any, rng: RandomInputs) -> None:
     """The drop is positive where the compressed network is worse."""
     for _ in range(2):
@@ -357,8 +342,7 @@ def test_report_of_the_accuracy_drop(student: Any, rng: RandomInputs) -> None:
         check(close(drop, before["accuracy"] - after["accuracy"], rtol=1e-5, atol=1e-7), hint)
 
 
-@exercise("s1.compression_report")
-@weight(1)
+@compression_report.check()
 def test_report_of_nothing_left(student: Any, rng: RandomInputs) -> None:
     """Where nothing is left of the compressed network, the ratio is infinite."""
     before, after = measured(rng), measured(rng)
@@ -395,8 +379,10 @@ def scattered(rng: RandomInputs) -> Points:
     return [(rng.number(0, 100), rng.number(0, 1)) for _ in range(rng.integer(12, 20))]
 
 
-@exercise("s1.pareto_front")
-@weight(2)
+pareto_front = Exercise("s1.pareto_front")
+
+
+@pareto_front.check(weight=2)
 def test_front_of_different_points(student: Any, rng: RandomInputs) -> None:
     """A point stays unless another is cheaper and more accurate."""
     for _ in range(3):
@@ -405,8 +391,7 @@ def test_front_of_different_points(student: Any, rng: RandomInputs) -> None:
         check(sorted(front(student, points)) == undominated(points), hint)
 
 
-@exercise("s1.pareto_front")
-@weight(2)
+@pareto_front.check(weight=2)
 def test_front_with_ties(student: Any, rng: RandomInputs) -> None:
     """Of points with equal cost only the most accurate stays, of equal accuracy the cheapest."""
     grid = [(float(cost), accuracy / 4) for cost in range(5) for accuracy in range(5)]
@@ -418,8 +403,7 @@ def test_front_with_ties(student: Any, rng: RandomInputs) -> None:
         check(sorted(front(student, points)) == undominated(points), hint)
 
 
-@exercise("s1.pareto_front")
-@weight(2)
+@pareto_front.check(weight=2)
 def test_front_keeps_duplicates(student: Any, rng: RandomInputs) -> None:
     """Identical points do not dominate each other: all of them stay, or none."""
     for _ in range(3):
@@ -431,8 +415,7 @@ def test_front_keeps_duplicates(student: Any, rng: RandomInputs) -> None:
         check(sorted(front(student, points)) == undominated(points), hint)
 
 
-@exercise("s1.pareto_front")
-@weight(1)
+@pareto_front.check()
 def test_front_is_in_ascending_order(student: Any, rng: RandomInputs) -> None:
     """The indices of the front ascend."""
     for _ in range(3):
@@ -441,9 +424,7 @@ def test_front_is_in_ascending_order(student: Any, rng: RandomInputs) -> None:
         check(front(student, points) == undominated(points), "sort the indices at the end")
 
 
-@exercise("s1.pareto_front")
-@guard
-@weight(0.5)
+@pareto_front.check(weight=0.5, guard=True)
 def test_front_of_one_point(student: Any, rng: RandomInputs) -> None:
     """A single point is its own front."""
     check(front(student, [(rng.number(0, 9), 0.5)]) == [0], "nothing dominates a single point")

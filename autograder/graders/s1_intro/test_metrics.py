@@ -29,15 +29,12 @@ from autograder.graders.toolkit import (
     case,
     check,
     close,
-    exercise,
     expect_float,
     expect_int,
     expect_list,
     expect_record,
     expect_value_error,
     fail,
-    guard,
-    weight,
 )
 from shared import probes
 from shared.records import LayerCost
@@ -53,8 +50,10 @@ def expect_count(student: Any, expected: int, hint: str, model: nn.Module, **opt
     check(count == expected, hint)
 
 
-@exercise("s1.count_parameters")
-@weight(2)
+count_parameters = Exercise("s1.count_parameters")
+
+
+@count_parameters.check(weight=2)
 def test_counts_weights_and_biases(student: Any, rng: RandomInputs) -> None:
     """Every element of every weight and bias is counted, at any depth, called or not."""
     for model in (plain_network(rng), probes.Unused(rng.integer(3, 9))):
@@ -62,8 +61,7 @@ def test_counts_weights_and_biases(student: Any, rng: RandomInputs) -> None:
         expect_count(student, expected, "add up numel() of all parameters", model)
 
 
-@exercise("s1.count_parameters")
-@weight(2)
+@count_parameters.check(weight=2)
 def test_count_leaves_buffers_out(student: Any, rng: RandomInputs) -> None:
     """Running statistics, masks and other buffers are not parameters."""
     hint = "buffers (running statistics, masks) are not parameters: leave state_dict alone"
@@ -76,8 +74,7 @@ def test_count_leaves_buffers_out(student: Any, rng: RandomInputs) -> None:
         expect_count(student, expected, hint, model)
 
 
-@exercise("s1.count_parameters")
-@weight(2)
+@count_parameters.check(weight=2)
 def test_count_takes_shared_parameters_once(student: Any, rng: RandomInputs) -> None:
     """A Parameter that several layers share counts once; two with equal values count twice."""
     n = rng.integer(3, 9)
@@ -91,8 +88,7 @@ def test_count_takes_shared_parameters_once(student: Any, rng: RandomInputs) -> 
     expect_count(student, 2 * (n * n + n), hint, twins)
 
 
-@exercise("s1.count_parameters")
-@weight(1)
+@count_parameters.check()
 def test_count_of_trainable_parameters(student: Any, rng: RandomInputs) -> None:
     """With trainable_only, parameters that do not require a gradient are left out."""
     model = plain_network(rng)
@@ -105,8 +101,7 @@ def test_count_of_trainable_parameters(student: Any, rng: RandomInputs) -> None:
     expect_count(student, everything, "without trainable_only, frozen ones count too", model)
 
 
-@exercise("s1.count_parameters")
-@weight(1)
+@count_parameters.check()
 def test_count_of_nonzero_elements(student: Any, rng: RandomInputs) -> None:
     """With nonzero_only, exact zeros are left out; both options can be combined."""
     model = zeros_at_random(plain_network(rng), rng)
@@ -121,8 +116,7 @@ def test_count_of_nonzero_elements(student: Any, rng: RandomInputs) -> None:
     expect_count(student, both, hint, model, trainable_only=True, nonzero_only=True)
 
 
-@exercise("s1.count_parameters")
-@weight(1)
+@count_parameters.check()
 def test_count_is_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     rows = 4097 + 2 * rng.integer(0, 40)
@@ -143,8 +137,10 @@ def expect_bytes(student: Any, expected: int, hint: str, *args: Any, **kwargs: A
     check(size == expected, hint)
 
 
-@exercise("s1.model_bytes")
-@weight(2)
+model_bytes = Exercise("s1.model_bytes")
+
+
+@model_bytes.check(weight=2)
 def test_bytes_at_32_bits(student: Any, rng: RandomInputs) -> None:
     """By default a parameter takes 32 bits, whatever its dtype; buffers take nothing."""
     hint = "parameters only, 32 bits each, 8 bits a byte, not in kB"
@@ -155,8 +151,7 @@ def test_bytes_at_32_bits(student: Any, rng: RandomInputs) -> None:
     expect_bytes(student, 4 * sum(p.numel() for p in half.parameters()), hint, half)
 
 
-@exercise("s1.model_bytes")
-@weight(2)
+@model_bytes.check(weight=2)
 def test_bytes_round_up_once(student: Any, rng: RandomInputs) -> None:
     """Bits are added up over the whole model and rounded up to bytes once."""
     for bits in rng.sample([1, 2, 3, 5, 6, 7], 3):
@@ -167,8 +162,7 @@ def test_bytes_round_up_once(student: Any, rng: RandomInputs) -> None:
         expect_bytes(student, math.ceil(total / 8), hint, model, bits=bits)
 
 
-@exercise("s1.model_bytes")
-@weight(2)
+@model_bytes.check(weight=2)
 def test_bytes_with_bits_per_name(student: Any, rng: RandomInputs) -> None:
     """`bits` may map each parameter's name to its own number of bits."""
     middle = 8 * rng.integer(1, 4)  # whole bytes, so that it does not matter where one rounds
@@ -179,8 +173,7 @@ def test_bytes_with_bits_per_name(student: Any, rng: RandomInputs) -> None:
     expect_bytes(student, total // 8, hint, model, bits)
 
 
-@exercise("s1.model_bytes")
-@weight(2)
+@model_bytes.check(weight=2)
 def test_bytes_of_shared_parameters(student: Any, rng: RandomInputs) -> None:
     """A shared parameter is stored once, and either of its names may stand in the mapping."""
     n = 8 * rng.integer(1, 2)
@@ -193,8 +186,7 @@ def test_bytes_of_shared_parameters(student: Any, rng: RandomInputs) -> None:
         expect_bytes(student, (bits[name] * n * n + 16 * n) // 8, hint, model, bits=bits)
 
 
-@exercise("s1.model_bytes")
-@weight(1)
+@model_bytes.check()
 def test_bytes_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Sizes above 2**24 bits are exact to the byte."""
     rows = 513 + 8 * rng.integer(0, 4)
@@ -203,9 +195,7 @@ def test_bytes_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     expect_bytes(student, 4 * 1024 * rows + (rows + 7) // 8, hint, model, {"weight": 32, "bias": 1})
 
 
-@exercise("s1.model_bytes")
-@guard
-@weight(1)
+@model_bytes.check(guard=True)
 def test_bytes_refuse_wrong_names(student: Any, rng: RandomInputs) -> None:
     """A mapping that misses a parameter, or names one that does not exist, raises ValueError."""
     model = probes.Unused(rng.integer(3, 9))
@@ -215,9 +205,7 @@ def test_bytes_refuse_wrong_names(student: Any, rng: RandomInputs) -> None:
     expect_value_error(student.model_bytes, model, {**bits, "linear.wieght": 8})
 
 
-@exercise("s1.model_bytes")
-@guard
-@weight(1)
+@model_bytes.check(guard=True)
 def test_bytes_refuse_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Numbers of bits below 1 or not whole raise ValueError, also inside a mapping."""
     model = nn.Linear(rng.integer(3, 9), 2)
@@ -241,8 +229,10 @@ def share_of_zeros(*tensors: Tensor) -> float:
     return sum(value == 0.0 for value in values) / len(values)
 
 
-@exercise("s1.sparsity")
-@weight(2)
+sparsity = Exercise("s1.sparsity")
+
+
+@sparsity.check(weight=2)
 def test_sparsity_of_a_tensor(student: Any, rng: RandomInputs) -> None:
     """Of a tensor with any number of dimensions, the share of zeros is returned."""
     for shape in ((rng.integer(20, 60),), (7, rng.integer(3, 9)), (4, 3, rng.integer(2, 5), 3)):
@@ -250,8 +240,7 @@ def test_sparsity_of_a_tensor(student: Any, rng: RandomInputs) -> None:
         expect_sparsity(student, share_of_zeros(tensor), "zeros divided by all elements", tensor)
 
 
-@exercise("s1.sparsity")
-@weight(1)
+@sparsity.check()
 def test_sparsity_counts_exact_zeros(student: Any, rng: RandomInputs) -> None:
     """Tiny values are not zero, -0.0 is."""
     tensor = rng.normal(8, rng.integer(4, 9))
@@ -263,8 +252,7 @@ def test_sparsity_counts_exact_zeros(student: Any, rng: RandomInputs) -> None:
     expect_sparsity(student, 2 / 8, hint, tensor)
 
 
-@exercise("s1.sparsity")
-@weight(2)
+@sparsity.check(weight=2)
 def test_sparsity_of_a_model_is_that_of_its_weights(student: Any, rng: RandomInputs) -> None:
     """Of a model, only parameters with 2 or more dimensions count: no biases, norms or buffers."""
     model = zeros_at_random(normalised_network(rng), rng)
@@ -277,8 +265,7 @@ def test_sparsity_of_a_model_is_that_of_its_weights(student: Any, rng: RandomInp
     expect_sparsity(student, 0.0, "a mask in a buffer is not a parameter", masked)
 
 
-@exercise("s1.sparsity")
-@weight(1)
+@sparsity.check()
 def test_sparsity_weighs_layers_by_their_size(student: Any, rng: RandomInputs) -> None:
     """A large layer counts for more than a small one."""
     small, large = nn.Linear(3, rng.integer(2, 4)), nn.Linear(20, rng.integer(20, 30))
@@ -289,8 +276,7 @@ def test_sparsity_weighs_layers_by_their_size(student: Any, rng: RandomInputs) -
     expect_sparsity(student, share_of_zeros(small.weight, large.weight), hint, model)
 
 
-@exercise("s1.sparsity")
-@weight(1)
+@sparsity.check()
 def test_sparsity_takes_shared_weights_once(student: Any, rng: RandomInputs) -> None:
     """A weight that two layers share counts once."""
     vocabulary = rng.integer(5, 9)
@@ -302,9 +288,7 @@ def test_sparsity_takes_shared_weights_once(student: Any, rng: RandomInputs) -> 
     expect_sparsity(student, expected, "count each Parameter object once", model)
 
 
-@exercise("s1.sparsity")
-@guard
-@weight(1)
+@sparsity.check(guard=True)
 def test_sparsity_of_nothing(student: Any, rng: RandomInputs) -> None:
     """Without any element to look at, the sparsity is 0.0."""
     hint = "of an empty tensor, or a model without weights, the sparsity is 0.0"
@@ -424,8 +408,10 @@ def expect_linear(student: Any, hint: str, *args: int, **kwargs: int) -> None:
     check(macs == math.prod(args) * kwargs.get("tokens", 1), hint)
 
 
-@exercise("s1.linear_macs")
-@weight(2)
+linear_macs = Exercise("s1.linear_macs")
+
+
+@linear_macs.check(weight=2)
 def test_linear_macs_of_one_vector(student: Any, rng: RandomInputs) -> None:
     """One multiply-accumulate per weight, none for the bias."""
     for _ in range(3):
@@ -433,8 +419,7 @@ def test_linear_macs_of_one_vector(student: Any, rng: RandomInputs) -> None:
         expect_linear(student, hint, rng.integer(2, 90), rng.integer(2, 90))
 
 
-@exercise("s1.linear_macs")
-@weight(1)
+@linear_macs.check()
 def test_linear_macs_of_tokens(student: Any, rng: RandomInputs) -> None:
     """A layer that is applied to each of several tokens costs that many times more."""
     hint = "every token passes the layer once"
@@ -442,8 +427,7 @@ def test_linear_macs_of_tokens(student: Any, rng: RandomInputs) -> None:
     expect_linear(student, hint, rng.integer(2, 90), rng.integer(2, 90), rng.integer(2, 50))
 
 
-@exercise("s1.linear_macs")
-@weight(1)
+@linear_macs.check()
 def test_linear_macs_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     hint = "a float32 total cannot hold large counts: compute with Python ints"
@@ -490,8 +474,10 @@ def profiled_network(rng: RandomInputs) -> tuple[nn.Sequential, tuple[int, ...],
     return drawn(network, rng), (batch, 3, n, n), rows
 
 
-@exercise("s1.profile_layers")
-@weight(2)
+profile_layers = Exercise("s1.profile_layers")
+
+
+@profile_layers.check(weight=2)
 def test_profile_has_a_row_per_layer(student: Any, rng: RandomInputs) -> None:
     """Every module without children has a row with its name and class, in call order."""
     model, shape, expected = profiled_network(rng)
@@ -500,8 +486,7 @@ def test_profile_has_a_row_per_layer(student: Any, rng: RandomInputs) -> None:
     check([row.kind for row in rows] == [row.kind for row in expected], "kind: the class name")
 
 
-@exercise("s1.profile_layers")
-@weight(2)
+@profile_layers.check(weight=2)
 def test_profile_counts_macs_of_one_sample(student: Any, rng: RandomInputs) -> None:
     """MACs of convolutions (stride, padding, dilation, groups) and Linear, whatever the batch."""
     model, shape, expected = profiled_network(rng)
@@ -510,8 +495,7 @@ def test_profile_counts_macs_of_one_sample(student: Any, rng: RandomInputs) -> N
     check([row.macs for row in rows] == [row.macs for row in expected], hint)
 
 
-@exercise("s1.profile_layers")
-@weight(1)
+@profile_layers.check()
 def test_profile_gives_parameters_and_shapes(student: Any, rng: RandomInputs) -> None:
     """A row holds its layer's own parameters and the output shape with the batch."""
     model, shape, expected = profiled_network(rng)
@@ -522,8 +506,7 @@ def test_profile_gives_parameters_and_shapes(student: Any, rng: RandomInputs) ->
     check([row.out_shape for row in rows] == [row.out_shape for row in expected], hint)
 
 
-@exercise("s1.profile_layers")
-@weight(2)
+@profile_layers.check(weight=2)
 def test_profile_has_a_row_per_call(student: Any, rng: RandomInputs) -> None:
     """A layer that is called several times has a row for each call, under its first name."""
     n, calls = rng.integer(3, 9), rng.integer(2, 4)
@@ -537,8 +520,7 @@ def test_profile_has_a_row_per_call(student: Any, rng: RandomInputs) -> None:
     check([row.name for row in rows if row.kind == "Linear"] == ["first", "first"], hint)
 
 
-@exercise("s1.profile_layers")
-@weight(2)
+@profile_layers.check(weight=2)
 def test_profile_counts_functional_products(student: Any, rng: RandomInputs) -> None:
     """Convolutions and matrix products that a forward calls without a layer are counted too."""
     n, width = rng.integer(3, 9), rng.integer(3, 9)
@@ -553,8 +535,7 @@ def test_profile_counts_functional_products(student: Any, rng: RandomInputs) -> 
         check(sum(row.macs for row in rows) == expected, hint)
 
 
-@exercise("s1.profile_layers")
-@weight(1)
+@profile_layers.check()
 def test_profile_runs_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     """The network is measured in eval mode, as it will be used."""
     n, classes = rng.integer(3, 9), rng.integer(3, 9)
@@ -564,8 +545,7 @@ def test_profile_runs_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     check(names == ["body", "head"], "switch to eval mode before the forward pass")
 
 
-@exercise("s1.profile_layers")
-@weight(1)
+@profile_layers.check()
 def test_profile_is_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     a = 2 * rng.integer(28, 32) + 1
@@ -575,8 +555,7 @@ def test_profile_is_exact_when_large(student: Any, rng: RandomInputs) -> None:
     check([row.macs for row in rows] == [33 * 9 * a * 33 * 33], hint)
 
 
-@exercise("s1.profile_layers")
-@weight(0.5)
+@profile_layers.check(weight=0.5)
 def test_profile_follows_the_dtype(student: Any, rng: RandomInputs) -> None:
     """The dummy input has the dtype of the network's parameters."""
     model, shape, expected = profiled_network(rng)
@@ -584,9 +563,7 @@ def test_profile_follows_the_dtype(student: Any, rng: RandomInputs) -> None:
     check([row.macs for row in rows] == [row.macs for row in expected], "MACs of a float64 network")
 
 
-@exercise("s1.profile_layers")
-@guard
-@weight(1)
+@profile_layers.check(guard=True)
 def test_profile_restores_modes(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode, also after a forward that raised."""
     hint = "note the mode of each submodule, not only the root's, and restore it in `finally`"
@@ -602,9 +579,7 @@ def test_profile_restores_modes(student: Any, rng: RandomInputs) -> None:
     check(student.modes(model) == before[1], hint)
 
 
-@exercise("s1.profile_layers")
-@guard
-@weight(1)
+@profile_layers.check(guard=True)
 def test_profile_removes_its_hooks(student: Any, rng: RandomInputs) -> None:
     """No hook stays behind, also after a forward that raised."""
     hint = "remove every hook in `finally`"
@@ -632,9 +607,7 @@ def profile_of_failure(student: Any, model: object, features: int) -> None:
         fail("forward raised; let its exception through")
 
 
-@exercise("s1.profile_layers")
-@guard
-@weight(0.5)
+@profile_layers.check(weight=0.5, guard=True)
 def test_profile_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """Weights and running statistics are as before, and no gradient is recorded."""
     recording: list[bool] = []
@@ -654,8 +627,10 @@ def test_profile_leaves_the_network_alone(student: Any, rng: RandomInputs) -> No
 # ---- bit_operations, peak_activation_bytes ---------------------------------------------------
 
 
-@exercise("s1.bit_operations")
-@weight(3)
+bit_operations = Exercise("s1.bit_operations")
+
+
+@bit_operations.check(weight=3)
 def test_bit_operations_multiply(student: Any, rng: RandomInputs) -> None:
     """MACs times the bits of the weight times the bits of the activation."""
     for _ in range(4):
@@ -664,8 +639,7 @@ def test_bit_operations_multiply(student: Any, rng: RandomInputs) -> None:
         check(count == macs * bits * other, "a b1 x b2 bit product costs b1 * b2 bit operations")
 
 
-@exercise("s1.bit_operations")
-@weight(1)
+@bit_operations.check()
 def test_bit_operations_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     macs = 2 * rng.integer(10**9, 10**10) + 1
@@ -673,9 +647,7 @@ def test_bit_operations_are_exact_when_large(student: Any, rng: RandomInputs) ->
     check(count == macs * 63, "a float total cannot hold large counts: compute with Python ints")
 
 
-@exercise("s1.bit_operations")
-@guard
-@weight(1)
+@bit_operations.check(guard=True)
 def test_bit_operations_refuse_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Numbers of bits below 1 or not whole raise ValueError."""
     macs = rng.integer(10, 1000)
@@ -698,8 +670,10 @@ def convolutions(*channels: int) -> nn.Sequential:
     return nn.Sequential(*(nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairs))
 
 
-@exercise("s1.peak_activation_bytes")
-@weight(3)
+peak_activation_bytes = Exercise("s1.peak_activation_bytes")
+
+
+@peak_activation_bytes.check(weight=3)
 def test_peak_of_a_chain(student: Any, rng: RandomInputs) -> None:
     """In a chain the peak is the largest input plus output of a layer; earlier ones are freed."""
     hint = "input and output of the running layer; what nobody needs any more is freed"
@@ -710,8 +684,7 @@ def test_peak_of_a_chain(student: Any, rng: RandomInputs) -> None:
         expect_peak(student, expected, hint, convolutions(*channels), (1, channels[0], 6, 6))
 
 
-@exercise("s1.peak_activation_bytes")
-@weight(2)
+@peak_activation_bytes.check(weight=2)
 def test_peak_includes_the_model_input(student: Any, rng: RandomInputs) -> None:
     """The input of the network takes memory like any other tensor; weights are not activations."""
     c = rng.integer(20, 40)
@@ -719,8 +692,7 @@ def test_peak_includes_the_model_input(student: Any, rng: RandomInputs) -> None:
     expect_peak(student, 4 * 36 * (c + 2), hint, convolutions(c, 2, 3), (1, c, 6, 6))
 
 
-@exercise("s1.peak_activation_bytes")
-@weight(2)
+@peak_activation_bytes.check(weight=2)
 def test_peak_keeps_what_is_needed_later(student: Any, rng: RandomInputs) -> None:
     """A tensor that a later operator reads is alive until then."""
     width = rng.integer(2, 5)
@@ -733,8 +705,7 @@ def test_peak_keeps_what_is_needed_later(student: Any, rng: RandomInputs) -> Non
     expect_peak(student, peak_bytes(sizes, steps), hint, probes.WrittenOutAttention(), shape)
 
 
-@exercise("s1.peak_activation_bytes")
-@weight(1)
+@peak_activation_bytes.check()
 def test_peak_of_a_skip_connection(student: Any, rng: RandomInputs) -> None:
     """A skip connection is alive beside the layers that it skips; concatenating makes a copy."""
     wide, depth = rng.integer(5, 9), rng.integer(2, 4)
@@ -748,8 +719,7 @@ def test_peak_of_a_skip_connection(student: Any, rng: RandomInputs) -> None:
     expect_peak(student, expected, hint, probes.LongSkip(2, wide, depth), (1, 2, 6, 6))
 
 
-@exercise("s1.peak_activation_bytes")
-@weight(2)
+@peak_activation_bytes.check(weight=2)
 def test_peak_of_views_and_in_place_results(student: Any, rng: RandomInputs) -> None:
     """A view, or a result written in place, takes no memory of its own."""
     a, wide = rng.integer(2, 5), rng.integer(8, 16)
@@ -762,8 +732,7 @@ def test_peak_of_views_and_in_place_results(student: Any, rng: RandomInputs) -> 
     expect_peak(student, peak_bytes(sizes, steps), hint, probes.Views(a), (1, a, 6, 6))
 
 
-@exercise("s1.peak_activation_bytes")
-@weight(1)
+@peak_activation_bytes.check()
 def test_peak_follows_dtype_and_batch(student: Any, rng: RandomInputs) -> None:
     """Bytes per element come from the dtype, and the whole batch is held."""
     a, b, batch = rng.integer(2, 9), rng.integer(2, 9), rng.integer(2, 4)
@@ -773,9 +742,7 @@ def test_peak_follows_dtype_and_batch(student: Any, rng: RandomInputs) -> None:
     expect_peak(student, 8 * batch * 36 * (a + b), hint, convolutions(a, b).double(), shape)
 
 
-@exercise("s1.peak_activation_bytes")
-@guard
-@weight(1)
+@peak_activation_bytes.check(guard=True)
 def test_peak_leaves_modes_and_hooks_alone(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode, and no hook stays behind."""
     channels = rng.integer(3, 5)

@@ -19,20 +19,17 @@ from autograder.graders.s1_intro.references import (
     shuffling,
 )
 from autograder.graders.toolkit import (
+    Exercise,
     RandomInputs,
     allclose,
     check,
     close,
-    exercise,
     expect_float,
     expect_int,
     expect_list,
     expect_record,
     expect_tensor,
     expect_value_error,
-    guard,
-    limit,
-    weight,
 )
 from shared.models import MLP, DigitsCNN
 from shared.probes import Tap
@@ -51,8 +48,10 @@ def indices(student: Any, n: int, fraction: float, seed: int) -> tuple[list[int]
     return train, validation
 
 
-@exercise("s1.split")
-@weight(2)
+split = Exercise("s1.split")
+
+
+@split.check(weight=2)
 def test_split_is_disjoint_and_complete(student: Any, rng: RandomInputs) -> None:
     """Every index is in exactly one of two parts."""
     for _ in range(3):
@@ -64,9 +63,7 @@ def test_split_is_disjoint_and_complete(student: Any, rng: RandomInputs) -> None
         check(abs(len(validation) - n * fraction) <= 1, hint)  # how it is rounded: another test
 
 
-@exercise("s1.split")
-@guard
-@weight(1)
+@split.check(guard=True)
 def test_split_sizes(student: Any, rng: RandomInputs) -> None:
     """Validation gets round(n * validation_fraction) of the samples; 0 and 1 are allowed."""
     n = 100 + rng.integer(1, 20)
@@ -78,8 +75,7 @@ def test_split_sizes(student: Any, rng: RandomInputs) -> None:
         check(len(validation) == round(n * fraction), hint)
 
 
-@exercise("s1.split")
-@weight(1)
+@split.check()
 def test_split_shuffles(student: Any, rng: RandomInputs) -> None:
     """Validation is a random sample, not the first or last ones; another seed draws another."""
     n, seed = rng.integer(200, 300), rng.seed()
@@ -90,9 +86,7 @@ def test_split_shuffles(student: Any, rng: RandomInputs) -> None:
     check(len({frozenset(part) for part in drawn}) == 4, "different seeds: different splits")
 
 
-@exercise("s1.split")
-@guard
-@weight(1)
+@split.check(guard=True)
 def test_split_is_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same seed gives the same split, also in another process."""
     n, seed = rng.integer(40, 90), rng.seed()
@@ -104,9 +98,7 @@ def test_split_is_deterministic(student: Any, rng: RandomInputs) -> None:
     check(indices(student.fresh(), n, 0.5, seed) == first, hint)
 
 
-@exercise("s1.split")
-@guard
-@weight(1)
+@split.check(guard=True)
 def test_split_leaves_global_generators_alone(student: Any, rng: RandomInputs) -> None:
     """The global random generators of torch, numpy and Python are not touched."""
     before = student.rng_fingerprint()
@@ -115,9 +107,7 @@ def test_split_leaves_global_generators_alone(student: Any, rng: RandomInputs) -
     check(student.rng_fingerprint() == before, hint)
 
 
-@exercise("s1.split")
-@guard
-@weight(0.5)
+@split.check(weight=0.5, guard=True)
 def test_split_refuses_wrong_fractions(student: Any, rng: RandomInputs) -> None:
     """A fraction outside 0..1 raises ValueError."""
     n = rng.integer(40, 90)
@@ -157,8 +147,10 @@ def pairwise_mix(values: Tensor, lam: float, order: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-@exercise("s1.mixup")
-@weight(2)
+mixup = Exercise("s1.mixup")
+
+
+@mixup.check(weight=2)
 def test_mixup_mixes_images(student: Any, rng: RandomInputs) -> None:
     """An image is lam of itself and 1 - lam of its partner by the permutation."""
     for _ in range(3):
@@ -169,8 +161,7 @@ def test_mixup_mixes_images(student: Any, rng: RandomInputs) -> None:
         check(allclose(got, pairwise_mix(images, lam, order), atol=1e-5), hint)
 
 
-@exercise("s1.mixup")
-@weight(2)
+@mixup.check(weight=2)
 def test_mixup_mixes_targets(student: Any, rng: RandomInputs) -> None:
     """Targets are mixed with the lam and the permutation of the images."""
     for _ in range(3):
@@ -181,8 +172,7 @@ def test_mixup_mixes_targets(student: Any, rng: RandomInputs) -> None:
         check(allclose(got, pairwise_mix(targets, lam, order), atol=1e-5), hint)
 
 
-@exercise("s1.mixup")
-@weight(1)
+@mixup.check()
 def test_mixup_at_the_ends(student: Any, rng: RandomInputs) -> None:
     """lam = 1 keeps the batch, lam = 0 gives the permuted batch."""
     batch = mixing_batch(rng)
@@ -214,16 +204,13 @@ def expect_mixing_errors(student: Any, name: str, batch: Batch, *rest: object) -
     expect_value_error(function, images, targets, 0.5, order[:2], *rest)
 
 
-@exercise("s1.mixup")
-@guard
-@weight(0.5)
+@mixup.check(weight=0.5, guard=True)
 def test_mixup_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Images, targets and permutation are unchanged, and nothing is drawn at random."""
     expect_untouched(student, "mixup", mixing_batch(rng))
 
 
-@exercise("s1.mixup")
-@weight(0.5)
+@mixup.check(weight=0.5)
 def test_mixup_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
     """Images in float64 stay float64."""
     images, targets, order = mixing_batch(rng)
@@ -234,9 +221,7 @@ def test_mixup_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
     check(allclose(got, wanted), "keep the dtype of the images")
 
 
-@exercise("s1.mixup")
-@guard
-@weight(0.5)
+@mixup.check(weight=0.5, guard=True)
 def test_mixup_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A lam outside 0..1 and lengths that do not match raise ValueError."""
     expect_mixing_errors(student, "mixup", mixing_batch(rng))
@@ -283,8 +268,10 @@ def expect_pasted(
     check(allclose(got, pasted(batch, cut_box(size, lam, center))), hint)
 
 
-@exercise("s1.cutmix")
-@weight(2)
+cutmix = Exercise("s1.cutmix")
+
+
+@cutmix.check(weight=2)
 def test_cutmix_pastes_a_box(student: Any, rng: RandomInputs) -> None:
     """The box around (row, column) comes from the partner, the rest from the image itself."""
     for _ in range(3):
@@ -297,8 +284,7 @@ def test_cutmix_pastes_a_box(student: Any, rng: RandomInputs) -> None:
         expect_pasted(student, hint, batch, lam, inner_center(rng, batch[0]))
 
 
-@exercise("s1.cutmix")
-@weight(2)
+@cutmix.check(weight=2)
 def test_cutmix_clips_the_box(student: Any, rng: RandomInputs) -> None:
     """A box that reaches over the border is clipped to the image."""
     batch = mixing_batch(rng)
@@ -307,8 +293,7 @@ def test_cutmix_clips_the_box(student: Any, rng: RandomInputs) -> None:
         expect_pasted(student, hint, batch, safe_lam(rng, batch[0]), center)
 
 
-@exercise("s1.cutmix")
-@weight(3)
+@cutmix.check(weight=3)
 def test_cutmix_mixes_targets_by_area(student: Any, rng: RandomInputs) -> None:
     """Targets are mixed by the share of pixels that were kept, of a whole box or a clipped one."""
     batch = mixing_batch(rng)
@@ -322,9 +307,7 @@ def test_cutmix_mixes_targets_by_area(student: Any, rng: RandomInputs) -> None:
         check(allclose(got, pairwise_mix(targets, kept, order), atol=1e-5), hint)
 
 
-@exercise("s1.cutmix")
-@guard
-@weight(0.5)
+@cutmix.check(weight=0.5, guard=True)
 def test_cutmix_without_a_box(student: Any, rng: RandomInputs) -> None:
     """With lam = 1 the box is empty: images and targets come back as they were."""
     batch = mixing_batch(rng)
@@ -333,17 +316,13 @@ def test_cutmix_without_a_box(student: Any, rng: RandomInputs) -> None:
     check(all(map(allclose, got, batch)), "an empty box changes nothing")
 
 
-@exercise("s1.cutmix")
-@guard
-@weight(0.5)
+@cutmix.check(weight=0.5, guard=True)
 def test_cutmix_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Images, targets and permutation are unchanged, and nothing is drawn at random."""
     expect_untouched(student, "cutmix", mixing_batch(rng), (4, 5))
 
 
-@exercise("s1.cutmix")
-@guard
-@weight(0.5)
+@cutmix.check(weight=0.5, guard=True)
 def test_cutmix_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A lam outside 0..1 and lengths that do not match raise ValueError."""
     expect_mixing_errors(student, "cutmix", mixing_batch(rng), (4, 5))
@@ -367,8 +346,10 @@ def expect_rate(
     check(close(rate, expected, rtol=1e-5, atol=1e-7), hint)
 
 
-@exercise("s1.warmup_cosine")
-@weight(1)
+warmup_cosine = Exercise("s1.warmup_cosine")
+
+
+@warmup_cosine.check()
 def test_warmup_is_linear(student: Any, rng: RandomInputs) -> None:
     """The rate rises linearly from 0 at step 0 to the peak at the end of the warm-up."""
     warmup, total, peak, floor = schedule(rng)
@@ -377,8 +358,7 @@ def test_warmup_is_linear(student: Any, rng: RandomInputs) -> None:
         expect_rate(student, hint, peak * step / warmup, step, warmup, total, peak, floor=floor)
 
 
-@exercise("s1.warmup_cosine")
-@weight(2)
+@warmup_cosine.check(weight=2)
 def test_cosine_falls_to_the_floor(student: Any, rng: RandomInputs) -> None:
     """After the warm-up the rate follows half a cosine from the peak down to the floor."""
     for _ in range(2):
@@ -393,9 +373,7 @@ def test_cosine_falls_to_the_floor(student: Any, rng: RandomInputs) -> None:
             expect_rate(student, "floor is 0 by default", expected, step, warmup, total, peak)
 
 
-@exercise("s1.warmup_cosine")
-@guard
-@weight(1)
+@warmup_cosine.check(guard=True)
 def test_rate_stays_at_the_floor(student: Any, rng: RandomInputs) -> None:
     """From `total` on the rate is the floor: it does not rise again."""
     warmup, total, peak, floor = schedule(rng)
@@ -404,17 +382,14 @@ def test_rate_stays_at_the_floor(student: Any, rng: RandomInputs) -> None:
         expect_rate(student, hint, floor, step, warmup, total, peak, floor=floor)
 
 
-@exercise("s1.warmup_cosine")
-@weight(0.5)
+@warmup_cosine.check(weight=0.5)
 def test_rate_without_warmup(student: Any, rng: RandomInputs) -> None:
     """Without warm-up the first step has the peak rate."""
     _, total, peak, floor = schedule(rng)
     expect_rate(student, "do not divide by warmup = 0", peak, 0, 0, total, peak, floor=floor)
 
 
-@exercise("s1.warmup_cosine")
-@guard
-@weight(0.5)
+@warmup_cosine.check(weight=0.5, guard=True)
 def test_rate_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A warm-up as long as the training, and a negative step, raise ValueError."""
     warmup, total, peak, _ = schedule(rng)
@@ -444,9 +419,10 @@ def fitted(student: Any, model: nn.Module, *args: object) -> tuple[nn.Module, li
     return after, history
 
 
-@exercise("s1.fit")
-@weight(6)
-@limit(60)
+fit = Exercise("s1.fit")
+
+
+@fit.check(weight=6, seconds=60)
 def test_fit_reaches_the_accuracy(student: Any, rng: RandomInputs, credit: Any) -> None:
     """A small convolutional network reaches 97 % on held-out digits in 10 epochs."""
     images, targets = scrambled_digits(rng)
@@ -466,9 +442,7 @@ def test_fit_reaches_the_accuracy(student: Any, rng: RandomInputs, credit: Any) 
     credit((reached - LOW) / (FULL - LOW), hint)
 
 
-@exercise("s1.fit")
-@weight(2)
-@limit(30)
+@fit.check(weight=2, seconds=30)
 def test_fit_records_each_epoch(student: Any, rng: RandomInputs) -> None:
     """The history has one entry an epoch, and its validation values are those of the network."""
     images, targets = scrambled_digits(rng)
@@ -497,9 +471,7 @@ def test_fit_records_each_epoch(student: Any, rng: RandomInputs) -> None:
     check(any(close(value, loss, rtol=1e-3) for value in val_loss), hint)
 
 
-@exercise("s1.fit")
-@weight(1)
-@limit(30)
+@fit.check(seconds=30)
 def test_fit_switches_modes(student: Any, rng: RandomInputs) -> None:
     """Every epoch trains in training mode and validates in eval mode."""
     images, targets = scrambled_digits(rng)
@@ -522,9 +494,7 @@ def test_fit_switches_modes(student: Any, rng: RandomInputs) -> None:
     check(any(validating for _, validating in seen), "validate after every epoch")
 
 
-@exercise("s1.fit")
-@weight(1)
-@limit(30)
+@fit.check(seconds=30)
 def test_fit_learns_from_the_training_loader_only(student: Any, rng: RandomInputs) -> None:
     """The network knows the training samples, and nothing that only the validation loader has."""
     images, targets = scrambled_digits(rng)

@@ -52,13 +52,13 @@ from autograder.graders.s2_quantization_pruning.pruning_references import (
 )
 from autograder.graders.toolkit import (
     CallbackError,
+    Exercise,
     Handle,
     RandomInputs,
     StudentError,
     allclose,
     check,
     close,
-    exercise,
     expect_dict,
     expect_float,
     expect_int,
@@ -66,10 +66,7 @@ from autograder.graders.toolkit import (
     expect_str,
     expect_tensor,
     expect_value_error,
-    guard,
-    limit,
     property_of,
-    weight,
 )
 from shared.models import MLP, DigitsCNN
 from shared.probes import EmbeddingClassifier, Tap, Tied
@@ -101,8 +98,10 @@ def expect_pruned(student: Any, hint: str, values: Tensor, sparsity: float) -> N
 # ---- magnitude_mask --------------------------------------------------------------------------
 
 
-@exercise("s2.magnitude_mask")
-@weight(2)
+magnitude_mask = Exercise("s2.magnitude_mask")
+
+
+@magnitude_mask.check(weight=2)
 def test_mask_keeps_the_largest_magnitudes(student: Any, rng: RandomInputs) -> None:
     """The smallest magnitudes are pruned, whatever their sign; the mask is True where kept."""
     hint = "rank by magnitude, not by value; a bool mask of the weight's shape, True = keep"
@@ -112,8 +111,7 @@ def test_mask_keeps_the_largest_magnitudes(student: Any, rng: RandomInputs) -> N
         expect_pruned(student, hint, signed(rng, *shape), sparsity)
 
 
-@exercise("s2.magnitude_mask")
-@weight(2)
+@magnitude_mask.check(weight=2)
 def test_mask_count_is_rounded(student: Any, rng: RandomInputs) -> None:
     """Exactly round(sparsity * n) weights are pruned, half to even."""
     n = rng.integer(30, 60)
@@ -123,8 +121,7 @@ def test_mask_count_is_rounded(student: Any, rng: RandomInputs) -> None:
         expect_pruned(student, "prune the smallest magnitudes", signed(rng, size), sparsity)
 
 
-@exercise("s2.magnitude_mask")
-@weight(2)
+@magnitude_mask.check(weight=2)
 def test_mask_breaks_ties_by_position(student: Any, rng: RandomInputs) -> None:
     """With equal magnitudes exactly round(sparsity * n) weights are pruned, the first ones."""
     constant = signs(rng, rng.integer(150, 250)) * rng.integer(1, 8)
@@ -132,8 +129,7 @@ def test_mask_breaks_ties_by_position(student: Any, rng: RandomInputs) -> None:
         expect_pruned(student, TIES, values, rng.number(0.2, 0.8))
 
 
-@exercise("s2.magnitude_mask")
-@weight(1)
+@magnitude_mask.check()
 def test_mask_of_a_weight_with_zeros(student: Any, rng: RandomInputs) -> None:
     """Weights that are already 0 are the first to go, and no more of them than asked for."""
     rows, columns = rng.integer(5, 7), rng.integer(6, 9)
@@ -144,8 +140,7 @@ def test_mask_of_a_weight_with_zeros(student: Any, rng: RandomInputs) -> None:
         expect_pruned(student, hint, values, share / n)
 
 
-@exercise("s2.magnitude_mask")
-@weight(1)
+@magnitude_mask.check()
 def test_mask_at_the_ends(student: Any, rng: RandomInputs) -> None:
     """Sparsity 0 keeps every weight, sparsity 1 prunes every weight."""
     hint = "0 and 1 are allowed: beware of kthvalue(0) and of [-0:], which is everything"
@@ -155,8 +150,7 @@ def test_mask_at_the_ends(student: Any, rng: RandomInputs) -> None:
             expect_pruned(student, hint, values, sparsity)
 
 
-@exercise("s2.magnitude_mask")
-@weight(0.5)
+@magnitude_mask.check(weight=0.5)
 def test_mask_in_double_precision(student: Any, rng: RandomInputs) -> None:
     """Float64 weights that float32 cannot tell apart are ranked too."""
     values = 1 + signed(rng, 5, rng.integer(5, 8)).double() * 1e-10
@@ -164,9 +158,7 @@ def test_mask_in_double_precision(student: Any, rng: RandomInputs) -> None:
     expect_pruned(student, "keep the weight's dtype while ranking", values, 0.4)
 
 
-@exercise("s2.magnitude_mask")
-@guard
-@weight(0.5)
+@magnitude_mask.check(weight=0.5, guard=True)
 def test_mask_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> None:
     """The weight is unchanged."""
     values = signed(rng, 4, rng.integer(5, 8))
@@ -175,9 +167,7 @@ def test_mask_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> None:
     check(torch.equal(student.fetch(live), values), UNTOUCHED)
 
 
-@exercise("s2.magnitude_mask")
-@guard
-@weight(0.5)
+@magnitude_mask.check(weight=0.5, guard=True)
 def test_mask_refuses_bad_sparsity(student: Any, rng: RandomInputs) -> None:
     """A sparsity outside 0..1 raises ValueError."""
     for sparsity in share_outside(rng):
@@ -211,8 +201,10 @@ def expect_global(student: Any, hint: str, weights: dict[str, Tensor], sparsity:
     check(all(torch.equal(masks[name], mask) for name, mask in expected.items()), hint)
 
 
-@exercise("s2.global_masks")
-@weight(3)
+global_masks = Exercise("s2.global_masks")
+
+
+@global_masks.check(weight=3)
 def test_global_masks_compare_all_layers(student: Any, rng: RandomInputs) -> None:
     """The smallest magnitudes of all layers together are pruned, not a share of each layer."""
     for _ in range(2):
@@ -221,8 +213,7 @@ def test_global_masks_compare_all_layers(student: Any, rng: RandomInputs) -> Non
         expect_global(student, hint, weights, rng.number(0.3, 0.7))
 
 
-@exercise("s2.global_masks")
-@weight(1.5)
+@global_masks.check(weight=1.5)
 def test_global_masks_count_is_rounded(student: Any, rng: RandomInputs) -> None:
     """Exactly round(sparsity * N) of all N weights are pruned: rounded once, half to even."""
     for n, sparsity in half_counts(rng):
@@ -231,8 +222,7 @@ def test_global_masks_count_is_rounded(student: Any, rng: RandomInputs) -> None:
         expect_global(student, "prune the smallest magnitudes", weights, sparsity)
 
 
-@exercise("s2.global_masks")
-@weight(1.5)
+@global_masks.check(weight=1.5)
 def test_global_masks_break_ties_in_order(student: Any, rng: RandomInputs) -> None:
     """Of equal magnitudes, those of the earlier tensor go first, then the lower flat index."""
     names = rng.sample(["z", "m", "a", "q"], 3)
@@ -242,8 +232,7 @@ def test_global_masks_break_ties_in_order(student: Any, rng: RandomInputs) -> No
         expect_global(student, hint, weights, rng.number(0.2, 0.8))
 
 
-@exercise("s2.global_masks")
-@weight(1)
+@global_masks.check()
 def test_global_masks_at_the_ends(student: Any, rng: RandomInputs) -> None:
     """Sparsity 0 keeps everything, sparsity 1 prunes everything."""
     weights = scaled_weights(rng)
@@ -253,18 +242,14 @@ def test_global_masks_at_the_ends(student: Any, rng: RandomInputs) -> None:
         expect_global(student, "0 and 1 are allowed", weights, sparsity)
 
 
-@exercise("s2.global_masks")
-@guard
-@weight(0.5)
+@global_masks.check(weight=0.5, guard=True)
 def test_global_masks_of_nothing(student: Any, rng: RandomInputs) -> None:
     """No weights, no masks."""
     masks = expect_dict(student.global_masks({}, rng.number(0.1, 0.9)), "global_masks")
     check(len(masks) == 0, "an empty dict gives an empty dict")
 
 
-@exercise("s2.global_masks")
-@guard
-@weight(0.5)
+@global_masks.check(weight=0.5, guard=True)
 def test_global_masks_leave_the_weights_alone(student: Any, rng: RandomInputs) -> None:
     """The weights are unchanged."""
     weights = scaled_weights(rng)
@@ -274,9 +259,7 @@ def test_global_masks_leave_the_weights_alone(student: Any, rng: RandomInputs) -
         check(torch.equal(student.fetch(live[name]), values), UNTOUCHED)
 
 
-@exercise("s2.global_masks")
-@guard
-@weight(0.5)
+@global_masks.check(weight=0.5, guard=True)
 def test_global_masks_refuse_bad_sparsity(student: Any, rng: RandomInputs) -> None:
     """A sparsity outside 0..1 raises ValueError."""
     for sparsity in share_outside(rng):
@@ -304,16 +287,17 @@ def expect_nm(student: Any, values: Tensor, n: int, m: int) -> None:
         check(least >= most, "keep the largest magnitudes of each group")
 
 
-@exercise("s2.nm_mask")
-@weight(2)
+nm_mask = Exercise("s2.nm_mask")
+
+
+@nm_mask.check(weight=2)
 def test_nm_mask_of_a_linear_weight(student: Any, rng: RandomInputs) -> None:
     """Of every m consecutive inputs of an output, the n largest magnitudes are kept."""
     for n, m in ((2, 4), pattern(rng)):
         expect_nm(student, signed(rng, m * rng.integer(1, 2), m * rng.integer(2, 4)), n, m)
 
 
-@exercise("s2.nm_mask")
-@weight(2)
+@nm_mask.check(weight=2)
 def test_nm_mask_of_a_convolution(student: Any, rng: RandomInputs) -> None:
     """In a convolution, too, a group is m consecutive input channels at one place of the kernel."""
     for n, m in ((2, 4), pattern(rng)):
@@ -321,8 +305,7 @@ def test_nm_mask_of_a_convolution(student: Any, rng: RandomInputs) -> None:
         expect_nm(student, signed(rng, rng.integer(3, 5), 2 * m, 1, m), n, m)
 
 
-@exercise("s2.nm_mask")
-@weight(1)
+@nm_mask.check()
 def test_nm_mask_with_equal_magnitudes(student: Any, rng: RandomInputs) -> None:
     """With equal magnitudes, or zeros, still exactly n of m are kept."""
     for n, m in ((2, 4), pattern(rng)):
@@ -331,18 +314,14 @@ def test_nm_mask_with_equal_magnitudes(student: Any, rng: RandomInputs) -> None:
         expect_nm(student, with_zeros(rng, values, values.numel() // 2), n, m)
 
 
-@exercise("s2.nm_mask")
-@guard
-@weight(0.5)
+@nm_mask.check(weight=0.5, guard=True)
 def test_nm_mask_that_keeps_all(student: Any, rng: RandomInputs) -> None:
     """With n = m every weight is kept."""
     m = rng.integer(2, 5)
     expect_nm(student, signed(rng, 3, 2 * m), m, m)
 
 
-@exercise("s2.nm_mask")
-@guard
-@weight(0.5)
+@nm_mask.check(weight=0.5, guard=True)
 def test_nm_mask_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> None:
     """The weight is unchanged."""
     values = signed(rng, 4, 4 * rng.integer(1, 3))
@@ -351,9 +330,7 @@ def test_nm_mask_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> Non
     check(torch.equal(student.fetch(live), values), UNTOUCHED)
 
 
-@exercise("s2.nm_mask")
-@guard
-@weight(0.5)
+@nm_mask.check(weight=0.5, guard=True)
 def test_nm_mask_refuses_other_sizes(student: Any, rng: RandomInputs) -> None:
     """An input dimension that m does not divide, and n above m, raise ValueError."""
     n, m = pattern(rng)
@@ -373,8 +350,10 @@ def masks_for(rng: RandomInputs, weights: dict[str, Tensor]) -> Masks:
     }
 
 
-@exercise("s2.apply_masks")
-@weight(2)
+apply_masks = Exercise("s2.apply_masks")
+
+
+@apply_masks.check(weight=2)
 def test_apply_masks_zeroes_what_is_pruned(student: Any, rng: RandomInputs) -> None:
     """Pruned weights are exactly 0; kept ones, and parameters without a mask, are unchanged."""
     network = convolutional_network(rng)
@@ -394,8 +373,7 @@ def test_apply_masks_zeroes_what_is_pruned(student: Any, rng: RandomInputs) -> N
             check(torch.equal(new, old), "what has no mask stays as it is")
 
 
-@exercise("s2.apply_masks")
-@weight(1.5)
+@apply_masks.check(weight=1.5)
 def test_apply_masks_keeps_the_parameters(student: Any, rng: RandomInputs) -> None:
     """The Parameter objects stay: an optimiser that holds them goes on training the network."""
     network = Tied(rng.integer(4, 6))  # one Parameter in two layers: a new one parts them
@@ -413,9 +391,7 @@ def test_apply_masks_keeps_the_parameters(student: Any, rng: RandomInputs) -> No
     check(not any(torch.equal(after[name], old) for name, old in before.items()), hint)
 
 
-@exercise("s2.apply_masks")
-@guard
-@weight(0.5)
+@apply_masks.check(weight=0.5, guard=True)
 def test_apply_masks_leaves_the_masks_alone(student: Any, rng: RandomInputs) -> None:
     """The masks are unchanged."""
     network = small_network(rng)
@@ -439,9 +415,7 @@ def expect_mask_errors(
     expect_value_error(function, student.put(network), wrong)
 
 
-@exercise("s2.apply_masks")
-@guard
-@weight(0.5)
+@apply_masks.check(weight=0.5, guard=True)
 def test_apply_masks_refuses_what_does_not_fit(student: Any, rng: RandomInputs) -> None:
     """A name that no parameter has, and a mask of another shape, raise ValueError."""
     expect_mask_errors(student, rng, student.apply_masks)
@@ -470,8 +444,10 @@ def batch_for(rng: RandomInputs, network: nn.Sequential) -> tuple[Tensor, Tensor
     return rng.normal(5, 6), rng.normal(5, last.out_features)
 
 
-@exercise("s2.masked_step")
-@weight(2)
+masked_step = Exercise("s2.masked_step")
+
+
+@masked_step.check(weight=2)
 def test_masked_step_with_momentum(student: Any, rng: RandomInputs) -> None:
     """Momentum gathered before the pruning does not revive a pruned weight."""
     network = small_network(rng)
@@ -488,8 +464,7 @@ def test_masked_step_with_momentum(student: Any, rng: RandomInputs) -> None:
         expect_masked(twins, masks, "kept weights get what optimizer.step() alone gives them")
 
 
-@exercise("s2.masked_step")
-@weight(1)
+@masked_step.check()
 def test_masked_step_with_adam(student: Any, rng: RandomInputs) -> None:
     """The same with Adam and weight decay."""
     network = small_network(rng)
@@ -505,8 +480,7 @@ def test_masked_step_with_adam(student: Any, rng: RandomInputs) -> None:
             expect_masked(twins, masks, "any optimiser: take its own step, exactly once")
 
 
-@exercise("s2.masked_step")
-@weight(1.5)
+@masked_step.check(weight=1.5)
 def test_masked_step_trains_kept_zeros(student: Any, rng: RandomInputs) -> None:
     """A kept weight that happens to be 0 still trains: the mask decides, not the value."""
     network = small_network(rng)
@@ -525,8 +499,7 @@ def test_masked_step_trains_kept_zeros(student: Any, rng: RandomInputs) -> None:
         expect_masked(twins, masks, hint)
 
 
-@exercise("s2.masked_step")
-@weight(1)
+@masked_step.check()
 def test_masked_step_without_a_mask(student: Any, rng: RandomInputs) -> None:
     """Parameters that have no mask take the plain step."""
     network = small_network(rng)
@@ -539,8 +512,7 @@ def test_masked_step_without_a_mask(student: Any, rng: RandomInputs) -> None:
         expect_masked(twins, chosen, "a parameter without a mask takes the optimiser's own step")
 
 
-@exercise("s2.masked_step")
-@weight(1)
+@masked_step.check()
 def test_masked_step_keeps_the_gradients(student: Any, rng: RandomInputs) -> None:
     """Gradients are not zeroed: the caller may go on adding to them."""
     network = small_network(rng)
@@ -551,9 +523,7 @@ def test_masked_step_keeps_the_gradients(student: Any, rng: RandomInputs) -> Non
         expect_masked(twins, masks, "neither zero_grad nor new gradients: only the step")
 
 
-@exercise("s2.masked_step")
-@guard
-@weight(0.5)
+@masked_step.check(weight=0.5, guard=True)
 def test_masked_step_leaves_the_masks_alone(student: Any, rng: RandomInputs) -> None:
     """The masks are unchanged."""
     network = small_network(rng)
@@ -566,9 +536,7 @@ def test_masked_step_leaves_the_masks_alone(student: Any, rng: RandomInputs) -> 
         check(torch.equal(student.fetch(live[name]), mask), UNTOUCHED)
 
 
-@exercise("s2.masked_step")
-@guard
-@weight(0.5)
+@masked_step.check(weight=0.5, guard=True)
 def test_masked_step_refuses_what_does_not_fit(student: Any, rng: RandomInputs) -> None:
     """A name that no parameter has, and a mask of another shape, raise ValueError."""
     network = small_network(rng)
@@ -600,8 +568,10 @@ def expect_sparsity(student: Any, hint: str, step: int, *settings: float) -> Non
     check(close(found, expected, rtol=1e-6, atol=1e-7), hint)
 
 
-@exercise("s2.cubic_sparsity")
-@weight(2)
+cubic_sparsity = Exercise("s2.cubic_sparsity")
+
+
+@cubic_sparsity.check(weight=2)
 def test_sparsity_rises_cubically(student: Any, rng: RandomInputs) -> None:
     """At start + k * interval the sparsity follows the cubic from initial to final."""
     for _ in range(2):
@@ -612,8 +582,7 @@ def test_sparsity_rises_cubically(student: Any, rng: RandomInputs) -> None:
             expect_sparsity(student, hint, step, start, steps, interval, initial, final)
 
 
-@exercise("s2.cubic_sparsity")
-@weight(1)
+@cubic_sparsity.check()
 def test_sparsity_before_the_start(student: Any, rng: RandomInputs) -> None:
     """Up to `start` the sparsity is the initial one."""
     settings = plan(rng)
@@ -622,9 +591,7 @@ def test_sparsity_before_the_start(student: Any, rng: RandomInputs) -> None:
         expect_sparsity(student, hint, step, *settings)
 
 
-@exercise("s2.cubic_sparsity")
-@guard
-@weight(1.5)
+@cubic_sparsity.check(weight=1.5, guard=True)
 def test_sparsity_after_the_end(student: Any, rng: RandomInputs) -> None:
     """From start + steps * interval on the sparsity is the final one."""
     settings = plan(rng)
@@ -634,8 +601,7 @@ def test_sparsity_after_the_end(student: Any, rng: RandomInputs) -> None:
         expect_sparsity(student, hint, step, *settings)
 
 
-@exercise("s2.cubic_sparsity")
-@weight(0.5)
+@cubic_sparsity.check(weight=0.5)
 def test_sparsity_from_step_zero(student: Any, rng: RandomInputs) -> None:
     """A schedule that prunes in every step from step 0 on, from no sparsity at all."""
     steps, final = rng.integer(5, 9), rng.number(0.5, 1.0)
@@ -643,9 +609,7 @@ def test_sparsity_from_step_zero(student: Any, rng: RandomInputs) -> None:
         expect_sparsity(student, "start = 0, interval = 1", step, 0, steps, 1, 0.0, final)
 
 
-@exercise("s2.cubic_sparsity")
-@guard
-@weight(0.5)
+@cubic_sparsity.check(weight=0.5, guard=True)
 def test_sparsity_refuses_bad_shares(student: Any, rng: RandomInputs) -> None:
     """An initial or final sparsity outside 0..1 raises ValueError."""
     start, steps, interval, initial, final = plan(rng)
@@ -699,9 +663,10 @@ def few_digits(rng: RandomInputs, count: int, batch: int) -> Batches:
     return shuffling(images[:count], targets[:count], batch, rng)
 
 
-@exercise("s2.gradual_prune")
-@weight(2)
-@limit(30)
+gradual_prune = Exercise("s2.gradual_prune")
+
+
+@gradual_prune.check(weight=2, seconds=30)
 def test_gradual_prune_reaches_the_last_value(student: Any, rng: RandomInputs) -> None:
     """At the end the network is as sparse as the schedule's last value says."""
     loader = few_digits(rng, 200, 32)  # 7 batches: they have to be gone through several times
@@ -717,9 +682,7 @@ def test_gradual_prune_reaches_the_last_value(student: Any, rng: RandomInputs) -
         expect_sparse(after, masks, final, hint)
 
 
-@exercise("s2.gradual_prune")
-@weight(2)
-@limit(30)
+@gradual_prune.check(weight=2, seconds=30)
 def test_gradual_prune_keeps_zeros(student: Any, rng: RandomInputs) -> None:
     """Pruned weights stay exactly 0, also long after the last pruning and with momentum."""
     network = built(lambda: MLP((64, 20, 10)), rng)
@@ -739,9 +702,7 @@ def test_gradual_prune_keeps_zeros(student: Any, rng: RandomInputs) -> None:
     expect_sparse(after, masks, final, "masks: True = keep, and the last ones that were used")
 
 
-@exercise("s2.gradual_prune")
-@weight(1)
-@limit(30)
+@gradual_prune.check(seconds=30)
 def test_gradual_prune_spares_biases_and_norms(student: Any, rng: RandomInputs) -> None:
     """Only the weights of Linear and convolution layers are pruned."""
     network = built(lambda: nn.Sequential(nn.LayerNorm((8, 8)), *DigitsCNN(4).features), rng)
@@ -760,9 +721,7 @@ LEARNT = 0.82  # accuracy on held-out digits that earns everything
 LITTLE = 0.6  # and the one that earns nothing
 
 
-@exercise("s2.gradual_prune")
-@weight(2)
-@limit(60)
+@gradual_prune.check(weight=2, seconds=60)
 def test_gradual_prune_keeps_the_accuracy(student: Any, rng: RandomInputs, credit: Any) -> None:
     """With nine tenths of its weights pruned while it trains, a network still reads digits."""
     images, targets = scrambled_digits(rng)
@@ -781,8 +740,7 @@ def test_gradual_prune_keeps_the_accuracy(student: Any, rng: RandomInputs, credi
     credit((reached - LITTLE) / (LEARNT - LITTLE), hint)
 
 
-@exercise("s2.gradual_prune")
-@weight(1)
+@gradual_prune.check()
 def test_gradual_prune_takes_the_smallest(student: Any, rng: RandomInputs) -> None:
     """With a learning rate near 0 the smallest magnitudes of the given network are pruned."""
     network = small_network(rng)
@@ -798,8 +756,7 @@ def test_gradual_prune_takes_the_smallest(student: Any, rng: RandomInputs) -> No
     check(any(same_numbers(masks, each) for each in expected), hint)
 
 
-@exercise("s2.gradual_prune")
-@weight(1.5)
+@gradual_prune.check(weight=1.5)
 def test_gradual_prune_is_gradual(student: Any, rng: RandomInputs) -> None:
     """The sparsity rises step by step with the schedule, while the network trains."""
     features = rng.integer(9, 12)
@@ -830,8 +787,7 @@ def test_gradual_prune_is_gradual(student: Any, rng: RandomInputs) -> None:
     check(all(b >= a for a, b in itertools.pairwise(seen)), "what is pruned stays pruned")
 
 
-@exercise("s2.gradual_prune")
-@weight(1)
+@gradual_prune.check()
 def test_gradual_prune_uses_its_loss(student: Any, rng: RandomInputs) -> None:
     """The network is trained with `loss_fn`: here it learns a regression."""
     truth = rng.normal(3, 5)
@@ -863,8 +819,7 @@ def distance(student: Any, rng_seed: int, options: dict[str, float]) -> float:
     return float((layer_weights(after)["0.weight"] - layer_weights(network)["0.weight"]).norm())
 
 
-@exercise("s2.gradual_prune")
-@weight(1)
+@gradual_prune.check()
 def test_gradual_prune_passes_its_options_on(student: Any, rng: RandomInputs) -> None:
     """Learning rate, momentum and weight decay are those that were given."""
     seed = rng.seed()
@@ -884,9 +839,7 @@ def test_gradual_prune_passes_its_options_on(student: Any, rng: RandomInputs) ->
     check(close(norms[0], before, rtol=1e-4) and norms[1] < 0.9 * before, hint)
 
 
-@exercise("s2.gradual_prune")
-@guard
-@weight(1)
+@gradual_prune.check(guard=True)
 def test_gradual_prune_leaves_the_model_alone(student: Any, rng: RandomInputs) -> None:
     """The network that was passed in is unchanged."""
     network = convolutional_network(rng)
@@ -939,9 +892,10 @@ def sides(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     return [row for row in rows if row[3] <= SPARSE and row[1] < largest], sparse
 
 
-@exercise("s2.compare_large_sparse_small_dense")
-@weight(2)
-@limit(30)
+compare_large_sparse_small_dense = Exercise("s2.compare_large_sparse_small_dense")
+
+
+@compare_large_sparse_small_dense.check(weight=2, seconds=30)
 def test_comparison_is_fair(student: Any, rng: RandomInputs) -> None:
     """For each small network there is a large one with as many nonzero weights, within 1 %."""
     large, small = widths(rng)
@@ -954,9 +908,7 @@ def test_comparison_is_fair(student: Any, rng: RandomInputs) -> None:
         check(any(abs(row[2] - other[2]) <= 0.01 * row[2] for other in sparse), hint)
 
 
-@exercise("s2.compare_large_sparse_small_dense")
-@weight(1)
-@limit(30)
+@compare_large_sparse_small_dense.check(seconds=30)
 def test_comparison_adds_up(student: Any, rng: RandomInputs) -> None:
     """Parameters, nonzero weights and sparsity of a row fit each other."""
     large, small = widths(rng)
@@ -981,10 +933,7 @@ def test_comparison_adds_up(student: Any, rng: RandomInputs) -> None:
 LOW = 0.25  # an accuracy that any trained network of 14 hidden units or more exceeds
 
 
-@exercise("s2.compare_large_sparse_small_dense")
-@guard
-@weight(1)
-@limit(30)
+@compare_large_sparse_small_dense.check(guard=True, seconds=30)
 def test_comparison_trains(student: Any, rng: RandomInputs) -> None:
     """Accuracies are shares on held-out digits, of networks that have learnt something."""
     small = rng.integer(14, 16), rng.integer(20, 24)
@@ -995,9 +944,7 @@ def test_comparison_trains(student: Any, rng: RandomInputs) -> None:
     check(min(reached) > LOW, "train every network, the pruned ones too, for `epochs` epochs")
 
 
-@exercise("s2.compare_large_sparse_small_dense")
-@weight(1)
-@limit(30)
+@compare_large_sparse_small_dense.check(seconds=30)
 def test_comparison_depends_on_seed_and_epochs(student: Any, rng: RandomInputs) -> None:
     """The same arguments give the same table, in any process; another seed, or epoch, another."""
     large, small = widths(rng)
@@ -1013,10 +960,7 @@ def test_comparison_depends_on_seed_and_epochs(student: Any, rng: RandomInputs) 
     check([row[4] for row in longer] != reached, "train for `epochs` epochs")
 
 
-@exercise("s2.compare_large_sparse_small_dense")
-@guard
-@weight(0.5)
-@limit(30)
+@compare_large_sparse_small_dense.check(weight=0.5, guard=True, seconds=30)
 def test_comparison_leaves_global_generators_alone(student: Any, rng: RandomInputs) -> None:
     """The global random generators of torch, numpy and Python are not touched."""
     large, small = widths(rng)
@@ -1054,8 +998,10 @@ def channel_weights(rng: RandomInputs) -> list[Tensor]:
     return [rng.normal(4, rng.integer(5, 9)), rng.normal(rng.integer(5, 7), 3, 2, 4)]
 
 
-@exercise("s2.channel_importance")
-@weight(2)
+channel_importance = Exercise("s2.channel_importance")
+
+
+@channel_importance.check(weight=2)
 def test_importance_of_output_channels(student: Any, rng: RandomInputs) -> None:
     """By default the importance of an output channel is the sum of its magnitudes."""
     for values in channel_weights(rng):
@@ -1065,8 +1011,7 @@ def test_importance_of_output_channels(student: Any, rng: RandomInputs) -> None:
         check(allclose(found, norms_by_channel(values, 1, 0), rtol=1e-4, atol=1e-5), hint)
 
 
-@exercise("s2.channel_importance")
-@weight(1.5)
+@channel_importance.check(weight=1.5)
 def test_importance_in_other_norms(student: Any, rng: RandomInputs) -> None:
     """Any p-norm: the p-th root of the sum of the p-th powers of magnitudes."""
     hint = "(sum |w|^p)^(1/p): magnitudes, a sum and no mean, and the root at the end"
@@ -1074,16 +1019,14 @@ def test_importance_in_other_norms(student: Any, rng: RandomInputs) -> None:
         expect_norms(student, hint, values, 0, 2, 3, rng.number(0.5, 0.9))
 
 
-@exercise("s2.channel_importance")
-@weight(1)
+@channel_importance.check()
 def test_importance_in_the_maximum_norm(student: Any, rng: RandomInputs) -> None:
     """With norm = infinity the importance is the largest magnitude."""
     for values in channel_weights(rng):
         expect_norms(student, "the largest magnitude, not the largest value", -values, 0, math.inf)
 
 
-@exercise("s2.channel_importance")
-@weight(1)
+@channel_importance.check()
 def test_importance_of_input_channels(student: Any, rng: RandomInputs) -> None:
     """With dim = 1 there is one number for each input channel."""
     hint = "dim is the dimension that stays: sum over all others"
@@ -1091,9 +1034,7 @@ def test_importance_of_input_channels(student: Any, rng: RandomInputs) -> None:
         expect_norms(student, hint, values, 1, 1, 2)
 
 
-@exercise("s2.channel_importance")
-@guard
-@weight(0.5)
+@channel_importance.check(weight=0.5, guard=True)
 def test_importance_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> None:
     """The weight is unchanged."""
     for values in channel_weights(rng):
@@ -1102,9 +1043,7 @@ def test_importance_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> 
         check(torch.equal(student.fetch(live), values), UNTOUCHED)
 
 
-@exercise("s2.channel_importance")
-@guard
-@weight(0.5)
+@channel_importance.check(weight=0.5, guard=True)
 def test_importance_refuses_bad_norms(student: Any, rng: RandomInputs) -> None:
     """A norm of 0 and a negative one raise ValueError."""
     values = channel_weights(rng)[0]
@@ -1176,8 +1115,10 @@ def three(result: object) -> list[Any]:
     return expect_list(result, "prune_channels", length=3)
 
 
-@exercise("s2.prune_channels")
-@weight(1.5)
+prune_channels = Exercise("s2.prune_channels")
+
+
+@prune_channels.check(weight=1.5)
 def test_channels_of_the_convolution(student: Any, rng: RandomInputs) -> None:
     """The convolution loses the filters and biases of the other channels, and nothing else."""
     for bias in (True, False):
@@ -1188,8 +1129,7 @@ def test_channels_of_the_convolution(student: Any, rng: RandomInputs) -> None:
         check(found[1] is None and found[2] is None, "None for bn or next_layer comes back as None")
 
 
-@exercise("s2.prune_channels")
-@weight(1.5)
+@prune_channels.check(weight=1.5)
 def test_channels_of_batch_norm(student: Any, rng: RandomInputs) -> None:
     """Batch norm loses weight, bias and running statistics of the other channels."""
     channels = rng.integer(6, 9)
@@ -1213,8 +1153,7 @@ def test_channels_of_batch_norm(student: Any, rng: RandomInputs) -> None:
     check(close(layer.eps, norm.eps, rtol=1e-6), "bn: eps stays")
 
 
-@exercise("s2.prune_channels")
-@weight(1.5)
+@prune_channels.check(weight=1.5)
 def test_channels_of_the_next_convolution(student: Any, rng: RandomInputs) -> None:
     """The convolution that follows loses the inputs of the other channels, and keeps its bias."""
     channels = rng.integer(6, 9)
@@ -1236,8 +1175,7 @@ def test_channels_of_the_next_convolution(student: Any, rng: RandomInputs) -> No
     expect_values(layer, hint, weight=weights, bias=following.bias)
 
 
-@exercise("s2.prune_channels")
-@weight(1.5)
+@prune_channels.check(weight=1.5)
 def test_channels_of_the_next_linear_layer(student: Any, rng: RandomInputs) -> None:
     """A Linear layer that follows loses the columns of the other channels, channel by channel."""
     for pixels in (rng.integer(3, 6), 1):
@@ -1256,8 +1194,7 @@ def test_channels_of_the_next_linear_layer(student: Any, rng: RandomInputs) -> N
         expect_values(layer, hint, weight=weights, bias=following.bias)
 
 
-@exercise("s2.prune_channels")
-@weight(1)
+@prune_channels.check()
 def test_channels_of_a_depthwise_layer(student: Any, rng: RandomInputs) -> None:
     """A depthwise convolution that follows loses its own outputs of the other channels."""
     for each in (1, 2):  # outputs of a channel
@@ -1285,8 +1222,7 @@ def test_channels_of_a_depthwise_layer(student: Any, rng: RandomInputs) -> None:
         )
 
 
-@exercise("s2.prune_channels")
-@weight(1)
+@prune_channels.check()
 def test_channels_of_grouped_layers(student: Any, rng: RandomInputs) -> None:
     """Grouped convolutions keep their groups, with equally many channels in each."""
     groups = 2
@@ -1310,8 +1246,7 @@ def test_channels_of_grouped_layers(student: Any, rng: RandomInputs) -> None:
     expect_values(layer, hint, weight=weights, bias=following.bias)
 
 
-@exercise("s2.prune_channels")
-@weight(1)
+@prune_channels.check()
 def test_channels_by_a_mask(student: Any, rng: RandomInputs) -> None:
     """`keep` may be a bool mask, True = keep; the layers are those of the indices."""
     channels = rng.integer(6, 9)
@@ -1326,8 +1261,7 @@ def test_channels_by_a_mask(student: Any, rng: RandomInputs) -> None:
     expect_values(layer, "slice with the mask, not with its numbers 0 and 1", weight=weights)
 
 
-@exercise("s2.prune_channels")
-@weight(0.5)
+@prune_channels.check(weight=0.5)
 def test_channels_in_double_precision(student: Any, rng: RandomInputs) -> None:
     """Float64 layers stay float64."""
     channels = rng.integer(6, 9)
@@ -1340,9 +1274,7 @@ def test_channels_in_double_precision(student: Any, rng: RandomInputs) -> None:
     expect_pruned_conv(found[0], conv, kept)
 
 
-@exercise("s2.prune_channels")
-@guard
-@weight(1)
+@prune_channels.check(guard=True)
 def test_channels_leave_the_layers_alone(student: Any, rng: RandomInputs) -> None:
     """The layers that were passed in are unchanged."""
     channels = rng.integer(6, 9)
@@ -1362,9 +1294,7 @@ def test_channels_leave_the_layers_alone(student: Any, rng: RandomInputs) -> Non
         check(after.extra_repr() == layer.extra_repr(), hint)
 
 
-@exercise("s2.prune_channels")
-@guard
-@weight(1)
+@prune_channels.check(guard=True)
 def test_channels_refuse_bad_indices(student: Any, rng: RandomInputs) -> None:
     """No channel, a channel twice, and a channel that is not there raise ValueError."""
     channels = rng.integer(6, 9)
@@ -1384,9 +1314,7 @@ def test_channels_refuse_bad_indices(student: Any, rng: RandomInputs) -> None:
         expect_value_error(student.prune_channels, conv, norm, None, keep)
 
 
-@exercise("s2.prune_channels")
-@guard
-@weight(0.5)
+@prune_channels.check(weight=0.5, guard=True)
 def test_channels_refuse_uneven_groups(student: Any, rng: RandomInputs) -> None:
     """Unequally many channels of the groups of a grouped layer raise ValueError."""
     size = rng.integer(3, 4)
@@ -1447,8 +1375,10 @@ def scanned(
     }
 
 
-@exercise("s2.sensitivity_scan")
-@weight(3)
+sensitivity_scan = Exercise("s2.sensitivity_scan")
+
+
+@sensitivity_scan.check(weight=3)
 def test_scan_prunes_one_weight_at_a_time(student: Any, rng: RandomInputs) -> None:
     """Each value is that of the network with one weight pruned, and all others as they were."""
     network, judge, grid = convolutional_network(rng), Judge(rng), grid_of(rng)
@@ -1470,8 +1400,7 @@ def test_scan_prunes_one_weight_at_a_time(student: Any, rng: RandomInputs) -> No
             check(torch.equal(shown[name], before[name].where(kept, torch.zeros(()))), hint)
 
 
-@exercise("s2.sensitivity_scan")
-@weight(0.5)
+@sensitivity_scan.check(weight=0.5)
 def test_scan_at_the_ends(student: Any, rng: RandomInputs) -> None:
     """Sparsity 1 removes a whole weight, sparsity 0 nothing."""
     network, judge = small_network(rng), Judge(rng)
@@ -1483,8 +1412,7 @@ def test_scan_at_the_ends(student: Any, rng: RandomInputs) -> None:
         check(same_numbers(judge.seen[whole], before), "sparsity 0: all weights are kept")
 
 
-@exercise("s2.sensitivity_scan")
-@weight(1)
+@sensitivity_scan.check()
 def test_scan_of_prunable_weights_only(student: Any, rng: RandomInputs) -> None:
     """Embeddings, norms and biases are not scanned."""
     network, judge = built(lambda: EmbeddingClassifier(7, 4, 3), rng), Judge(rng)
@@ -1492,8 +1420,7 @@ def test_scan_of_prunable_weights_only(student: Any, rng: RandomInputs) -> None:
     check(judge.calls > 0, "call evaluate")
 
 
-@exercise("s2.sensitivity_scan")
-@weight(2)
+@sensitivity_scan.check(weight=2)
 def test_scan_restores_the_weights(student: Any, rng: RandomInputs) -> None:
     """After the scan every weight is as before, bit by bit."""
     network, judge = convolutional_network(rng), Judge(rng)
@@ -1505,8 +1432,7 @@ def test_scan_restores_the_weights(student: Any, rng: RandomInputs) -> None:
     check(same_numbers(student.state(live), numbers(network)), hint)
 
 
-@exercise("s2.sensitivity_scan")
-@weight(1.5)
+@sensitivity_scan.check(weight=1.5)
 def test_scan_restores_after_an_error(student: Any, rng: RandomInputs) -> None:
     """The weights are restored even when evaluate raises."""
     for fails_at in (rng.integer(2, 3), 5):
@@ -1523,9 +1449,7 @@ def test_scan_restores_after_an_error(student: Any, rng: RandomInputs) -> None:
         check(same_numbers(student.state(live), numbers(network)), hint)
 
 
-@exercise("s2.sensitivity_scan")
-@guard
-@weight(0.5)
+@sensitivity_scan.check(weight=0.5, guard=True)
 def test_scan_keeps_the_modes(student: Any, rng: RandomInputs) -> None:
     """Every submodule stays in training or eval mode."""
     network = convolutional_network(rng).train()
@@ -1536,9 +1460,7 @@ def test_scan_keeps_the_modes(student: Any, rng: RandomInputs) -> None:
     check(student.modes(live) == before, "leave the modes of the network as they are")
 
 
-@exercise("s2.sensitivity_scan")
-@guard
-@weight(0.5)
+@sensitivity_scan.check(weight=0.5, guard=True)
 def test_scan_refuses_bad_sparsity(student: Any, rng: RandomInputs) -> None:
     """A sparsity outside 0..1 in the grid raises ValueError."""
     for sparsity in share_outside(rng):
@@ -1575,8 +1497,10 @@ def sparse_layer(
     return signed(rng, *shape) * mask, mask, signed(rng, *shape)
 
 
-@exercise("s2.grow_and_drop")
-@weight(2)
+grow_and_drop = Exercise("s2.grow_and_drop")
+
+
+@grow_and_drop.check(weight=2)
 def test_move_by_magnitude_and_gradient(student: Any, rng: RandomInputs) -> None:
     """Small active weights are dropped, inactive ones with large gradients are grown."""
     for shape in ((rng.integer(25, 40),), (6, rng.integer(6, 9)), (4, 3, 3, 3)):
@@ -1584,8 +1508,7 @@ def test_move_by_magnitude_and_gradient(student: Any, rng: RandomInputs) -> None
         expect_moved(student, MOVE, *layer, rng.number(0.2, 0.5))
 
 
-@exercise("s2.grow_and_drop")
-@weight(1.5)
+@grow_and_drop.check(weight=1.5)
 def test_move_never_regrows_what_it_dropped(student: Any, rng: RandomInputs) -> None:
     """A weight that was dropped is not grown again at once, however large its gradient."""
     values, mask, gradient = sparse_layer(rng, 6, rng.integer(6, 9))
@@ -1594,8 +1517,7 @@ def test_move_never_regrows_what_it_dropped(student: Any, rng: RandomInputs) -> 
     expect_moved(student, hint, values, mask, gradient, rng.number(0.3, 0.6))
 
 
-@exercise("s2.grow_and_drop")
-@weight(1)
+@grow_and_drop.check()
 def test_move_counts_by_the_mask(student: Any, rng: RandomInputs) -> None:
     """The mask says what is active: active weights may be 0, inactive ones may be not."""
     mask = random_mask(rng, 6, rng.integer(6, 9))
@@ -1608,8 +1530,7 @@ def test_move_counts_by_the_mask(student: Any, rng: RandomInputs) -> None:
     expect_moved(student, hint, values, mask, signed(rng, *mask.shape), rng.number(0.3, 0.6))
 
 
-@exercise("s2.grow_and_drop")
-@weight(1)
+@grow_and_drop.check()
 def test_move_breaks_ties_by_position(student: Any, rng: RandomInputs) -> None:
     """Of equal magnitudes or gradients, the lower flat index is dropped, or grown, first."""
     for levels in (1, 2):
@@ -1619,8 +1540,7 @@ def test_move_breaks_ties_by_position(student: Any, rng: RandomInputs) -> None:
         expect_moved(student, hint, values, mask, gradient, rng.number(0.2, 0.6))
 
 
-@exercise("s2.grow_and_drop")
-@weight(1)
+@grow_and_drop.check()
 def test_move_count_is_rounded(student: Any, rng: RandomInputs) -> None:
     """round(fraction * active) weights move, half to even."""
     for active, fraction in half_counts(rng):
@@ -1631,8 +1551,7 @@ def test_move_count_is_rounded(student: Any, rng: RandomInputs) -> None:
         expect_moved(student, MOVE, values, mask, signed(rng, *mask.shape), fraction)
 
 
-@exercise("s2.grow_and_drop")
-@weight(1)
+@grow_and_drop.check()
 def test_move_is_limited_by_the_inactive(student: Any, rng: RandomInputs) -> None:
     """No more weights move than there are inactive ones."""
     layer = sparse_layer(rng, 6, rng.integer(6, 9), share=0.2)
@@ -1644,17 +1563,13 @@ def test_move_is_limited_by_the_inactive(student: Any, rng: RandomInputs) -> Non
     expect_moved(student, "nothing inactive: nothing moves", values, everything, gradient, 0.5)
 
 
-@exercise("s2.grow_and_drop")
-@guard
-@weight(0.5)
+@grow_and_drop.check(weight=0.5, guard=True)
 def test_move_of_nothing(student: Any, rng: RandomInputs) -> None:
     """With fraction 0 the mask stays."""
     expect_moved(student, "k = 0: nothing moves", *sparse_layer(rng, 5, 7), 0.0)
 
 
-@exercise("s2.grow_and_drop")
-@guard
-@weight(0.5)
+@grow_and_drop.check(weight=0.5, guard=True)
 def test_move_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Weight, mask and gradient are unchanged."""
     layer = sparse_layer(rng, 5, rng.integer(6, 8))
@@ -1664,9 +1579,7 @@ def test_move_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
         check(torch.equal(student.fetch(ref), each), UNTOUCHED)
 
 
-@exercise("s2.grow_and_drop")
-@guard
-@weight(0.5)
+@grow_and_drop.check(weight=0.5, guard=True)
 def test_move_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A fraction outside 0..1, and shapes that do not match, raise ValueError."""
     values, mask, gradient = sparse_layer(rng, 5, rng.integer(6, 8))

@@ -33,6 +33,7 @@ from autograder.graders.s2_quantization_pruning.quantization_references import (
 )
 from autograder.graders.toolkit import (
     CallbackError,
+    Exercise,
     Handle,
     Optimizer,
     RandomInputs,
@@ -40,7 +41,6 @@ from autograder.graders.toolkit import (
     allclose,
     check,
     close,
-    exercise,
     expect_float,
     expect_int,
     expect_list,
@@ -48,10 +48,7 @@ from autograder.graders.toolkit import (
     expect_tensor,
     expect_value_error,
     fail,
-    guard,
-    limit,
     property_of,
-    weight,
 )
 from shared import probes
 from shared.models import MLP
@@ -129,8 +126,10 @@ def all_bits(rng: RandomInputs, lowest: int = 1) -> list[int]:
     return [lowest, 8, rng.integer(3, 7), rng.integer(9, 24), rng.integer(25, 31), 32]
 
 
-@exercise("s2.quantization_range")
-@weight(2)
+quantization_range = Exercise("s2.quantization_range")
+
+
+@quantization_range.check(weight=2)
 def test_signed_range(student: Any, rng: RandomInputs) -> None:
     """By default 2**bits signed codes: one more below zero than above."""
     hint = "from -2**(bits - 1) to 2**(bits - 1) - 1: 2**bits codes, 0 among them"
@@ -138,8 +137,7 @@ def test_signed_range(student: Any, rng: RandomInputs) -> None:
         expect_range(student, hint, code_range(bits), bits)
 
 
-@exercise("s2.quantization_range")
-@weight(1.5)
+@quantization_range.check(weight=1.5)
 def test_unsigned_range(student: Any, rng: RandomInputs) -> None:
     """Unsigned codes start at 0."""
     hint = "unsigned codes go from 0 to 2**bits - 1"
@@ -147,8 +145,7 @@ def test_unsigned_range(student: Any, rng: RandomInputs) -> None:
         expect_range(student, hint, code_range(bits, signed=False), bits, signed=False)
 
 
-@exercise("s2.quantization_range")
-@weight(1.5)
+@quantization_range.check(weight=1.5)
 def test_narrow_range(student: Any, rng: RandomInputs) -> None:
     """A narrow range lacks the lowest code, signed or not."""
     for bits in all_bits(rng, lowest=2):
@@ -158,9 +155,7 @@ def test_narrow_range(student: Any, rng: RandomInputs) -> None:
             expect_range(student, hint, (low + 1, high), bits, signed=signed, narrow=True)
 
 
-@exercise("s2.quantization_range")
-@guard
-@weight(0.5)
+@quantization_range.check(weight=0.5, guard=True)
 def test_range_refuses_wrong_bits(student: Any) -> None:
     """A number of bits that is not an integer in 1..32 raises ValueError."""
     for bits in WRONG_BITS:
@@ -196,8 +191,10 @@ def expect_affine(
     check(zero_point == wanted[1], f"zero point: {hint}")
 
 
-@exercise("s2.affine_params")
-@weight(2)
+affine_params = Exercise("s2.affine_params")
+
+
+@affine_params.check(weight=2)
 def test_affine_range_around_zero(student: Any, rng: RandomInputs) -> None:
     """A range around zero is divided into 2**bits - 1 steps, and zero has a code."""
     hint = "(high - low) / (qmax - qmin), and round(qmin - low / scale), not truncated"
@@ -206,8 +203,7 @@ def test_affine_range_around_zero(student: Any, rng: RandomInputs) -> None:
         expect_affine(student, hint, wanted, *ends, bits)
 
 
-@exercise("s2.affine_params")
-@weight(2)
+@affine_params.check(weight=2)
 def test_affine_range_on_one_side(student: Any, rng: RandomInputs) -> None:
     """A range on one side of zero is widened until it contains zero."""
     hint = "the range always contains 0, so that zero is represented exactly"
@@ -217,8 +213,7 @@ def test_affine_range_on_one_side(student: Any, rng: RandomInputs) -> None:
             expect_affine(student, hint, wanted, *ends, bits)
 
 
-@exercise("s2.affine_params")
-@weight(1.5)
+@affine_params.check(weight=1.5)
 def test_affine_zero_point_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """A zero point halfway between two codes goes to the even one."""
     lowest, highest = code_range(8)
@@ -231,8 +226,7 @@ def test_affine_zero_point_rounds_half_to_even(student: Any, rng: RandomInputs) 
         expect_affine(student, hint, (scale, round(lowest + steps)), low, high, 8)
 
 
-@exercise("s2.affine_params")
-@weight(2)
+@affine_params.check(weight=2)
 def test_symmetric_params(student: Any, rng: RandomInputs) -> None:
     """A symmetric range uses the larger magnitude and the zero point 0."""
     for sign in (-1, 1):
@@ -243,8 +237,7 @@ def test_symmetric_params(student: Any, rng: RandomInputs) -> None:
         expect_affine(student, hint, wanted, low, high, bits, symmetric=True)
 
 
-@exercise("s2.affine_params")
-@weight(1)
+@affine_params.check()
 def test_unsigned_params(student: Any, rng: RandomInputs) -> None:
     """With unsigned codes the zero point lies in 0..2**bits - 1."""
     for bits in (8, rng.integer(3, 7)):
@@ -253,8 +246,7 @@ def test_unsigned_params(student: Any, rng: RandomInputs) -> None:
         expect_affine(student, hint, wanted, *ends, bits, signed=False)
 
 
-@exercise("s2.affine_params")
-@weight(1)
+@affine_params.check()
 def test_affine_range_of_one_number(student: Any, rng: RandomInputs) -> None:
     """A range of one number, zero included, is safe."""
     number = rng.number(0.5, 5)
@@ -269,8 +261,7 @@ def test_affine_range_of_one_number(student: Any, rng: RandomInputs) -> None:
         check(lowest <= zero_point <= highest, "the zero point is a code")
 
 
-@exercise("s2.affine_params")
-@weight(0.5)
+@affine_params.check(weight=0.5)
 def test_affine_params_with_many_bits(student: Any, rng: RandomInputs) -> None:
     """With many bits the zero point is still right to the last digit."""
     for bits in (rng.integer(24, 26), 28):
@@ -279,9 +270,7 @@ def test_affine_params_with_many_bits(student: Any, rng: RandomInputs) -> None:
         expect_affine(student, hint, wanted, *ends, bits)
 
 
-@exercise("s2.affine_params")
-@guard
-@weight(0.5)
+@affine_params.check(weight=0.5, guard=True)
 def test_affine_params_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """low > high, bounds that are not finite, wrong bits, unsigned symmetric: ValueError."""
     high = rng.number(1, 2)
@@ -306,8 +295,10 @@ def expect_quantised(
     expect_codes(value, "quantize", wanted, hint)
 
 
-@exercise("s2.quantize")
-@weight(2)
+quantize = Exercise("s2.quantize")
+
+
+@quantize.check(weight=2)
 def test_quantises_inside_the_range(student: Any, rng: RandomInputs) -> None:
     """Codes are round(x / scale) + zero_point, int32."""
     for bits in (8, 8, rng.integer(4, 6), rng.integer(9, 11)):
@@ -318,8 +309,7 @@ def test_quantises_inside_the_range(student: Any, rng: RandomInputs) -> None:
         expect_quantised(student, hint, x, scale, zero_point, bits)
 
 
-@exercise("s2.quantize")
-@weight(2)
+@quantize.check(weight=2)
 def test_quantize_saturates(student: Any, rng: RandomInputs) -> None:
     """Numbers outside the range, however large, get the lowest or highest code."""
     for sign in (-1, 1):
@@ -333,8 +323,7 @@ def test_quantize_saturates(student: Any, rng: RandomInputs) -> None:
         expect_quantised(student, hint, torch.cat([huge, -huge]), scale, zero_point, bits)
 
 
-@exercise("s2.quantize")
-@weight(1.5)
+@quantize.check(weight=1.5)
 def test_quantize_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """x / scale halfway between two integers goes to the even one, whatever the zero point."""
     for zero_point in (0, 2 * rng.integer(-9, 9) + 1):
@@ -344,8 +333,7 @@ def test_quantize_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
         expect_quantised(student, hint, x, scale, zero_point, 8)
 
 
-@exercise("s2.quantize")
-@weight(2)
+@quantize.check(weight=2)
 def test_quantize_per_channel(student: Any, rng: RandomInputs) -> None:
     """With an axis each slice has a scale and a zero point of its own."""
     n = rng.integer(3, 5)
@@ -364,8 +352,7 @@ def test_quantize_per_channel(student: Any, rng: RandomInputs) -> None:
         expect_codes(value, "quantize", along(axis, x, code), hint)
 
 
-@exercise("s2.quantize")
-@weight(1)
+@quantize.check()
 def test_quantize_unsigned(student: Any, rng: RandomInputs) -> None:
     """With signed=False codes saturate at 0 and 2**bits - 1."""
     bits = rng.integer(4, 8)
@@ -376,8 +363,7 @@ def test_quantize_unsigned(student: Any, rng: RandomInputs) -> None:
     expect_quantised(student, hint, x, scale, zero_point, bits, signed=False)
 
 
-@exercise("s2.quantize")
-@weight(0.5)
+@quantize.check(weight=0.5)
 def test_quantize_float64(student: Any, rng: RandomInputs) -> None:
     """Numbers in float64 are quantised alike."""
     scale, zero_point = some_scale(rng), nonzero(rng, 40)
@@ -385,8 +371,7 @@ def test_quantize_float64(student: Any, rng: RandomInputs) -> None:
     expect_quantised(student, "int32 codes for every input dtype", x, scale, zero_point, 8)
 
 
-@exercise("s2.quantize")
-@weight(0.5)
+@quantize.check(weight=0.5)
 def test_quantize_to_32_bits(student: Any, rng: RandomInputs) -> None:
     """With 32 bits, too, numbers outside the range get the lowest or highest code."""
     x = torch.tensor([1e10, -1e10, 1e30, -1e30, 3.0, -2.0])
@@ -395,18 +380,14 @@ def test_quantize_to_32_bits(student: Any, rng: RandomInputs) -> None:
     expect_quantised(student, hint, x, power_of_two(rng) / 8, zero_point, 32)
 
 
-@exercise("s2.quantize")
-@guard
-@weight(0.5)
+@quantize.check(weight=0.5, guard=True)
 def test_quantize_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The tensor that is quantised keeps its numbers."""
     params = QParams(some_scale(rng), nonzero(rng, 40))
     expect_unchanged(student, "quantize", rng.normal(4, 5, std=9.0), params, 8)
 
 
-@exercise("s2.quantize")
-@guard
-@weight(0.5)
+@quantize.check(weight=0.5, guard=True)
 def test_quantize_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Wrong bits, vectors without an axis or of another length raise ValueError."""
     x = rng.normal(4, 4)
@@ -425,8 +406,10 @@ def real_of(codes: Tensor, scale: float, zero_point: int) -> Tensor:
     return (codes.double() - zero_point) * scale
 
 
-@exercise("s2.dequantize")
-@weight(2)
+dequantize = Exercise("s2.dequantize")
+
+
+@dequantize.check(weight=2)
 def test_dequantize_per_tensor(student: Any, rng: RandomInputs) -> None:
     """Codes become scale * (code - zero_point), float32; the zero point becomes exactly 0."""
     for zero_point in (0, nonzero(rng, 120), nonzero(rng, 120)):
@@ -440,8 +423,7 @@ def test_dequantize_per_tensor(student: Any, rng: RandomInputs) -> None:
         check(float(got[0, 0, 0]) == 0.0, hint)
 
 
-@exercise("s2.dequantize")
-@weight(2)
+@dequantize.check(weight=2)
 def test_dequantize_per_channel(student: Any, rng: RandomInputs) -> None:
     """With an axis each slice has a scale and a zero point of its own."""
     n = rng.integer(3, 5)
@@ -458,8 +440,7 @@ def test_dequantize_per_channel(student: Any, rng: RandomInputs) -> None:
         check(allclose(got, along(axis, codes, real)), hint)
 
 
-@exercise("s2.dequantize")
-@weight(0.25)
+@dequantize.check(weight=0.25)
 def test_dequantize_wide_codes(student: Any, rng: RandomInputs) -> None:
     """With 32 bits the difference of code and zero point may not fit 32 bits itself."""
     low, high = code_range(32)
@@ -471,18 +452,14 @@ def test_dequantize_wide_codes(student: Any, rng: RandomInputs) -> None:
         check(allclose(got, real_of(codes, scale, zero_point)), hint)
 
 
-@exercise("s2.dequantize")
-@guard
-@weight(0.25)
+@dequantize.check(weight=0.25, guard=True)
 def test_dequantize_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The codes keep their numbers."""
     codes = rng.integers(-128, 127, 4, 5).to(torch.int32)
     expect_unchanged(student, "dequantize", codes, QParams(some_scale(rng), nonzero(rng, 40)))
 
 
-@exercise("s2.dequantize")
-@guard
-@weight(0.25)
+@dequantize.check(weight=0.25, guard=True)
 def test_dequantize_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Vectors without an axis, or of another length than it, raise ValueError."""
     codes = rng.integers(-128, 127, 3, 4).to(torch.int32)
@@ -522,8 +499,10 @@ def expect_channel_scales(
     check(allclose(scale, wanted, rtol=1e-5, atol=0.0), hint)
 
 
-@exercise("s2.per_channel_params")
-@weight(2)
+per_channel_params = Exercise("s2.per_channel_params")
+
+
+@per_channel_params.check(weight=2)
 def test_scales_per_output_channel(student: Any, rng: RandomInputs) -> None:
     """By default each output channel has the scale max |w| / qmax."""
     hint = "largest magnitude of each slice along axis 0, divided by qmax"
@@ -534,8 +513,7 @@ def test_scales_per_output_channel(student: Any, rng: RandomInputs) -> None:
         )
 
 
-@exercise("s2.per_channel_params")
-@weight(1.5)
+@per_channel_params.check(weight=1.5)
 def test_scales_along_another_axis(student: Any, rng: RandomInputs) -> None:
     """With `axis` each slice along that axis has a scale of its own."""
     n = rng.integer(3, 6)
@@ -545,8 +523,7 @@ def test_scales_along_another_axis(student: Any, rng: RandomInputs) -> None:
         expect_channel_scales(student, hint, w, 8, axis, axis)
 
 
-@exercise("s2.per_channel_params")
-@weight(1)
+@per_channel_params.check()
 def test_scale_of_a_channel_of_zeros(student: Any, rng: RandomInputs) -> None:
     """A channel of zeros gets a positive scale, and the others keep theirs."""
     w = channel_weight(rng, 4, 3, 3, axis=0)
@@ -557,17 +534,13 @@ def test_scale_of_a_channel_of_zeros(student: Any, rng: RandomInputs) -> None:
         check(close(float(scale[channel]), wanted), "only the channel of zeros is special")
 
 
-@exercise("s2.per_channel_params")
-@guard
-@weight(0.25)
+@per_channel_params.check(weight=0.25, guard=True)
 def test_per_channel_params_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The weight keeps its numbers."""
     expect_unchanged(student, "per_channel_params", rng.normal(4, 5), 8)
 
 
-@exercise("s2.per_channel_params")
-@guard
-@weight(0.25)
+@per_channel_params.check(weight=0.25, guard=True)
 def test_per_channel_params_refuses_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """A number of bits that is not an integer in 1..32 raises ValueError."""
     for bits in WRONG_BITS:
@@ -680,8 +653,10 @@ def expect_unseen_raises(student: Any, kind: str, *args: object) -> None:
         fail("before any observe there are no parameters: raise ValueError")
 
 
-@exercise("s2.MinMaxObserver")
-@weight(2)
+min_max_observer = Exercise("s2.MinMaxObserver")
+
+
+@min_max_observer.check(weight=2)
 def test_min_max_of_everything_seen(student: Any, rng: RandomInputs) -> None:
     """The range is from the smallest to the largest number of all tensors seen."""
     narrow, wide = lopsided(rng, 4, 6), 4 * lopsided(rng, 3, 5, 2)
@@ -692,8 +667,7 @@ def test_min_max_of_everything_seen(student: Any, rng: RandomInputs) -> None:
         expect_ends(student, hint, observer, ends_of(*seen))
 
 
-@exercise("s2.MinMaxObserver")
-@weight(1)
+@min_max_observer.check()
 def test_min_max_can_be_read_at_any_time(student: Any, rng: RandomInputs) -> None:
     """Parameters can be asked for between two tensors, and with any number of bits."""
     first, second = lopsided(rng, 30), 3 * lopsided(rng, 30)
@@ -705,23 +679,19 @@ def test_min_max_can_be_read_at_any_time(student: Any, rng: RandomInputs) -> Non
     expect_ends(student, "go on after qparams was called", observer, ends_of(first, second))
 
 
-@exercise("s2.MinMaxObserver")
-@weight(1)
+@min_max_observer.check()
 def test_min_max_observers_are_apart(student: Any, rng: RandomInputs) -> None:
     """Two observers do not share what they have seen."""
     expect_apart(student, rng, "MinMaxObserver")
 
 
-@exercise("s2.MinMaxObserver")
-@weight(1)
+@min_max_observer.check()
 def test_min_max_range_contains_zero(student: Any, rng: RandomInputs) -> None:
     """The range contains 0, also where everything seen lies on one side of it."""
     expect_zero_inside(student, rng, "MinMaxObserver")
 
 
-@exercise("s2.MinMaxObserver")
-@guard
-@weight(0.5)
+@min_max_observer.check(weight=0.5, guard=True)
 def test_min_max_before_any_observe(student: Any) -> None:
     """Before any observe, qparams raises an error."""
     expect_unseen_raises(student, "MinMaxObserver")
@@ -743,8 +713,10 @@ def growing(rng: RandomInputs, count: int) -> list[Tensor]:
     return [factor * lopsided(rng, 10 + 7 * i) for i, factor in enumerate(factors)]
 
 
-@exercise("s2.MovingAverageObserver")
-@weight(2)
+moving_average_observer = Exercise("s2.MovingAverageObserver")
+
+
+@moving_average_observer.check(weight=2)
 def test_moving_average_of_the_ends(student: Any, rng: RandomInputs) -> None:
     """Each tensor moves both ends: momentum * old + (1 - momentum) * new."""
     for momentum in (rng.number(0.7, 0.85), rng.number(0.2, 0.4)):
@@ -754,8 +726,7 @@ def test_moving_average_of_the_ends(student: Any, rng: RandomInputs) -> None:
         expect_ends(student, hint, observer, smoothed(seen, momentum))
 
 
-@exercise("s2.MovingAverageObserver")
-@weight(1)
+@moving_average_observer.check()
 def test_moving_average_starts_with_the_first(student: Any, rng: RandomInputs) -> None:
     """The first tensor sets the range, without any average."""
     seen = [lopsided(rng, 40)]
@@ -763,8 +734,7 @@ def test_moving_average_starts_with_the_first(student: Any, rng: RandomInputs) -
     expect_ends(student, "start with the first range, not with 0", observer, ends_of(*seen))
 
 
-@exercise("s2.MovingAverageObserver")
-@weight(1)
+@moving_average_observer.check()
 def test_moving_average_default_momentum(student: Any, rng: RandomInputs) -> None:
     """The momentum is 0.9 by default."""
     seen = growing(rng, 3)
@@ -773,32 +743,26 @@ def test_moving_average_default_momentum(student: Any, rng: RandomInputs) -> Non
     expect_ends(student, "use the bits of qparams(bits)", observer, smoothed(seen, 0.9), 5)
 
 
-@exercise("s2.MovingAverageObserver")
-@weight(1)
+@moving_average_observer.check()
 def test_moving_average_observers_are_apart(student: Any, rng: RandomInputs) -> None:
     """Two observers do not share what they have seen."""
     expect_apart(student, rng, "MovingAverageObserver", 0.8)
 
 
-@exercise("s2.MovingAverageObserver")
-@weight(0.5)
+@moving_average_observer.check(weight=0.5)
 def test_moving_average_range_contains_zero(student: Any, rng: RandomInputs) -> None:
     """The range contains 0, also where everything seen lies on one side of it."""
     expect_zero_inside(student, rng, "MovingAverageObserver", 0.8)
 
 
-@exercise("s2.MovingAverageObserver")
-@guard
-@weight(0.25)
+@moving_average_observer.check(weight=0.25, guard=True)
 def test_moving_average_refuses_wrong_momentum(student: Any, rng: RandomInputs) -> None:
     """A momentum outside 0..1 raises ValueError."""
     expect_argument_error(student, "MovingAverageObserver", -rng.number(0.1, 0.5))
     expect_argument_error(student, "MovingAverageObserver", 1 + rng.number(0.1, 0.5))
 
 
-@exercise("s2.MovingAverageObserver")
-@guard
-@weight(0.5)
+@moving_average_observer.check(weight=0.5, guard=True)
 def test_moving_average_before_any_observe(student: Any) -> None:
     """Before any observe, qparams raises an error."""
     expect_unseen_raises(student, "MovingAverageObserver", 0.9)
@@ -816,8 +780,10 @@ def percentile_ends(p: float, *seen: Tensor) -> tuple[float, float]:
     return at(100 - p), at(p)
 
 
-@exercise("s2.PercentileObserver")
-@weight(2)
+percentile_observer = Exercise("s2.PercentileObserver")
+
+
+@percentile_observer.check(weight=2)
 def test_percentiles_leave_outliers_out(student: Any, rng: RandomInputs) -> None:
     """The range goes from the (100 - p)th to the pth percentile, whatever the outliers are."""
     for p in (rng.number(97, 98), rng.number(88, 92)):
@@ -829,8 +795,7 @@ def test_percentiles_leave_outliers_out(student: Any, rng: RandomInputs) -> None
         expect_ends(student, hint, observer, percentile_ends(p, x))
 
 
-@exercise("s2.PercentileObserver")
-@weight(2)
+@percentile_observer.check(weight=2)
 def test_percentiles_of_everything_seen(student: Any, rng: RandomInputs) -> None:
     """Percentiles are those of all numbers of all tensors together."""
     seen = [lopsided(rng, 300), 4 * lopsided(rng, 10, 10), lopsided(rng, 7, 20)]
@@ -840,8 +805,7 @@ def test_percentiles_of_everything_seen(student: Any, rng: RandomInputs) -> None
         expect_ends(student, hint, observer, percentile_ends(93.0, *seen))
 
 
-@exercise("s2.PercentileObserver")
-@weight(1)
+@percentile_observer.check()
 def test_percentiles_are_interpolated(student: Any, rng: RandomInputs) -> None:
     """Between two numbers percentiles are interpolated linearly."""
     x = (torch.arange(9.0) - 4 + rng.uniform(9, low=-0.1, high=0.1))[rng.permutation(9)]
@@ -851,8 +815,7 @@ def test_percentiles_are_interpolated(student: Any, rng: RandomInputs) -> None:
         expect_ends(student, hint, observer, percentile_ends(p, x))
 
 
-@exercise("s2.PercentileObserver")
-@weight(0.5)
+@percentile_observer.check(weight=0.5)
 def test_hundredth_percentile(student: Any, rng: RandomInputs) -> None:
     """With p = 100 the range holds everything."""
     seen = [lopsided(rng, 50), 2 * lopsided(rng, 50)]
@@ -862,39 +825,32 @@ def test_hundredth_percentile(student: Any, rng: RandomInputs) -> None:
         expect_ends(student, hint, observer, ends_of(*seen), bits)
 
 
-@exercise("s2.PercentileObserver")
-@weight(0.5)
+@percentile_observer.check(weight=0.5)
 def test_percentile_observers_are_apart(student: Any, rng: RandomInputs) -> None:
     """Two observers do not share what they have seen."""
     expect_apart(student, rng, "PercentileObserver", 100.0)
 
 
-@exercise("s2.PercentileObserver")
-@weight(0.5)
+@percentile_observer.check(weight=0.5)
 def test_percentile_range_contains_zero(student: Any, rng: RandomInputs) -> None:
     """The range contains 0, also where everything seen lies on one side of it."""
     expect_zero_inside(student, rng, "PercentileObserver", 100.0)
 
 
-@exercise("s2.PercentileObserver")
-@weight(0.25)
+@percentile_observer.check(weight=0.25)
 def test_percentile_observer_keeps_a_copy(student: Any, rng: RandomInputs) -> None:
     """What happens to a tensor after it was observed does not matter."""
     expect_memory(student, rng, "PercentileObserver", 100.0)
 
 
-@exercise("s2.PercentileObserver")
-@guard
-@weight(0.25)
+@percentile_observer.check(weight=0.25, guard=True)
 def test_percentile_refuses_wrong_p(student: Any, rng: RandomInputs) -> None:
     """A p outside 0..100 raises ValueError."""
     expect_argument_error(student, "PercentileObserver", -rng.number(0.5, 9))
     expect_argument_error(student, "PercentileObserver", 100 + rng.number(0.5, 9))
 
 
-@exercise("s2.PercentileObserver")
-@guard
-@weight(0.5)
+@percentile_observer.check(weight=0.5, guard=True)
 def test_percentile_before_any_observe(student: Any) -> None:
     """Before any observe, qparams raises an error."""
     expect_unseen_raises(student, "PercentileObserver", 99.0)
@@ -927,8 +883,10 @@ def error_shares(
     return shares
 
 
-@exercise("s2.MSEObserver")
-@weight(2)
+mse_observer = Exercise("s2.MSEObserver")
+
+
+@mse_observer.check(weight=2)
 def test_mse_beats_min_max_on_gaussians(student: Any, rng: RandomInputs) -> None:
     """On Gaussian numbers with 2 to 4 bits the squared error is clearly below min-max's."""
     x = rng.normal(3000, std=rng.number(0.2, 3.0))
@@ -937,8 +895,7 @@ def test_mse_beats_min_max_on_gaussians(student: Any, rng: RandomInputs) -> None
     check(max(shares) < 0.9, hint)
 
 
-@exercise("s2.MSEObserver")
-@weight(1.5)
+@mse_observer.check(weight=1.5)
 def test_mse_is_never_above_min_max(student: Any, rng: RandomInputs) -> None:
     """On other numbers the squared error is never above min-max's."""
     hint = "the range from min to max is a candidate too; judge each by the error it causes"
@@ -948,8 +905,7 @@ def test_mse_is_never_above_min_max(student: Any, rng: RandomInputs) -> None:
         check(max(shares) < 1.01, hint)
 
 
-@exercise("s2.MSEObserver")
-@weight(1.5)
+@mse_observer.check(weight=1.5)
 def test_mse_of_everything_seen(student: Any, rng: RandomInputs) -> None:
     """The error counts on everything that was seen, not on the last tensor only."""
     narrow, wide = rng.normal(300, std=0.05), lopsided(rng, 400)
@@ -959,9 +915,7 @@ def test_mse_of_everything_seen(student: Any, rng: RandomInputs) -> None:
         check(max(shares) < 1.01, hint)
 
 
-@exercise("s2.MSEObserver")
-@guard
-@weight(0.5)
+@mse_observer.check(weight=0.5, guard=True)
 def test_mse_before_any_observe(student: Any) -> None:
     """Before any observe, qparams raises an error."""
     expect_unseen_raises(student, "MSEObserver")
@@ -992,8 +946,10 @@ def expect_faked(
     check(bool(((got.double() - wanted).abs() <= slack).all()), hint)
 
 
-@exercise("s2.fake_quantize")
-@weight(2)
+fake_quantize = Exercise("s2.fake_quantize")
+
+
+@fake_quantize.check(weight=2)
 def test_fake_quantize_values(student: Any, rng: RandomInputs) -> None:
     """The result is what quantising and dequantising gives, in the dtype of the input."""
     for bits in (8, rng.integer(3, 5)):
@@ -1004,9 +960,7 @@ def test_fake_quantize_values(student: Any, rng: RandomInputs) -> None:
         expect_faked(student, hint, x, scale, zero_point, bits)
 
 
-@exercise("s2.fake_quantize")
-@guard
-@weight(2)
+@fake_quantize.check(weight=2, guard=True)
 def test_fake_quantize_passes_gradients_inside(student: Any, rng: RandomInputs) -> None:
     """Inside the range the gradient passes as if nothing had been rounded."""
     for bits in (8, rng.integer(3, 5)):
@@ -1021,8 +975,7 @@ def test_fake_quantize_passes_gradients_inside(student: Any, rng: RandomInputs) 
         check(allclose(gradient, cotangent), hint)
 
 
-@exercise("s2.fake_quantize")
-@weight(2)
+@fake_quantize.check(weight=2)
 def test_fake_quantize_stops_gradients_outside(student: Any, rng: RandomInputs) -> None:
     """Where the code saturates the gradient is zero, and only there."""
     for sign in (-1, 1):
@@ -1040,8 +993,7 @@ def test_fake_quantize_stops_gradients_outside(student: Any, rng: RandomInputs) 
         check(allclose(gradient[inside], cotangent[inside]), "the gradient passes inside the range")
 
 
-@exercise("s2.fake_quantize")
-@weight(0.75)
+@fake_quantize.check(weight=0.75)
 def test_fake_quantize_unsigned(student: Any, rng: RandomInputs) -> None:
     """With signed=False values and gradients follow the unsigned range."""
     bits = rng.integer(3, 6)
@@ -1056,8 +1008,7 @@ def test_fake_quantize_unsigned(student: Any, rng: RandomInputs) -> None:
     check(allclose(gradient, cotangent), hint)
 
 
-@exercise("s2.fake_quantize")
-@weight(0.75)
+@fake_quantize.check(weight=0.75)
 def test_fake_quantize_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """Ties go to the even multiple, whatever the zero point."""
     for zero_point in (0, 2 * rng.integer(-9, 9) + 1):
@@ -1067,8 +1018,7 @@ def test_fake_quantize_rounds_half_to_even(student: Any, rng: RandomInputs) -> N
         expect_faked(student, hint, x, scale, zero_point, 8)
 
 
-@exercise("s2.fake_quantize")
-@weight(0.5)
+@fake_quantize.check(weight=0.5)
 def test_fake_quantize_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
     """Numbers in float64 stay float64."""
     scale, zero_point = some_scale(rng), nonzero(rng, 40)
@@ -1076,18 +1026,14 @@ def test_fake_quantize_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
     expect_faked(student, "keep the dtype of the input", x, scale, zero_point, 8)
 
 
-@exercise("s2.fake_quantize")
-@guard
-@weight(0.5)
+@fake_quantize.check(weight=0.5, guard=True)
 def test_fake_quantize_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The input keeps its numbers."""
     params = QParams(some_scale(rng), nonzero(rng, 40))
     expect_unchanged(student, "fake_quantize", rng.normal(4, 5, std=9.0), params, 8)
 
 
-@exercise("s2.fake_quantize")
-@guard
-@weight(0.5)
+@fake_quantize.check(weight=0.5, guard=True)
 def test_fake_quantize_refuses_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """A number of bits that is not an integer in 1..32 raises ValueError."""
     for bits in WRONG_BITS:
@@ -1099,8 +1045,10 @@ def test_fake_quantize_refuses_wrong_bits(student: Any, rng: RandomInputs) -> No
 INT32 = code_range(32)
 
 
-@exercise("s2.quantize_bias")
-@weight(1.5)
+quantize_bias = Exercise("s2.quantize_bias")
+
+
+@quantize_bias.check(weight=1.5)
 def test_bias_codes(student: Any, rng: RandomInputs) -> None:
     """A bias is divided by input scale * weight scale and rounded: int32, no zero point."""
     for reach in (100, 4000):
@@ -1112,8 +1060,7 @@ def test_bias_codes(student: Any, rng: RandomInputs) -> None:
         )
 
 
-@exercise("s2.quantize_bias")
-@weight(1.5)
+@quantize_bias.check(weight=1.5)
 def test_bias_codes_per_channel(student: Any, rng: RandomInputs) -> None:
     """With a weight scale for each channel every bias has its own step."""
     n = rng.integer(4, 9)
@@ -1125,8 +1072,7 @@ def test_bias_codes_per_channel(student: Any, rng: RandomInputs) -> None:
     expect_codes(value, "quantize_bias", torch.cat(codes), hint)
 
 
-@exercise("s2.quantize_bias")
-@weight(1)
+@quantize_bias.check()
 def test_bias_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """Ties go to the even code, and large codes are exact."""
     a, b = power_of_two(rng), power_of_two(rng)
@@ -1137,8 +1083,7 @@ def test_bias_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     expect_codes(student.quantize_bias(x, a, b), "quantize_bias", codes_of(x, a * b, 0, 32), hint)
 
 
-@exercise("s2.quantize_bias")
-@weight(1)
+@quantize_bias.check()
 def test_bias_saturates(student: Any, rng: RandomInputs) -> None:
     """A bias that does not fit gets the lowest or highest int32."""
     a, b = power_of_two(rng) * 1e-3, power_of_two(rng) * 1e-3
@@ -1148,17 +1093,13 @@ def test_bias_saturates(student: Any, rng: RandomInputs) -> None:
     expect_codes(student.quantize_bias(x, a, b), "quantize_bias", wanted, hint)
 
 
-@exercise("s2.quantize_bias")
-@guard
-@weight(0.25)
+@quantize_bias.check(weight=0.25, guard=True)
 def test_quantize_bias_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """Bias and scales keep their numbers."""
     expect_unchanged(student, "quantize_bias", rng.normal(5), 0.1, scales(rng, 5))
 
 
-@exercise("s2.quantize_bias")
-@guard
-@weight(0.25)
+@quantize_bias.check(weight=0.25, guard=True)
 def test_quantize_bias_refuses_other_lengths(student: Any, rng: RandomInputs) -> None:
     """Another number of weight scales than of biases raises ValueError."""
     expect_value_error(student.quantize_bias, rng.normal(5), 0.1, scales(rng, 4))
@@ -1248,16 +1189,17 @@ def layer_sizes(rng: RandomInputs) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (n, features), (n, features)
 
 
-@exercise("s2.quantized_linear")
-@weight(1.5)
+quantized_linear = Exercise("s2.quantized_linear")
+
+
+@quantized_linear.check(weight=1.5)
 def test_linear_sums_and_rescales(student: Any, rng: RandomInputs) -> None:
     """Sums of integer products are rescaled by input scale * weight scale / output scale."""
     hint = "sum of products of codes, times s_in * s_w / s_out, rounded"
     expect_layer(student, "quantized_linear", hint, centred(rng, *layer_sizes(rng)))
 
 
-@exercise("s2.quantized_linear")
-@weight(2)
+@quantized_linear.check(weight=2)
 def test_linear_input_zero_point(student: Any, rng: RandomInputs) -> None:
     """The input zero point stands for a real zero."""
     for sign in (-1, 1):
@@ -1265,8 +1207,7 @@ def test_linear_input_zero_point(student: Any, rng: RandomInputs) -> None:
         expect_layer(student, "quantized_linear", INPUT_HINT, layer)
 
 
-@exercise("s2.quantized_linear")
-@weight(2)
+@quantized_linear.check(weight=2)
 def test_linear_bias_and_output_zero_point(student: Any, rng: RandomInputs) -> None:
     """The bias is added to the sums, the output zero point to the codes."""
     for sign in (-1, 1):
@@ -1276,8 +1217,7 @@ def test_linear_bias_and_output_zero_point(student: Any, rng: RandomInputs) -> N
         expect_layer(student, "quantized_linear", OUTPUT_HINT, layer)
 
 
-@exercise("s2.quantized_linear")
-@weight(2)
+@quantized_linear.check(weight=2)
 def test_linear_scales_per_channel(student: Any, rng: RandomInputs) -> None:
     """Each output feature may have a weight scale of its own."""
     for bias in (False, True):
@@ -1287,8 +1227,7 @@ def test_linear_scales_per_channel(student: Any, rng: RandomInputs) -> None:
         expect_layer(student, "quantized_linear", CHANNEL_HINT, layer)
 
 
-@exercise("s2.quantized_linear")
-@weight(1)
+@quantized_linear.check()
 def test_linear_saturates(student: Any, rng: RandomInputs) -> None:
     """Results outside the range get the lowest or highest code of `bits`."""
     for bits in (None, 4, 6):
@@ -1296,8 +1235,7 @@ def test_linear_saturates(student: Any, rng: RandomInputs) -> None:
         expect_layer(student, "quantized_linear", CLAMP_HINT, layer, bits)
 
 
-@exercise("s2.quantized_linear")
-@weight(1)
+@quantized_linear.check()
 def test_linear_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """Ties of the rescaled sum go to the even number, whatever the zero point."""
     layer = Layer(
@@ -1324,8 +1262,7 @@ def large_sums(rng: RandomInputs, inputs: tuple[int, ...], weight: tuple[int, ..
     return exact_layer(Layer(q_input, q_weight, bias, 1.0, 0, 1.0, 1.0, nonzero(rng, 9)), 1.0)
 
 
-@exercise("s2.quantized_linear")
-@weight(1)
+@quantized_linear.check()
 def test_linear_sums_exactly(student: Any, rng: RandomInputs) -> None:
     """Large sums are exact to the last unit."""
     features = rng.integer(4000, 4500)
@@ -1333,8 +1270,7 @@ def test_linear_sums_exactly(student: Any, rng: RandomInputs) -> None:
     expect_layer(student, "quantized_linear", EXACT_HINT, layer, exact=True)
 
 
-@exercise("s2.quantized_linear")
-@weight(0.5)
+@quantized_linear.check(weight=0.5)
 def test_linear_leading_dimensions(student: Any, rng: RandomInputs) -> None:
     """Any dimensions before the features are kept."""
     features = rng.integer(8, 12)
@@ -1363,18 +1299,14 @@ def expect_layer_errors(student: Any, name: str, layer: Layer) -> None:
     expect_value_error(function, q_input, q_weight, q_bias, params[0], vectors, params[2])
 
 
-@exercise("s2.quantized_linear")
-@guard
-@weight(0.25)
+@quantized_linear.check(weight=0.25, guard=True)
 def test_linear_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Codes and bias are unchanged."""
     layer = centred(rng, *layer_sizes(rng), input_zero_point=nonzero(rng, 60), bias=True)
     expect_layer_unchanged(student, "quantized_linear", layer)
 
 
-@exercise("s2.quantized_linear")
-@guard
-@weight(0.25)
+@quantized_linear.check(weight=0.25, guard=True)
 def test_linear_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Wrong bits, and shapes that do not match, raise ValueError."""
     expect_layer_errors(student, "quantized_linear", centred(rng, *layer_sizes(rng), bias=True))
@@ -1388,8 +1320,10 @@ def image_sizes(
     return (2, channels, height, height + 2), (2 * groups, channels // groups, *kernel)
 
 
-@exercise("s2.quantized_conv2d")
-@weight(1.5)
+quantized_conv2d = Exercise("s2.quantized_conv2d")
+
+
+@quantized_conv2d.check(weight=1.5)
 def test_conv_sums_and_rescales(student: Any, rng: RandomInputs) -> None:
     """Sums of integer products are rescaled; the kernel need not be square."""
     for kernel in ((3, 3), (2, 3), (1, 1)):
@@ -1398,8 +1332,7 @@ def test_conv_sums_and_rescales(student: Any, rng: RandomInputs) -> None:
         expect_layer(student, "quantized_conv2d", hint, layer)
 
 
-@exercise("s2.quantized_conv2d")
-@weight(2)
+@quantized_conv2d.check(weight=2)
 def test_conv_pads_with_the_zero_point(student: Any, rng: RandomInputs) -> None:
     """Outside the image the real input is zero: the code is the input zero point."""
     for sign, padding in ((-1, 1), (1, 2)):
@@ -1409,8 +1342,7 @@ def test_conv_pads_with_the_zero_point(student: Any, rng: RandomInputs) -> None:
         expect_layer(student, "quantized_conv2d", hint, layer, geometry={"padding": padding})
 
 
-@exercise("s2.quantized_conv2d")
-@weight(1.5)
+@quantized_conv2d.check(weight=1.5)
 def test_conv_geometry(student: Any, rng: RandomInputs) -> None:
     """Stride, padding, dilation and groups mean what they mean in torch."""
     geometries: tuple[Geometry, ...] = (
@@ -1430,8 +1362,7 @@ def test_conv_geometry(student: Any, rng: RandomInputs) -> None:
         expect_layer(student, "quantized_conv2d", hint, layer, geometry=geometry)
 
 
-@exercise("s2.quantized_conv2d")
-@weight(1.5)
+@quantized_conv2d.check(weight=1.5)
 def test_conv_bias_and_output_zero_point(student: Any, rng: RandomInputs) -> None:
     """The bias is added to the sums, the output zero point to the codes."""
     for sign in (-1, 1):
@@ -1441,8 +1372,7 @@ def test_conv_bias_and_output_zero_point(student: Any, rng: RandomInputs) -> Non
         expect_layer(student, "quantized_conv2d", OUTPUT_HINT, layer, geometry={"padding": 1})
 
 
-@exercise("s2.quantized_conv2d")
-@weight(1.5)
+@quantized_conv2d.check(weight=1.5)
 def test_conv_scales_per_channel(student: Any, rng: RandomInputs) -> None:
     """Each output channel may have a weight scale of its own."""
     n = rng.integer(3, 4)
@@ -1456,8 +1386,7 @@ def test_conv_scales_per_channel(student: Any, rng: RandomInputs) -> None:
     )
 
 
-@exercise("s2.quantized_conv2d")
-@weight(1)
+@quantized_conv2d.check()
 def test_conv_saturates(student: Any, rng: RandomInputs) -> None:
     """Results outside the range get the lowest or highest code of `bits`."""
     for bits in (None, 4, 6):
@@ -1465,8 +1394,7 @@ def test_conv_saturates(student: Any, rng: RandomInputs) -> None:
         expect_layer(student, "quantized_conv2d", CLAMP_HINT, layer, bits)
 
 
-@exercise("s2.quantized_conv2d")
-@weight(1)
+@quantized_conv2d.check()
 def test_conv_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     """Ties of the rescaled sum go to the even number, whatever the zero point."""
     layer = Layer(
@@ -1483,8 +1411,7 @@ def test_conv_rounds_half_to_even(student: Any, rng: RandomInputs) -> None:
     expect_layer(student, "quantized_conv2d", ROUND_HINT, layer, exact=True)
 
 
-@exercise("s2.quantized_conv2d")
-@weight(1)
+@quantized_conv2d.check()
 def test_conv_sums_exactly(student: Any, rng: RandomInputs) -> None:
     """Large sums are exact to the last unit."""
     channels = rng.integer(440, 480)
@@ -1492,18 +1419,14 @@ def test_conv_sums_exactly(student: Any, rng: RandomInputs) -> None:
     expect_layer(student, "quantized_conv2d", EXACT_HINT, layer, exact=True)
 
 
-@exercise("s2.quantized_conv2d")
-@guard
-@weight(0.25)
+@quantized_conv2d.check(weight=0.25, guard=True)
 def test_conv_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Codes and bias are unchanged."""
     layer = centred(rng, *image_sizes(rng), input_zero_point=nonzero(rng, 60), bias=True)
     expect_layer_unchanged(student, "quantized_conv2d", layer)
 
 
-@exercise("s2.quantized_conv2d")
-@guard
-@weight(0.25)
+@quantized_conv2d.check(weight=0.25, guard=True)
 def test_conv_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Wrong bits, and shapes that do not match, raise ValueError."""
     expect_layer_errors(student, "quantized_conv2d", centred(rng, *image_sizes(rng), bias=True))
@@ -1532,8 +1455,10 @@ def expect_folded(
         check(allclose(tensor, right, rtol=1e-4, atol=1e-5), f"{name}: {hint}")
 
 
-@exercise("s2.fold_batchnorm")
-@weight(2)
+fold_batchnorm = Exercise("s2.fold_batchnorm")
+
+
+@fold_batchnorm.check(weight=2)
 def test_folds_into_a_convolution(student: Any, rng: RandomInputs) -> None:
     """The layer alone gives what it gave before with batch norm behind it."""
     n = rng.integer(3, 6)
@@ -1543,8 +1468,7 @@ def test_folds_into_a_convolution(student: Any, rng: RandomInputs) -> None:
         expect_folded(student, hint, rng.normal(*shape), rng.normal(n), norm, 1e-5)
 
 
-@exercise("s2.fold_batchnorm")
-@weight(1.5)
+@fold_batchnorm.check(weight=1.5)
 def test_folds_without_a_bias(student: Any, rng: RandomInputs) -> None:
     """A layer without a bias has one afterwards."""
     n = rng.integer(3, 6)
@@ -1552,8 +1476,7 @@ def test_folds_without_a_bias(student: Any, rng: RandomInputs) -> None:
     expect_folded(student, hint, rng.normal(n, 2, 3, 3), None, drawn_norm(rng, n), 1e-5)
 
 
-@exercise("s2.fold_batchnorm")
-@weight(1)
+@fold_batchnorm.check()
 def test_folding_keeps_eps(student: Any, rng: RandomInputs) -> None:
     """Where the variance is small, eps matters."""
     n = rng.integer(3, 6)
@@ -1564,8 +1487,7 @@ def test_folding_keeps_eps(student: Any, rng: RandomInputs) -> None:
         expect_folded(student, hint, rng.normal(n, 3, 2, 2), rng.normal(n), norm, eps)
 
 
-@exercise("s2.fold_batchnorm")
-@weight(1)
+@fold_batchnorm.check()
 def test_folds_into_weights_of_2_to_5_dimensions(student: Any, rng: RandomInputs) -> None:
     """Linear layers and convolutions of 1, 2 and 3 dimensions are all folded alike."""
     n = rng.integer(2, 4)
@@ -1575,8 +1497,7 @@ def test_folds_into_weights_of_2_to_5_dimensions(student: Any, rng: RandomInputs
         expect_folded(student, hint, rng.normal(*([n] * dims)), rng.normal(n), norm, 1e-5)
 
 
-@exercise("s2.fold_batchnorm")
-@weight(0.5)
+@fold_batchnorm.check(weight=0.5)
 def test_folding_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
     """Parameters in float64 stay float64."""
     n = rng.integer(3, 6)
@@ -1586,9 +1507,7 @@ def test_folding_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
         expect_folded(student, "keep the dtype", w, bias, (gamma, beta, mean, var), 1e-5)
 
 
-@exercise("s2.fold_batchnorm")
-@guard
-@weight(0.5)
+@fold_batchnorm.check(weight=0.5, guard=True)
 def test_folding_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Weight, bias and statistics are unchanged."""
     n = rng.integer(3, 6)
@@ -1596,9 +1515,7 @@ def test_folding_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> Non
     expect_unchanged(student, "fold_batchnorm", w, bias, *drawn_norm(rng, n), 1e-3)
 
 
-@exercise("s2.fold_batchnorm")
-@guard
-@weight(0.5)
+@fold_batchnorm.check(weight=0.5, guard=True)
 def test_folding_refuses_other_lengths(student: Any, rng: RandomInputs) -> None:
     """Another number of channels in the norm than in the layer raises ValueError."""
     n = rng.integer(3, 6)
@@ -1618,8 +1535,10 @@ def decibels(reference: Tensor, approximation: Tensor) -> float:
     return 10 * math.log10(math.fsum(r * r for r, _ in pairs) / noise)
 
 
-@exercise("s2.sqnr_db")
-@weight(2)
+sqnr_db = Exercise("s2.sqnr_db")
+
+
+@sqnr_db.check(weight=2)
 def test_signal_to_noise(student: Any, rng: RandomInputs) -> None:
     """Ten times the decimal logarithm of signal power over noise power."""
     for noise in (0.3, 0.01, 3.0):
@@ -1630,8 +1549,7 @@ def test_signal_to_noise(student: Any, rng: RandomInputs) -> None:
         check(close(value, decibels(reference, approximation), rtol=1e-4, atol=1e-3), hint)
 
 
-@exercise("s2.sqnr_db")
-@weight(1)
+@sqnr_db.check()
 def test_no_noise_is_infinite(student: Any, rng: RandomInputs) -> None:
     """Without any noise the ratio is +infinity; with very little it is not."""
     reference = rng.normal(5, 8)
@@ -1644,9 +1562,7 @@ def test_no_noise_is_infinite(student: Any, rng: RandomInputs) -> None:
     check(close(value, decibels(reference, approximation), rtol=1e-4, atol=1e-2), hint)
 
 
-@exercise("s2.sqnr_db")
-@guard
-@weight(0.5)
+@sqnr_db.check(weight=0.5, guard=True)
 def test_sqnr_refuses_other_shapes(student: Any, rng: RandomInputs) -> None:
     """Tensors of different shapes raise ValueError, also where they could be broadcast."""
     expect_value_error(student.sqnr_db, rng.normal(4, 3), rng.normal(3, 4))
@@ -1684,10 +1600,10 @@ def run(student: Any, network: Handle, x: Tensor) -> Tensor:
     return output
 
 
-@exercise("s2.quantize_model")
-@guard
-@weight(2)
-@limit(30)
+quantize_model = Exercise("s2.quantize_model")
+
+
+@quantize_model.check(weight=2, guard=True, seconds=30)
 def test_quantised_network_keeps_its_accuracy(student: Any, rng: RandomInputs) -> None:
     """With 8 bits a trained network keeps its accuracy, with 6 bits nearly all of it."""
     case = trained_digits(rng)
@@ -1736,8 +1652,7 @@ def outputs_of(
     return torch.cat([each.flatten(1) for each in outputs]) if outputs else result
 
 
-@exercise("s2.quantize_model")
-@weight(1.5)
+@quantize_model.check(weight=1.5)
 def test_quantised_weights(student: Any, rng: RandomInputs) -> None:
     """Each channel of each layer, the first and the last included, has at most 2**bits weights."""
     n, seen = 36, torch.zeros(0)
@@ -1758,8 +1673,7 @@ def test_quantised_weights(student: Any, rng: RandomInputs) -> None:
             check(most_distinct(values) <= 2**BITS, WEIGHT_HINT)
 
 
-@exercise("s2.quantize_model")
-@weight(1.5)
+@quantize_model.check(weight=1.5)
 def test_quantised_inputs(student: Any, rng: RandomInputs) -> None:
     """Each layer, the first and the last included, sees at most 2**bits different inputs."""
     outputs: list[Tensor] = []
@@ -1810,8 +1724,7 @@ def calibration(rng: RandomInputs, count: int, reach: float = 1.0) -> list[Tenso
     return [torch.cat([rng.uniform(14, 1, low=-reach, high=reach), ends]) for _ in range(count)]
 
 
-@exercise("s2.quantize_model")
-@weight(1.5)
+@quantize_model.check(weight=1.5)
 def test_quantised_network_saturates(student: Any, rng: RandomInputs) -> None:
     """Inputs outside the calibrated range count as its end: nothing is calibrated in use."""
     network, slope = line(rng)
@@ -1831,9 +1744,7 @@ def test_quantised_network_saturates(student: Any, rng: RandomInputs) -> None:
     check(allclose(beside[: len(inner)], before), hint)
 
 
-@exercise("s2.quantize_model")
-@guard
-@weight(1)
+@quantize_model.check(guard=True)
 def test_calibration_uses_every_batch(student: Any, rng: RandomInputs) -> None:
     """The range comes from all batches, not from the first or the last one."""
     network, slope = line(rng)
@@ -1846,8 +1757,7 @@ def test_calibration_uses_every_batch(student: Any, rng: RandomInputs) -> None:
     check(bool(((run(student, live, x) - wanted).abs() < 0.1 * abs(slope)).all()), hint)
 
 
-@exercise("s2.quantize_model")
-@weight(0.5)
+@quantize_model.check(weight=0.5)
 def test_calibration_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     """A network in training mode is calibrated in eval mode: no dropout, fixed statistics."""
     body, slope = line(rng)
@@ -1867,9 +1777,7 @@ def test_calibration_in_eval_mode(student: Any, rng: RandomInputs) -> None:
         check(bool(far.all()), hint)
 
 
-@exercise("s2.quantize_model")
-@guard
-@weight(0.5)
+@quantize_model.check(weight=0.5, guard=True)
 def test_calibration_loaders(student: Any, rng: RandomInputs) -> None:
     """A loader gives tensors or pairs of inputs and targets."""
     network, slope = line(rng)
@@ -1890,9 +1798,7 @@ def test_calibration_loaders(student: Any, rng: RandomInputs) -> None:
         check(bool(((run(student, live, x) - wanted).abs() < 0.1 * abs(slope)).all()), hint)
 
 
-@exercise("s2.quantize_model")
-@guard
-@weight(0.5)
+@quantize_model.check(weight=0.5, guard=True)
 def test_quantize_model_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """Parameters, buffers, modes and hooks of the network that was passed in are unchanged."""
     network = drawn(probes.MixedModes(4, 3), rng)
@@ -1907,9 +1813,7 @@ def test_quantize_model_leaves_the_network_alone(student: Any, rng: RandomInputs
     check(same, "quantise a copy: parameters or running statistics were changed")
 
 
-@exercise("s2.quantize_model")
-@guard
-@weight(0.5)
+@quantize_model.check(weight=0.5, guard=True)
 def test_quantize_model_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """An empty calibration loader and wrong bits raise ValueError."""
     network, _ = line(rng)
@@ -1931,8 +1835,10 @@ def expect_near(student: Any, hint: str, x: Tensor, w: Tensor, bias: Tensor | No
     check(decibels(wanted, got) > 25, hint)
 
 
-@exercise("s2.dynamic_quantized_linear")
-@weight(2)
+dynamic_quantized_linear = Exercise("s2.dynamic_quantized_linear")
+
+
+@dynamic_quantized_linear.check(weight=2)
 def test_dynamic_linear_is_nearly_exact(student: Any, rng: RandomInputs) -> None:
     """With 8 bits, the default, the result is close to the float layer's."""
     n, features = rng.integer(5, 8), rng.integer(30, 40)
@@ -1942,8 +1848,7 @@ def test_dynamic_linear_is_nearly_exact(student: Any, rng: RandomInputs) -> None
         expect_near(student, hint, x, rng.normal(n, features), bias)
 
 
-@exercise("s2.dynamic_quantized_linear")
-@weight(1.5)
+@dynamic_quantized_linear.check(weight=1.5)
 def test_dynamic_linear_measures_each_input(student: Any, rng: RandomInputs) -> None:
     """The range of the input is found anew in every call."""
     features = rng.integer(30, 40)
@@ -1953,8 +1858,7 @@ def test_dynamic_linear_measures_each_input(student: Any, rng: RandomInputs) -> 
         expect_near(student, hint, rng.normal(6, features, std=size), w, None)
 
 
-@exercise("s2.dynamic_quantized_linear")
-@weight(1.5)
+@dynamic_quantized_linear.check(weight=1.5)
 def test_dynamic_linear_uses_the_bits(student: Any, rng: RandomInputs) -> None:
     """Weights take at most 2**bits values a row, and so do the inputs."""
     n = rng.integer(50, 60)
@@ -1971,8 +1875,7 @@ def test_dynamic_linear_uses_the_bits(student: Any, rng: RandomInputs) -> None:
         check(most_distinct(passed, 0) <= 2**bits, "at most 2**bits different inputs")
 
 
-@exercise("s2.dynamic_quantized_linear")
-@weight(0.5)
+@dynamic_quantized_linear.check(weight=0.5)
 def test_dynamic_linear_of_zeros(student: Any, rng: RandomInputs) -> None:
     """An input of zeros gives the bias."""
     bias = rng.normal(4)
@@ -1982,18 +1885,14 @@ def test_dynamic_linear_of_zeros(student: Any, rng: RandomInputs) -> None:
     check(allclose(got, bias.repeat(3, 1)), hint)
 
 
-@exercise("s2.dynamic_quantized_linear")
-@guard
-@weight(0.25)
+@dynamic_quantized_linear.check(weight=0.25, guard=True)
 def test_dynamic_linear_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Input, weight and bias keep their numbers."""
     name = "dynamic_quantized_linear"
     expect_unchanged(student, name, rng.normal(3, 5), rng.normal(4, 5), rng.normal(4))
 
 
-@exercise("s2.dynamic_quantized_linear")
-@guard
-@weight(0.25)
+@dynamic_quantized_linear.check(weight=0.25, guard=True)
 def test_dynamic_linear_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Wrong bits, and shapes that do not match, raise ValueError."""
     x, w, bias = rng.normal(3, 5), rng.normal(4, 5), rng.normal(4)
@@ -2018,8 +1917,10 @@ def halved(student: Any, model: nn.Module) -> dict[str, Tensor]:
     return {**dict(result.named_parameters()), **dict(result.named_buffers())}
 
 
-@exercise("s2.to_half")
-@weight(2)
+to_half = Exercise("s2.to_half")
+
+
+@to_half.check(weight=2)
 def test_every_floating_tensor_is_halved(student: Any, rng: RandomInputs) -> None:
     """Every floating parameter and buffer is float16 with the rounded numbers."""
     nested = nn.Sequential(
@@ -2036,8 +1937,7 @@ def test_every_floating_tensor_is_halved(student: Any, rng: RandomInputs) -> Non
                 check(torch.equal(after[name], before.half()), "round the numbers to float16")
 
 
-@exercise("s2.to_half")
-@weight(1)
+@to_half.check()
 def test_counters_are_not_halved(student: Any, rng: RandomInputs) -> None:
     """Buffers of integers are kept."""
     model = drawn(nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3)), rng)
@@ -2049,9 +1949,7 @@ def test_counters_are_not_halved(student: Any, rng: RandomInputs) -> None:
     check(after["0.weight"].dtype == torch.float16, "every floating tensor is float16")
 
 
-@exercise("s2.to_half")
-@guard
-@weight(1)
+@to_half.check(guard=True)
 def test_to_half_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """The network that was passed in keeps its numbers and dtypes."""
     model = drawn(nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3)), rng)
@@ -2084,8 +1982,10 @@ def expect_binary(value: object, w: Tensor) -> Tensor:
     return got
 
 
-@exercise("s2.binarize")
-@weight(2)
+binarize = Exercise("s2.binarize")
+
+
+@binarize.check(weight=2)
 def test_signs(student: Any, rng: RandomInputs) -> None:
     """Without chance, weights become their sign, and zero becomes +1."""
     w = rng.normal(4, 3, 3, 3)
@@ -2101,8 +2001,7 @@ def stochastic(student: Any, w: Tensor, seed: int) -> Tensor:
     return expect_binary(student.binarize(w, True, generator(student, seed)), w)
 
 
-@exercise("s2.binarize")
-@weight(2)
+@binarize.check(weight=2)
 def test_stochastic_probabilities(student: Any, rng: RandomInputs) -> None:
     """With chance, +1 comes with the probability clip((w + 1) / 2, 0, 1)."""
     points = torch.tensor([-3.0, -1.0, -0.6, -0.2, 0.0, 0.3, 0.8, 1.0, 2.5])
@@ -2115,8 +2014,7 @@ def test_stochastic_probabilities(student: Any, rng: RandomInputs) -> None:
     check(torch.equal(share[certain], wanted[certain].double()), hint)
 
 
-@exercise("s2.binarize")
-@weight(1)
+@binarize.check()
 def test_stochastic_uses_the_generator(student: Any, rng: RandomInputs) -> None:
     """The same generator gives the same weights, another seed others; global ones stay."""
     w, seed = rng.uniform(20, 30, low=-0.9, high=0.9), rng.seed()
@@ -2133,9 +2031,7 @@ def test_stochastic_uses_the_generator(student: Any, rng: RandomInputs) -> None:
     check(student.rng_fingerprint() == before, "without a generator, too, leave global ones alone")
 
 
-@exercise("s2.binarize")
-@guard
-@weight(0.5)
+@binarize.check(weight=0.5, guard=True)
 def test_binarize_leaves_its_input_alone(student: Any, rng: RandomInputs) -> None:
     """The weight keeps its numbers."""
     w = rng.normal(4, 5)
@@ -2199,8 +2095,10 @@ def expect_state(state: dict[str, Tensor], wanted: nn.Module, hint: str) -> None
         check(allclose(state[name], right, rtol=1e-4, atol=1e-5), hint)
 
 
-@exercise("s2.binary_connect_step")
-@weight(2)
+binary_connect_step = Exercise("s2.binary_connect_step")
+
+
+@binary_connect_step.check(weight=2)
 def test_gradients_of_binary_weights_update_real_ones(student: Any, rng: RandomInputs) -> None:
     """The gradient is taken at the binary weights; the real ones are updated."""
     hint = "forward and backward with the signs, then put the real weights back and step"
@@ -2209,8 +2107,7 @@ def test_gradients_of_binary_weights_update_real_ones(student: Any, rng: RandomI
     expect_steps(student, hint, model, [image_batch(rng)], "SGD", options)
 
 
-@exercise("s2.binary_connect_step")
-@weight(1.5)
+@binary_connect_step.check(weight=1.5)
 def test_real_weights_are_clipped(student: Any, rng: RandomInputs) -> None:
     """After the step weights lie in [-1, 1]; a large step shows it."""
     hint = "clip the real weights to [-1, 1] after the step, and nothing but the weights"
@@ -2218,8 +2115,7 @@ def test_real_weights_are_clipped(student: Any, rng: RandomInputs) -> None:
     expect_steps(student, hint, model, [image_batch(rng)], "SGD", {"lr": rng.number(2.0, 4.0)})
 
 
-@exercise("s2.binary_connect_step")
-@weight(1)
+@binary_connect_step.check()
 def test_only_prunable_weights_are_binary(student: Any, rng: RandomInputs) -> None:
     """Biases, norms and embeddings are neither binarised nor clipped."""
     model = probes.EmbeddingClassifier(9, 4, 3)
@@ -2231,8 +2127,7 @@ def test_only_prunable_weights_are_binary(student: Any, rng: RandomInputs) -> No
     expect_steps(student, hint, model, [batch], "SGD", {"lr": rng.number(0.05, 0.2)})
 
 
-@exercise("s2.binary_connect_step")
-@weight(1.5)
+@binary_connect_step.check(weight=1.5)
 def test_binary_steps_follow_each_other(student: Any, rng: RandomInputs) -> None:
     """Several steps with momentum and weight decay, or Adam, are those of the real weights."""
     hint = "each step starts from the real weights and from gradients of this batch only"
@@ -2242,8 +2137,7 @@ def test_binary_steps_follow_each_other(student: Any, rng: RandomInputs) -> None
         expect_steps(student, hint, normed_network(rng), batches, kind, options)
 
 
-@exercise("s2.binary_connect_step")
-@weight(0.5)
+@binary_connect_step.check(weight=0.5)
 def test_old_gradients_do_not_count(student: Any, rng: RandomInputs) -> None:
     """Gradients that were there before the step do not matter."""
     model, rate = normed_network(rng), rng.number(0.02, 0.05)

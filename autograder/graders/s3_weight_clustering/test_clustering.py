@@ -16,18 +16,16 @@ from autograder.graders.s3_weight_clustering.references import (
     squared_error,
 )
 from autograder.graders.toolkit import (
+    Exercise,
     RandomInputs,
     allclose,
     check,
     close,
-    exercise,
     expect_float,
     expect_list,
     expect_tensor,
     expect_value_error,
-    guard,
     property_of,
-    weight,
 )
 
 METHODS = ("linear", "density", "forgy")
@@ -68,8 +66,10 @@ def expect_start(student: Any, weights: Tensor, k: int, *args: Any, **options: A
     return values
 
 
-@exercise("s3.init_centroids")
-@weight(2)
+init_centroids = Exercise("s3.init_centroids")
+
+
+@init_centroids.check(weight=2)
 def test_linear_start(student: Any, rng: RandomInputs) -> None:
     """By default, k values evenly spaced from the smallest to the largest weight."""
     for shape in ((rng.integer(40, 80),), (7, rng.integer(8, 12)), (4, 3, 3, 3)):
@@ -84,8 +84,7 @@ def test_linear_start(student: Any, rng: RandomInputs) -> None:
         check(all(close(a, b, 1e-4, 1e-4) for a, b in zip(centroids, expected, strict=True)), hint)
 
 
-@exercise("s3.init_centroids")
-@weight(1)
+@init_centroids.check()
 def test_one_linear_centroid(student: Any, rng: RandomInputs) -> None:
     """With k = 1, linear gives the middle between smallest and largest weight."""
     for dtype in (torch.float32, torch.float64):
@@ -95,8 +94,7 @@ def test_one_linear_centroid(student: Any, rng: RandomInputs) -> None:
         check(len(centroids) == 1 and close(centroids[0], middle, 1e-4, 1e-4), "k = 1: the middle")
 
 
-@exercise("s3.init_centroids")
-@weight(2)
+@init_centroids.check(weight=2)
 def test_density_start(student: Any, rng: RandomInputs) -> None:
     """Density gives quantiles: about equally many weights lie around each centroid."""
     n = rng.integer(300, 400)
@@ -113,8 +111,7 @@ def test_density_start(student: Any, rng: RandomInputs) -> None:
             check(below - 2 <= rank <= until + 2, hint)
 
 
-@exercise("s3.init_centroids")
-@weight(2)
+@init_centroids.check(weight=2)
 def test_forgy_start(student: Any, rng: RandomInputs) -> None:
     """Forgy picks k different weights."""
     for weights in (skewed(rng, 8, 10), skewed(rng, 80).double()):
@@ -130,8 +127,7 @@ def test_forgy_start(student: Any, rng: RandomInputs) -> None:
         check(len(set(centroids)) == len(centroids) <= 4, hint)
 
 
-@exercise("s3.init_centroids")
-@weight(1)
+@init_centroids.check()
 def test_forgy_follows_its_seed(student: Any, rng: RandomInputs) -> None:
     """Forgy draws the same weights for the same seed, and others for another."""
     weights, seed = skewed(rng, 200), rng.seed() % 10_000
@@ -141,8 +137,7 @@ def test_forgy_follows_its_seed(student: Any, rng: RandomInputs) -> None:
     check(again == drawn[0], "seed a generator of your own with `seed`")
 
 
-@exercise("s3.init_centroids")
-@weight(2)
+@init_centroids.check(weight=2)
 def test_start_has_no_more_centroids_than_values(student: Any, rng: RandomInputs) -> None:
     """A k above the number of distinct weights is reduced to it."""
     distinct = rng.integer(3, 6)
@@ -166,9 +161,7 @@ def test_start_has_no_more_centroids_than_values(student: Any, rng: RandomInputs
         check(len(centroids) == 1 and close(centroids[0], float(constant[0]), 1e-5), hint)
 
 
-@exercise("s3.init_centroids")
-@guard
-@weight(0.5)
+@init_centroids.check(weight=0.5, guard=True)
 def test_start_leaves_everything_alone(student: Any, rng: RandomInputs) -> None:
     """The weights and the global random generators stay as they are."""
     weights = skewed(rng, 50)
@@ -180,9 +173,7 @@ def test_start_leaves_everything_alone(student: Any, rng: RandomInputs) -> None:
     check(student.rng_fingerprint() == before, hint)
 
 
-@exercise("s3.init_centroids")
-@guard
-@weight(0.5)
+@init_centroids.check(weight=0.5, guard=True)
 def test_start_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """No weights, and an unknown method, raise ValueError."""
     weights = skewed(rng, 30)
@@ -228,9 +219,10 @@ def calm_weights(rng: RandomInputs, n: int, k: int) -> Tensor:
             return weights
 
 
-@exercise("s3.kmeans_1d")
-@guard
-@weight(2)
+kmeans_1d = Exercise("s3.kmeans_1d")
+
+
+@kmeans_1d.check(weight=2, guard=True)
 def test_labels_are_the_nearest_centroids(student: Any, rng: RandomInputs) -> None:
     """Labels are int64 indices of the nearest of the returned, sorted centroids."""
     for dtype in (torch.float32, torch.float64):
@@ -241,8 +233,7 @@ def test_labels_are_the_nearest_centroids(student: Any, rng: RandomInputs) -> No
                 expect_clusters(student, weights, k, init=init, iterations=iterations)
 
 
-@exercise("s3.kmeans_1d")
-@weight(3)
+@kmeans_1d.check(weight=3)
 def test_centroids_are_means(student: Any, rng: RandomInputs) -> None:
     """In the end every centroid is the mean of its weights."""
     for init in METHODS:
@@ -255,8 +246,7 @@ def test_centroids_are_means(student: Any, rng: RandomInputs) -> None:
                 check(close(centroid, float(members.mean()), 1e-3, 1e-3), hint)
 
 
-@exercise("s3.kmeans_1d")
-@weight(3)
+@kmeans_1d.check(weight=3)
 def test_sum_of_squares_never_rises(student: Any, rng: RandomInputs) -> None:
     """More iterations never give a larger within-cluster sum of squares, and few a smaller one."""
     for init in METHODS:
@@ -276,8 +266,7 @@ def test_sum_of_squares_never_rises(student: Any, rng: RandomInputs) -> None:
         check(error <= lloyd(values, start, count).error * (1 + 1e-3), hint)
 
 
-@exercise("s3.kmeans_1d")
-@weight(3)
+@kmeans_1d.check(weight=3)
 def test_clusters_are_good(student: Any, rng: RandomInputs) -> None:
     """The sum of squares is at most Lloyd's from the same start, and least for clear groups."""
     for _ in range(3):
@@ -300,8 +289,7 @@ def test_clusters_are_good(student: Any, rng: RandomInputs) -> None:
     check(error <= least_error(plain(weights), k) * (1 + 1e-3), hint)
 
 
-@exercise("s3.kmeans_1d")
-@weight(3)
+@kmeans_1d.check(weight=3)
 def test_empty_clusters(student: Any, rng: RandomInputs) -> None:
     """A centroid that loses all its weights does no harm."""
     for _ in range(2):
@@ -320,8 +308,7 @@ def test_empty_clusters(student: Any, rng: RandomInputs) -> None:
         check(last <= 1.05 * least_error(values, 3), hint)
 
 
-@exercise("s3.kmeans_1d")
-@weight(2)
+@kmeans_1d.check(weight=2)
 def test_more_clusters_than_values(student: Any, rng: RandomInputs) -> None:
     """With k above the number of distinct weights, each of them is a cluster of its own."""
     distinct = rng.integer(3, 6)
@@ -335,8 +322,7 @@ def test_more_clusters_than_values(student: Any, rng: RandomInputs) -> None:
         check(allclose(shared, each, atol=1e-4), "evenly spaced values are the centroids already")
 
 
-@exercise("s3.kmeans_1d")
-@weight(1)
+@kmeans_1d.check()
 def test_no_iteration(student: Any, rng: RandomInputs) -> None:
     """With iterations=0 the starting centroids come back, with the nearest labels."""
     weights, k = skewed(rng, 80), rng.integer(3, 6)
@@ -350,8 +336,7 @@ def test_no_iteration(student: Any, rng: RandomInputs) -> None:
     check(set(forgy) <= set(values), hint)
 
 
-@exercise("s3.kmeans_1d")
-@weight(1)
+@kmeans_1d.check()
 def test_ties_go_to_the_lower_index(student: Any, rng: RandomInputs) -> None:
     """A weight in the middle between two centroids belongs to the lower one."""
     step, k = rng.choice([0.5, 1.0, 2.0]), rng.integer(3, 5)
@@ -361,9 +346,7 @@ def test_ties_go_to_the_lower_index(student: Any, rng: RandomInputs) -> None:
     check(torch.equal(labels, order // 2), "equally near: the lower index")
 
 
-@exercise("s3.kmeans_1d")
-@guard
-@weight(1)
+@kmeans_1d.check(guard=True)
 def test_kmeans_is_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same arguments give the same clusters, also in another process."""
     other = student.fresh()
@@ -379,9 +362,7 @@ def test_kmeans_is_deterministic(student: Any, rng: RandomInputs) -> None:
             check(centroids == first[0] and torch.equal(labels, first[1]), hint)
 
 
-@exercise("s3.kmeans_1d")
-@guard
-@weight(0.5)
+@kmeans_1d.check(weight=0.5, guard=True)
 def test_kmeans_leaves_everything_alone(student: Any, rng: RandomInputs) -> None:
     """The weights and the global random generators stay as they are."""
     weights = skewed(rng, 60)
@@ -392,9 +373,7 @@ def test_kmeans_leaves_everything_alone(student: Any, rng: RandomInputs) -> None
     check(student.rng_fingerprint() == before, "draw from a generator of your own")
 
 
-@exercise("s3.kmeans_1d")
-@guard
-@weight(0.5)
+@kmeans_1d.check(weight=0.5, guard=True)
 def test_kmeans_refuses_an_unknown_start(student: Any, rng: RandomInputs) -> None:
     """An unknown init raises ValueError."""
     expect_value_error(student.kmeans_1d, skewed(rng, 30), 4, init="kmeans++")
@@ -435,8 +414,10 @@ def kept_values(weights: Tensor, mask: Tensor) -> list[float]:
     return plain(weights[mask & (weights != 0)])
 
 
-@exercise("s3.cluster_nonzero")
-@weight(3)
+cluster_nonzero = Exercise("s3.cluster_nonzero")
+
+
+@cluster_nonzero.check(weight=3)
 def test_zeros_stay_zero(student: Any, rng: RandomInputs) -> None:
     """Pruned weights decode to exactly 0, and so do kept weights that are 0."""
     other = student.fresh()
@@ -451,9 +432,7 @@ def test_zeros_stay_zero(student: Any, rng: RandomInputs) -> None:
         check(int((decoded[nonzero] != 0).sum()) > 0.7 * int(nonzero.sum()), hint)
 
 
-@exercise("s3.cluster_nonzero")
-@guard
-@weight(3)
+@cluster_nonzero.check(weight=3, guard=True)
 def test_few_distinct_values(student: Any, rng: RandomInputs) -> None:
     """At most 2^bits distinct nonzero values are left."""
     other = student.fresh()
@@ -463,8 +442,7 @@ def test_few_distinct_values(student: Any, rng: RandomInputs) -> None:
         check(len(values) <= 2**bits, "at most 2^bits different values besides 0")
 
 
-@exercise("s3.cluster_nonzero")
-@weight(4)
+@cluster_nonzero.check(weight=4)
 def test_shared_weights_are_close(student: Any, rng: RandomInputs) -> None:
     """The clustered weights are as close to the kept ones as k-means gets with 2^bits clusters."""
     other = student.fresh()
@@ -479,8 +457,7 @@ def test_shared_weights_are_close(student: Any, rng: RandomInputs) -> None:
         check(error <= 1.3 * bound, hint)
 
 
-@exercise("s3.cluster_nonzero")
-@weight(3)
+@cluster_nonzero.check(weight=3)
 def test_pruned_weights_do_not_count(student: Any, rng: RandomInputs) -> None:
     """Only kept nonzero weights decide where the centroids lie."""
     other = student.fresh()
@@ -500,8 +477,7 @@ def test_pruned_weights_do_not_count(student: Any, rng: RandomInputs) -> None:
             check((decoded[~mask] == 0).all(), "zeros stay exactly 0")
 
 
-@exercise("s3.cluster_nonzero")
-@weight(1)
+@cluster_nonzero.check()
 def test_any_shape_and_dtype(student: Any, rng: RandomInputs) -> None:
     """The decoded weight has the shape and dtype of the weight, whatever they are."""
     other = student.fresh()
@@ -515,8 +491,7 @@ def test_any_shape_and_dtype(student: Any, rng: RandomInputs) -> None:
             check(float(moved.square().sum()) < 0.5 * float(weights[mask].square().sum()), hint)
 
 
-@exercise("s3.cluster_nonzero")
-@weight(2)
+@cluster_nonzero.check(weight=2)
 def test_fewer_values_than_centroids(student: Any, rng: RandomInputs) -> None:
     """With 2^bits above the number of distinct weights, the weights come back as they were."""
     other = student.fresh()
@@ -537,9 +512,7 @@ def test_fewer_values_than_centroids(student: Any, rng: RandomInputs) -> None:
     check(allclose(decoded, weights, atol=1e-3), "few different weights: each keeps its value")
 
 
-@exercise("s3.cluster_nonzero")
-@guard
-@weight(1)
+@cluster_nonzero.check(guard=True)
 def test_everything_pruned(student: Any, rng: RandomInputs) -> None:
     """A weight of which nothing is kept decodes to zeros."""
     other = student.fresh()
@@ -550,9 +523,7 @@ def test_everything_pruned(student: Any, rng: RandomInputs) -> None:
     check((decoded == 0).all(), "nothing but zeros: all zeros")
 
 
-@exercise("s3.cluster_nonzero")
-@guard
-@weight(0.5)
+@cluster_nonzero.check(weight=0.5, guard=True)
 def test_sharing_leaves_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Neither the weight nor the mask is changed."""
     weights, mask = pruned_weights(rng, 6, 9)
@@ -562,9 +533,7 @@ def test_sharing_leaves_inputs_alone(student: Any, rng: RandomInputs) -> None:
     check(torch.equal(student.fetch(refs[1]), mask), "the mask was changed in place")
 
 
-@exercise("s3.cluster_nonzero")
-@guard
-@weight(0.5)
+@cluster_nonzero.check(weight=0.5, guard=True)
 def test_sharing_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """Bits outside 1..32 or not whole, and a mask of another shape, raise ValueError."""
     weights, mask = pruned_weights(rng, 6, 8)
@@ -603,8 +572,10 @@ def expect_gradient(
     check(allclose(value, expected, rtol=rtol, atol=rtol), hint)
 
 
-@exercise("s3.centroid_gradient")
-@weight(3)
+centroid_gradient = Exercise("s3.centroid_gradient")
+
+
+@centroid_gradient.check(weight=3)
 def test_gradient_is_summed(student: Any, rng: RandomInputs) -> None:
     """The gradient of a centroid is the sum over its weights' gradients."""
     for _ in range(3):
@@ -614,8 +585,7 @@ def test_gradient_is_summed(student: Any, rng: RandomInputs) -> None:
         expect_gradient(student, "the sum per cluster, not the mean", gradient, labels, k)
 
 
-@exercise("s3.centroid_gradient")
-@weight(2)
+@centroid_gradient.check(weight=2)
 def test_gradient_of_any_shape(student: Any, rng: RandomInputs) -> None:
     """Gradient and labels may have any shape; the dtype of the gradient is kept."""
     for shape in ((rng.integer(5, 9), 8), (4, 3, 3, 3)):
@@ -627,8 +597,7 @@ def test_gradient_of_any_shape(student: Any, rng: RandomInputs) -> None:
         expect_gradient(student, hint, double, labels, k, rtol=1e-10)
 
 
-@exercise("s3.centroid_gradient")
-@weight(2)
+@centroid_gradient.check(weight=2)
 def test_gradient_of_unused_centroids(student: Any, rng: RandomInputs) -> None:
     """A centroid without weights has gradient 0, also the last ones."""
     k, n = rng.integer(3, 5), rng.integer(20, 40)
@@ -638,9 +607,7 @@ def test_gradient_of_unused_centroids(student: Any, rng: RandomInputs) -> None:
     expect_gradient(student, hint, rng.normal(n, mean=0.5), torch.zeros_like(labels), 1)
 
 
-@exercise("s3.centroid_gradient")
-@guard
-@weight(1)
+@centroid_gradient.check(guard=True)
 def test_gradient_refuses_labels_outside(student: Any, rng: RandomInputs) -> None:
     """Labels outside 0..k-1, and shapes that differ, raise ValueError."""
     k, n = rng.integer(3, 7), rng.integer(20, 40)
@@ -666,8 +633,10 @@ def expect_step(
     check(allclose(value, centroids.double() - lr * sums, rtol=1e-4, atol=1e-4), hint)
 
 
-@exercise("s3.codebook_step")
-@weight(3)
+codebook_step = Exercise("s3.codebook_step")
+
+
+@codebook_step.check(weight=3)
 def test_step_moves_centroids(student: Any, rng: RandomInputs) -> None:
     """Every centroid moves by -lr times the sum of its weights' gradients."""
     for shape in ((rng.integer(30, 60),), (rng.integer(5, 9), 7)):
@@ -679,8 +648,7 @@ def test_step_moves_centroids(student: Any, rng: RandomInputs) -> None:
         expect_step(student, hint, centroids, labels, gradient, rng.number(0.01, 0.1))
 
 
-@exercise("s3.codebook_step")
-@weight(2)
+@codebook_step.check(weight=2)
 def test_step_keeps_labels(student: Any, rng: RandomInputs) -> None:
     """Centroids keep their places: no sorting and no new assignment, even if they overtake."""
     k = rng.integer(3, 5)
@@ -694,9 +662,7 @@ def test_step_keeps_labels(student: Any, rng: RandomInputs) -> None:
     expect_step(student, hint, unused, labels, gradient.double(), rng.number(0.1, 0.5))
 
 
-@exercise("s3.codebook_step")
-@guard
-@weight(1)
+@codebook_step.check(guard=True)
 def test_step_returns_new_centroids(student: Any, rng: RandomInputs) -> None:
     """The codebook, labels and gradient that were passed in stay as they are."""
     k = rng.integer(3, 7)
@@ -720,8 +686,10 @@ def expect_ratio(student: Any, hint: str, n: int, k: int, *args: int, **options:
     check(close(value, expected, rtol=1e-6), hint)
 
 
-@exercise("s3.compression_ratio")
-@weight(2)
+compression_ratio = Exercise("s3.compression_ratio")
+
+
+@compression_ratio.check(weight=2)
 def test_ratio_counts_indices_and_codebook(student: Any, rng: RandomInputs) -> None:
     """With k a power of two: n weights against n indices and a codebook of k weights."""
     for _ in range(5):
@@ -730,8 +698,7 @@ def test_ratio_counts_indices_and_codebook(student: Any, rng: RandomInputs) -> N
         expect_ratio(student, hint, rng.integer(k, 5 * k), k)
 
 
-@exercise("s3.compression_ratio")
-@weight(2)
+@compression_ratio.check(weight=2)
 def test_ratio_uses_whole_index_bits(student: Any, rng: RandomInputs) -> None:
     """Other k round the bits of an index up."""
     for k in (3, 5, 2 ** rng.integer(4, 7) + 1, 2 ** rng.integer(4, 7) - 1):
@@ -739,17 +706,14 @@ def test_ratio_uses_whole_index_bits(student: Any, rng: RandomInputs) -> None:
         expect_ratio(student, hint, rng.integer(300, 900), k)
 
 
-@exercise("s3.compression_ratio")
-@guard
-@weight(1)
+@compression_ratio.check(guard=True)
 def test_ratio_of_one_centroid(student: Any, rng: RandomInputs) -> None:
     """With k = 1 indices take no bits at all."""
     hint = "k = 1: there is nothing to choose, 0 bits an index"
     expect_ratio(student, hint, rng.integer(10, 90), 1)
 
 
-@exercise("s3.compression_ratio")
-@weight(1)
+@compression_ratio.check()
 def test_ratio_of_other_weights(student: Any, rng: RandomInputs) -> None:
     """`bits` is the size of an uncompressed weight and of a codebook entry."""
     for bits in (16, 8, rng.integer(9, 15)):
@@ -757,9 +721,7 @@ def test_ratio_of_other_weights(student: Any, rng: RandomInputs) -> None:
         expect_ratio(student, hint, rng.integer(50, 90), rng.integer(2, 20), bits=bits)
 
 
-@exercise("s3.compression_ratio")
-@guard
-@weight(0.5)
+@compression_ratio.check(weight=0.5, guard=True)
 def test_ratio_refuses_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Bits outside 1..32 or not whole raise ValueError."""
     for bits in (0, -rng.integer(1, 8), 33, math.pi):

@@ -16,10 +16,10 @@ from autograder.graders.s3_weight_clustering.references import (
     is_prefix_free,
 )
 from autograder.graders.toolkit import (
+    Exercise,
     RandomInputs,
     check,
     close,
-    exercise,
     expect_dict,
     expect_float,
     expect_int,
@@ -27,8 +27,6 @@ from autograder.graders.toolkit import (
     expect_str,
     expect_value_error,
     fail,
-    guard,
-    weight,
 )
 
 # ---- relative_index_encode, relative_index_decode --------------------------------------------
@@ -70,8 +68,10 @@ def mask_at(n: int, *kept: int) -> Tensor:
     return mask
 
 
-@exercise("s3.relative_index_encode")
-@weight(3)
+relative_index_encode = Exercise("s3.relative_index_encode")
+
+
+@relative_index_encode.check(weight=3)
 def test_masks_come_back(student: Any, rng: RandomInputs) -> None:
     """Masks of any density decode to themselves, in another process."""
     other = student.fresh()
@@ -82,8 +82,7 @@ def test_masks_come_back(student: Any, rng: RandomInputs) -> None:
             expect_round_trip(student, other, hint, mask, bits)
 
 
-@exercise("s3.relative_index_encode")
-@weight(3)
+@relative_index_encode.check(weight=3)
 def test_gaps_around_the_largest_entry(student: Any, rng: RandomInputs) -> None:
     """Gaps just below, at and above what one entry can hold come back exactly."""
     other = student.fresh()
@@ -98,8 +97,7 @@ def test_gaps_around_the_largest_entry(student: Any, rng: RandomInputs) -> None:
                     expect_round_trip(student, other, hint, mask, bits)
 
 
-@exercise("s3.relative_index_encode")
-@weight(2)
+@relative_index_encode.check(weight=2)
 def test_zeros_at_both_ends(student: Any, rng: RandomInputs) -> None:
     """Zeros before the first and after the last kept weight come back."""
     other = student.fresh()
@@ -111,8 +109,7 @@ def test_zeros_at_both_ends(student: Any, rng: RandomInputs) -> None:
             expect_round_trip(student, other, hint, mask, bits)
 
 
-@exercise("s3.relative_index_encode")
-@weight(2)
+@relative_index_encode.check(weight=2)
 def test_empty_and_full_masks(student: Any, rng: RandomInputs) -> None:
     """Masks without a kept weight, without a zero, and without an element come back."""
     other = student.fresh()
@@ -123,8 +120,7 @@ def test_empty_and_full_masks(student: Any, rng: RandomInputs) -> None:
             expect_round_trip(student, other, "everything kept: all True", everything, bits)
 
 
-@exercise("s3.relative_index_encode")
-@weight(1)
+@relative_index_encode.check()
 def test_masks_are_read_row_by_row(student: Any, rng: RandomInputs) -> None:
     """A mask with several dimensions is coded row by row."""
     other = student.fresh()
@@ -133,8 +129,7 @@ def test_masks_are_read_row_by_row(student: Any, rng: RandomInputs) -> None:
         expect_round_trip(student, other, "row-major order, as flatten() gives it", mask, 3)
 
 
-@exercise("s3.relative_index_encode")
-@weight(1)
+@relative_index_encode.check()
 def test_sparse_masks_have_short_codes(student: Any, rng: RandomInputs) -> None:
     """A sparse mask takes about one entry a kept weight and one a filler."""
     other = student.fresh()
@@ -146,9 +141,7 @@ def test_sparse_masks_have_short_codes(student: Any, rng: RandomInputs) -> None:
         check(len(entries) <= bound, hint)
 
 
-@exercise("s3.relative_index_encode")
-@guard
-@weight(0.5)
+@relative_index_encode.check(weight=0.5, guard=True)
 def test_relative_index_refuses_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Bits outside 1..32 or not whole raise ValueError."""
     mask = rng.uniform(40) < 0.3
@@ -184,8 +177,10 @@ def skewed_counts(rng: RandomInputs, symbols: Sequence[Hashable]) -> dict[Hashab
     return {symbol: counts[i] for symbol, i in zip(symbols, rng.permutation(len(symbols)).tolist())}
 
 
-@exercise("s3.huffman_code")
-@weight(3)
+huffman_code = Exercise("s3.huffman_code")
+
+
+@huffman_code.check(weight=3)
 def test_code_is_optimal(student: Any, rng: RandomInputs) -> None:
     """The code is prefix-free and no other one is shorter."""
     for _ in range(4):
@@ -196,8 +191,7 @@ def test_code_is_optimal(student: Any, rng: RandomInputs) -> None:
     expect_code(student, dict(enumerate((shares / shares.sum()).tolist())))
 
 
-@exercise("s3.huffman_code")
-@weight(2)
+@huffman_code.check(weight=2)
 def test_equal_frequencies(student: Any, rng: RandomInputs) -> None:
     """Equal frequencies are no problem, whatever the symbols are."""
     names = ["a", "b", 1, 2, (0, 1), None, "c", -7, ("x", 2)]
@@ -209,9 +203,7 @@ def test_equal_frequencies(student: Any, rng: RandomInputs) -> None:
     expect_code(student, {names[i]: counts[place] for i, place in enumerate(order)})
 
 
-@exercise("s3.huffman_code")
-@guard
-@weight(2)
+@huffman_code.check(weight=2, guard=True)
 def test_code_of_one_symbol(student: Any, rng: RandomInputs) -> None:
     """A single symbol gets a word of one bit."""
     for symbol in (rng.integer(-9, 9), "weight"):
@@ -219,8 +211,7 @@ def test_code_of_one_symbol(student: Any, rng: RandomInputs) -> None:
         check(len(words[symbol]) == 1, "one symbol: one bit, so that its number can be told")
 
 
-@exercise("s3.huffman_code")
-@weight(1)
+@huffman_code.check()
 def test_symbols_that_never_occur(student: Any, rng: RandomInputs) -> None:
     """Symbols with frequency 0 get words too."""
     zeros = {f"z{i}": 0 for i in range(rng.integer(1, 4))}
@@ -228,25 +219,21 @@ def test_symbols_that_never_occur(student: Any, rng: RandomInputs) -> None:
     expect_code(student, {**zeros, "often": rng.integer(5, 50)})
 
 
-@exercise("s3.huffman_code")
-@weight(1)
+@huffman_code.check()
 def test_deep_and_wide_codes(student: Any, rng: RandomInputs) -> None:
     """Very uneven frequencies and very many symbols are coded as well."""
     expect_code(student, {i: 2**i for i in range(rng.integer(50, 60))})
     expect_code(student, {i: rng.integer(1, 1000) for i in range(rng.integer(1500, 2000))})
 
 
-@exercise("s3.huffman_code")
-@guard
-@weight(0.5)
+@huffman_code.check(weight=0.5, guard=True)
 def test_code_of_nothing(student: Any) -> None:
     """Without symbols the code is empty."""
     code = expect_dict(student.huffman_code({}), "huffman_code")
     check(code == {}, "no symbols: an empty dict")
 
 
-@exercise("s3.huffman_code")
-@weight(1)
+@huffman_code.check()
 def test_code_is_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same frequencies give the same words, also in another process."""
     counts = {i: rng.integer(1, 4) for i in range(rng.integer(12, 20))}
@@ -256,9 +243,7 @@ def test_code_is_deterministic(student: Any, rng: RandomInputs) -> None:
     check(expect_code(student.fresh(), counts) == first, hint)
 
 
-@exercise("s3.huffman_code")
-@guard
-@weight(0.5)
+@huffman_code.check(weight=0.5, guard=True)
 def test_code_leaves_frequencies_alone(student: Any, rng: RandomInputs) -> None:
     """The frequencies that were passed in are not changed."""
     counts = skewed_counts(rng, range(rng.integer(4, 9)))
@@ -267,9 +252,7 @@ def test_code_leaves_frequencies_alone(student: Any, rng: RandomInputs) -> None:
     check(student.fetch(ref) == counts, "do not change the frequencies in place")
 
 
-@exercise("s3.huffman_code")
-@guard
-@weight(0.5)
+@huffman_code.check(weight=0.5, guard=True)
 def test_code_refuses_negative_frequencies(student: Any, rng: RandomInputs) -> None:
     """A negative frequency raises ValueError."""
     counts = {i: rng.integer(1, 9) for i in range(5)}
@@ -309,8 +292,10 @@ def largest_size(symbols: list[int]) -> float:
     return bits / 8 + 64 + 24 * len(counts)
 
 
-@exercise("s3.huffman_encode")
-@weight(3)
+huffman_encode = Exercise("s3.huffman_encode")
+
+
+@huffman_encode.check(weight=3)
 def test_symbols_come_back(student: Any, rng: RandomInputs) -> None:
     """Decoding gives the list of symbols, in a process that has nothing but the bytes."""
     other = student.fresh()
@@ -321,8 +306,7 @@ def test_symbols_come_back(student: Any, rng: RandomInputs) -> None:
     expect_decoded(student, other, hint, uniform)
 
 
-@exercise("s3.huffman_encode")
-@weight(2)
+@huffman_encode.check(weight=2)
 def test_padding_is_not_decoded(student: Any, rng: RandomInputs) -> None:
     """Whatever the number of bits, the bits that fill the last byte are no symbols."""
     other = student.fresh()
@@ -334,8 +318,7 @@ def test_padding_is_not_decoded(student: Any, rng: RandomInputs) -> None:
         expect_decoded(student, other, "the last byte is filled up: ignore those bits", symbols)
 
 
-@exercise("s3.huffman_encode")
-@weight(2)
+@huffman_encode.check(weight=2)
 def test_one_symbol_again_and_again(student: Any, rng: RandomInputs) -> None:
     """A list of equal symbols keeps its length."""
     other = student.fresh()
@@ -344,8 +327,7 @@ def test_one_symbol_again_and_again(student: Any, rng: RandomInputs) -> None:
         expect_decoded(student, other, hint, [rng.integer(0, 200)] * n)
 
 
-@exercise("s3.huffman_encode")
-@weight(2)
+@huffman_encode.check(weight=2)
 def test_any_integers(student: Any, rng: RandomInputs) -> None:
     """Negative and very large symbols come back."""
     other = student.fresh()
@@ -358,16 +340,13 @@ def test_any_integers(student: Any, rng: RandomInputs) -> None:
     expect_decoded(student, other, hint, [*huge, 0, -1, *huge])
 
 
-@exercise("s3.huffman_encode")
-@guard
-@weight(1)
+@huffman_encode.check(guard=True)
 def test_no_symbols(student: Any) -> None:
     """The empty list comes back."""
     expect_decoded(student, student.fresh(), "no symbols: an empty list", [])
 
 
-@exercise("s3.huffman_encode")
-@weight(3)
+@huffman_encode.check(weight=3)
 def test_bytes_are_few(student: Any, rng: RandomInputs) -> None:
     """At most n (H + 1) / 8 + 64 + 24 bytes for each distinct symbol."""
     other = student.fresh()
@@ -381,9 +360,7 @@ def test_bytes_are_few(student: Any, rng: RandomInputs) -> None:
     check(len(data) <= largest_size(rare), "frequent symbols take the short words")
 
 
-@exercise("s3.huffman_encode")
-@guard
-@weight(0.5)
+@huffman_encode.check(weight=0.5, guard=True)
 def test_encoding_leaves_symbols_alone(student: Any, rng: RandomInputs) -> None:
     """The list that was passed in is not changed."""
     symbols = drawn_symbols(rng, 50, 6)
@@ -401,8 +378,10 @@ def expect_entropy(student: Any, hint: str, frequencies: Frequencies) -> None:
     check(close(value, entropy_bits(frequencies), rtol=1e-6, atol=1e-7), hint)
 
 
-@exercise("s3.entropy")
-@weight(3)
+entropy = Exercise("s3.entropy")
+
+
+@entropy.check(weight=3)
 def test_entropy_of_counts(student: Any, rng: RandomInputs) -> None:
     """Counts give bits a symbol, whatever their total is."""
     for _ in range(4):
@@ -413,17 +392,14 @@ def test_entropy_of_counts(student: Any, rng: RandomInputs) -> None:
     expect_entropy(student, "2^b equal counts: b bits", equal)
 
 
-@exercise("s3.entropy")
-@weight(1)
+@entropy.check()
 def test_entropy_with_zeros(student: Any, rng: RandomInputs) -> None:
     """Symbols that never occur add nothing."""
     counts = {i: rng.integer(1, 60) for i in range(rng.integer(2, 12))}
     expect_entropy(student, "a count of 0 adds 0", {-1: 0, **counts, 99: 0})
 
 
-@exercise("s3.entropy")
-@guard
-@weight(1)
+@entropy.check(guard=True)
 def test_entropy_without_choice(student: Any, rng: RandomInputs) -> None:
     """One symbol, and no symbol, have entropy 0."""
     expect_entropy(student, "one symbol: nothing is left open", {"a": rng.integer(1, 99)})
@@ -431,9 +407,7 @@ def test_entropy_without_choice(student: Any, rng: RandomInputs) -> None:
     check(value == 0.0, "no symbols: 0.0")
 
 
-@exercise("s3.entropy")
-@guard
-@weight(0.5)
+@entropy.check(weight=0.5, guard=True)
 def test_entropy_refuses_negative_frequencies(student: Any, rng: RandomInputs) -> None:
     """A negative frequency raises ValueError."""
     counts = {i: rng.integer(10, 19) for i in range(5)}

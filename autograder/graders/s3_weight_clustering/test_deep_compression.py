@@ -15,20 +15,17 @@ from autograder.graders.s3_weight_clustering.references import (
     trained_network,
 )
 from autograder.graders.toolkit import (
+    Exercise,
     RandomInputs,
     check,
-    exercise,
     expect_dict,
     expect_int,
     expect_tensor,
     expect_value_error,
     fail,
-    guard,
-    limit,
     property_of,
     reads_thresholds,
     round_trips,
-    weight,
 )
 
 # ---- compress, decompress --------------------------------------------------------------------
@@ -137,9 +134,10 @@ SHOWS_NETWORK = 0.3
 """Weights that are further away, as a share of the energy, are another network's."""
 
 
-@exercise("s3.compress")
-@weight(12)
-@limit(60)
+compress = Exercise("s3.compress")
+
+
+@compress.check(weight=12, seconds=60)
 @reads_thresholds("zero_ratio < full_ratio", "max_drop", "free_source_bytes")
 def test_bytes_of_a_trained_network(
     student: Any,
@@ -168,8 +166,7 @@ def test_bytes_of_a_trained_network(
     credit((ratio - thresholds["zero_ratio"]) / span, f"{text} {thresholds['full_ratio']:g} on")
 
 
-@exercise("s3.compress")
-@weight(3)
+@compress.check(weight=3)
 def test_states_come_back(student: Any, rng: RandomInputs) -> None:
     """A fresh process rebuilds names in order, shapes and dtypes; all but weights exactly."""
     cases = []
@@ -184,8 +181,7 @@ def test_states_come_back(student: Any, rng: RandomInputs) -> None:
                 check(share_lost(back[name], original) <= 0.25, hint)
 
 
-@exercise("s3.compress")
-@weight(3)
+@compress.check(weight=3)
 def test_smallest_weights_are_pruned(student: Any, rng: RandomInputs) -> None:
     """In every weight at least round(sparsity * n) smallest magnitudes become 0, zeros stay."""
     cases = []
@@ -210,8 +206,7 @@ def test_smallest_weights_are_pruned(student: Any, rng: RandomInputs) -> None:
             check(share_lost(states[-1][name], original) <= 0.1, hint)
 
 
-@exercise("s3.compress")
-@weight(3)
+@compress.check(weight=3)
 def test_few_levels_close_to_the_weights(student: Any, rng: RandomInputs) -> None:
     """Each weight has at most 2^bits distinct nonzero values, close to those that went in."""
     most_lost = {1: 0.6, 2: 0.45, 5: 0.05}
@@ -228,8 +223,7 @@ def test_few_levels_close_to_the_weights(student: Any, rng: RandomInputs) -> Non
             check(share_lost(back[name], original) <= most, hint)
 
 
-@exercise("s3.compress")
-@weight(2)
+@compress.check(weight=2)
 def test_everything_else_is_exact(student: Any, rng: RandomInputs) -> None:
     """Tensors with fewer than 2 dimensions or whole numbers come back bit by bit, in any dtype."""
     state = {
@@ -246,8 +240,7 @@ def test_everything_else_is_exact(student: Any, rng: RandomInputs) -> None:
     back_from_bytes(student, rng, [(state, 0.5, 4)])
 
 
-@exercise("s3.compress")
-@weight(1)
+@compress.check()
 def test_weights_of_other_dtypes(student: Any, rng: RandomInputs) -> None:
     """Weights in half and double precision are compressed too, and keep their dtype."""
     state = {
@@ -262,8 +255,7 @@ def test_weights_of_other_dtypes(student: Any, rng: RandomInputs) -> None:
         check(share_lost(back[name], original) <= 0.25, "far from the weights that went in")
 
 
-@exercise("s3.compress")
-@weight(2)
+@compress.check(weight=2)
 def test_unusual_weights(student: Any, rng: RandomInputs) -> None:
     """Empty, constant and all-zero weights, single weights and few distinct values work."""
     value = rng.choice([-1.5, 0.25, 3.0])
@@ -286,8 +278,7 @@ def test_unusual_weights(student: Any, rng: RandomInputs) -> None:
         check(int((back["constant"] != 0).sum()) >= 1, "constant weights are not all pruned")
 
 
-@exercise("s3.compress")
-@weight(1)
+@compress.check()
 def test_nothing_and_everything_pruned(student: Any, rng: RandomInputs) -> None:
     """A sparsity of 0 with more centroids than weights, and a sparsity of 1, work."""
     state = random_state(rng)
@@ -300,8 +291,7 @@ def test_nothing_and_everything_pruned(student: Any, rng: RandomInputs) -> None:
     check(all((each == 0).all() for each in weights), "sparsity 1: every weight becomes 0")
 
 
-@exercise("s3.compress")
-@weight(1)
+@compress.check()
 def test_bytes_are_deterministic(student: Any, rng: RandomInputs) -> None:
     """The same arguments give the same bytes, also in another process."""
     state = random_state(rng)
@@ -311,9 +301,7 @@ def test_bytes_are_deterministic(student: Any, rng: RandomInputs) -> None:
     check(again == first, "nothing that a process remembers")
 
 
-@exercise("s3.compress")
-@guard
-@weight(0.5)
+@compress.check(weight=0.5, guard=True)
 def test_compression_leaves_the_state_alone(student: Any, rng: RandomInputs) -> None:
     """The state that was passed in is not changed."""
     state = random_state(rng)
@@ -324,9 +312,7 @@ def test_compression_leaves_the_state_alone(student: Any, rng: RandomInputs) -> 
     check(same, "the state was changed in place: work on copies")
 
 
-@exercise("s3.compress")
-@guard
-@weight(0.5)
+@compress.check(weight=0.5, guard=True)
 def test_compression_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """A sparsity outside 0..1, and bits outside 1..32 or not whole, raise ValueError."""
     state = random_state(rng)
@@ -359,8 +345,10 @@ def sparse_state(rng: RandomInputs, density: float) -> State:
     return state
 
 
-@exercise("s3.stage_report")
-@weight(2)
+stage_report = Exercise("s3.stage_report")
+
+
+@stage_report.check(weight=2)
 def test_dense_bytes(student: Any, rng: RandomInputs) -> None:
     """Dense is 4 bytes for every element of every tensor, biases included."""
     state = {name: t for name, t in random_state(rng).items() if t.is_floating_point()}
@@ -369,8 +357,7 @@ def test_dense_bytes(student: Any, rng: RandomInputs) -> None:
     check(report["dense"] == expected, "dense: float32, 4 bytes an element, all tensors")
 
 
-@exercise("s3.stage_report")
-@weight(2)
+@stage_report.check(weight=2)
 def test_huffman_bytes_are_those_of_compress(student: Any, rng: RandomInputs) -> None:
     """The last stage is the length of what compress returns."""
     for sparsity, bits in ((0.6, 3), (0.9, 5)):
@@ -380,8 +367,7 @@ def test_huffman_bytes_are_those_of_compress(student: Any, rng: RandomInputs) ->
         check(report["huffman"] == size, "huffman: len(compress(state, sparsity, bits))")
 
 
-@exercise("s3.stage_report")
-@weight(2)
+@stage_report.check(weight=2)
 def test_pruning_and_sharing_save(student: Any, rng: RandomInputs) -> None:
     """Pruning saves bytes, on a sparse network and on a dense one, and so does sharing."""
     report = expect_stages(student, sparse_state(rng, 0.1), 0.9, 5)
@@ -395,8 +381,7 @@ def test_pruning_and_sharing_save(student: Any, rng: RandomInputs) -> None:
     check(report["quantised"] < 0.6 * report["pruned"], hint)
 
 
-@exercise("s3.stage_report")
-@weight(2)
+@stage_report.check(weight=2)
 def test_stages_leave_nothing_out(student: Any, rng: RandomInputs) -> None:
     """Biases, positions, indices and codebooks are part of every stage that needs them."""
     state = {**sparse_state(rng, 0.15), "scale": rng.normal(3000)}

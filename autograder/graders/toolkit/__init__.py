@@ -14,7 +14,7 @@ student's functions, called in the worker), `rng` (keyed random draws) and, for 
             yield case(zeros_at_random(rng.normal(*shape), rng))
 
 The first line of the docstring is the property that the student reads. What a check says beyond
-it is a fact about what came back (`expect_int`, …) or the advice "check that …" (`expect`); neither
+it is a fact about what came back (`expect_int`, …) or advice ("Worth checking: …", `check`); neither
 holds an input or an expected value, and no check guesses at the cause: naming it is left to the
 known mistakes in a session's folder `mistakes/`, which are tried on the very inputs that failed.
 """
@@ -28,7 +28,6 @@ from autograder.graders.toolkit.expectations import (
     check,
     close,
     describe,
-    expect,
     expect_bool,
     expect_dict,
     expect_float,
@@ -73,7 +72,6 @@ __all__ = [
     "close",
     "describe",
     "exercise",
-    "expect",
     "expect_bool",
     "expect_dict",
     "expect_float",

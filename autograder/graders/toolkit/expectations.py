@@ -20,20 +20,19 @@ def fail(hint: str) -> NoReturn:
     raise Failure(hint)
 
 
+ADVICE = "Worth checking: "
+
+
 def check(condition: object, hint: str) -> None:
-    """Fail with `hint` unless `condition` is True (a bool, or a tensor holding one bool)."""
+    """Fail unless `condition` is True (a bool, or a tensor holding one bool).
+
+    `hint` says what is right, as in "each output channel sees in_channels / groups inputs". The
+    student reads it as advice: what the mistake was is not known here.
+    """
     if isinstance(condition, Tensor | np.ndarray | np.bool_):
         condition = bool(condition)
     if condition is not True:
-        raise Failure(hint)
-
-
-def expect(condition: object, that: str) -> None:
-    """Fail unless `condition` is True, with the advice "check that " and `that`.
-
-    `that` is a statement of the property ("buffers are left out"), never a guess at the cause.
-    """
-    check(condition, f"check that {that}")
+        raise Failure(ADVICE + hint)
 
 
 def close(a: float, b: float, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
@@ -168,7 +167,7 @@ def rendered(value: object) -> str:
         return f"tensor({_numbers(value.detach().tolist())}{kind})"
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, torch.nn.Module):
+    if isinstance(value, torch.nn.Module) or callable(value):
         return f"a {type(value).__name__}"
     text = " ".join(repr(value).split())
     return text if len(text) <= MAX_RENDERED else f"{text[:MAX_RENDERED]}…"

@@ -12,15 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from autograder.graders.toolkit import (
+    Exercise,
     check,
     close,
-    exercise,
     expect_float,
     expect_int,
     expect_list,
     expect_record,
     expect_value_error,
-    visibility,
 )
 from shared import probes
 from shared.records import LayerCost
@@ -39,8 +38,10 @@ def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
 # ---- size ----------------------------------------------------------------------------------
 
 
-@exercise("s1.count_parameters")
-@visibility("visible")
+count_parameters = Exercise("s1.count_parameters")
+
+
+@count_parameters.check(visibility="visible")
 def test_count_by_hand(student: Any) -> None:
     """Linear(3, 4) has 4 * 3 weights and 4 biases; batch norm has a weight and a bias only."""
     count = student.count_parameters(nn.Linear(3, 4))
@@ -49,8 +50,7 @@ def test_count_by_hand(student: Any) -> None:
     check(expect_int(count, "count_parameters") == 10, "running statistics are buffers")
 
 
-@exercise("s1.count_parameters")
-@visibility("visible")
+@count_parameters.check(visibility="visible")
 def test_count_options(student: Any) -> None:
     """Frozen parameters and exact zeros can be left out."""
     model = linear(torch.tensor([[1.0, 0.0], [-0.0, 1e-12]]), bias=torch.zeros(2))
@@ -61,16 +61,17 @@ def test_count_options(student: Any) -> None:
     check(expect_int(count, "count_parameters") == 2, "1.0 and 1e-12 are not zero, -0.0 is")
 
 
-@exercise("s1.count_parameters")
-@visibility("visible")
+@count_parameters.check(visibility="visible")
 def test_shared_weight_counts_once(student: Any) -> None:
     """Two 5x5 layers with one weight and a bias each have 25 + 2 * 5 parameters."""
     count = student.count_parameters(probes.Tied(5))
     check(expect_int(count, "count_parameters") == 35, "one Parameter object counts once")
 
 
-@exercise("s1.model_bytes")
-@visibility("visible")
+model_bytes = Exercise("s1.model_bytes")
+
+
+@model_bytes.check(visibility="visible")
 def test_bytes_by_hand(student: Any) -> None:
     """16 parameters take 64 bytes at 32 bits, and 6 bytes at 3 bits."""
     model = nn.Linear(3, 4)
@@ -79,8 +80,7 @@ def test_bytes_by_hand(student: Any) -> None:
     check(expect_int(size, "model_bytes") == 6, "16 * 3 = 48 bits")
 
 
-@exercise("s1.model_bytes")
-@visibility("visible")
+@model_bytes.check(visibility="visible")
 def test_bytes_round_up_once(student: Any) -> None:
     """9 weights of 1 bit and 3 biases of 4 bits are 21 bits: 3 bytes, not 2 + 2."""
     size = student.model_bytes(nn.Linear(3, 3), {"weight": 1, "bias": 4})
@@ -88,8 +88,10 @@ def test_bytes_round_up_once(student: Any) -> None:
     expect_value_error(student.model_bytes, nn.Linear(3, 3), {"weight": 1})
 
 
-@exercise("s1.sparsity")
-@visibility("visible")
+sparsity = Exercise("s1.sparsity")
+
+
+@sparsity.check(visibility="visible")
 def test_sparsity_by_hand(student: Any) -> None:
     """Two of four elements are exactly zero; a model's biases are left out."""
     share = student.sparsity(torch.tensor([0.0, -0.0, 1e-12, 5.0]))
@@ -102,8 +104,10 @@ def test_sparsity_by_hand(student: Any) -> None:
 # ---- operations ------------------------------------------------------------------------------
 
 
-@exercise("s1.conv2d_macs")
-@visibility("visible")
+conv2d_macs = Exercise("s1.conv2d_macs")
+
+
+@conv2d_macs.check(visibility="visible")
 def test_conv_by_hand(student: Any) -> None:
     """8 filters of 3x3 on one 8x8 channel, padded: 8 * 8 * 8 outputs of 9 products."""
     macs = student.conv2d_macs(1, 8, kernel=3, input_hw=8, padding=1)
@@ -112,8 +116,7 @@ def test_conv_by_hand(student: Any) -> None:
     check(expect_int(macs, "conv2d_macs") == 1152, "stride 2 leaves 4 x 4 outputs")
 
 
-@exercise("s1.conv2d_macs")
-@visibility("visible")
+@conv2d_macs.check(visibility="visible")
 def test_conv_in_groups(student: Any) -> None:
     """A depthwise 3x3 convolution of 4 channels on 5x5 costs 4 * 3 * 3 outputs of 9 products."""
     macs = student.conv2d_macs(4, 4, kernel=(3, 3), input_hw=(5, 5), groups=4)
@@ -121,16 +124,20 @@ def test_conv_in_groups(student: Any) -> None:
     expect_value_error(student.conv2d_macs, 4, 6, 3, 5, groups=4)
 
 
-@exercise("s1.linear_macs")
-@visibility("visible")
+linear_macs = Exercise("s1.linear_macs")
+
+
+@linear_macs.check(visibility="visible")
 def test_linear_by_hand(student: Any) -> None:
     """A 3-to-4 linear layer costs 12 MACs, and 5 times that for 5 tokens."""
     check(expect_int(student.linear_macs(3, 4), "linear_macs") == 12, "in * out, no bias")
     check(expect_int(student.linear_macs(3, 4, tokens=5), "linear_macs") == 60, "per token")
 
 
-@exercise("s1.bit_operations")
-@visibility("visible")
+bit_operations = Exercise("s1.bit_operations")
+
+
+@bit_operations.check(visibility="visible")
 def test_bit_operations_by_hand(student: Any) -> None:
     """12 MACs of 8-bit weights with 4-bit activations are 384 bit operations."""
     count = student.bit_operations(12, 8, 4)
@@ -140,8 +147,10 @@ def test_bit_operations_by_hand(student: Any) -> None:
 # ---- a whole network ---------------------------------------------------------------------------
 
 
-@exercise("s1.profile_layers")
-@visibility("visible")
+profile_layers = Exercise("s1.profile_layers")
+
+
+@profile_layers.check(visibility="visible")
 def test_profile_of_the_worked_example(student: Any) -> None:
     """The network of the hand-out has the five rows of its table, whatever the batch size."""
     model = nn.Sequential(
@@ -169,8 +178,7 @@ def test_profile_of_the_worked_example(student: Any) -> None:
         check(column == [row[part] for row in expected], f"{field}: {hint}")
 
 
-@exercise("s1.profile_layers")
-@visibility("visible")
+@profile_layers.check(visibility="visible")
 def test_profile_sees_every_product(student: Any) -> None:
     """A layer that is called twice has two rows, and a product outside a layer is counted."""
     rows = expect_list(student.profile_layers(probes.Reused(5, calls=2), (1, 5)), "the rows")
@@ -181,8 +189,7 @@ def test_profile_sees_every_product(student: Any) -> None:
     check(total == 40, "the layer's 5 * 5 and F.linear's 5 * 3")
 
 
-@exercise("s1.profile_layers")
-@visibility("visible")
+@profile_layers.check(visibility="visible")
 def test_profile_restores_modes(student: Any) -> None:
     """A frozen batch norm in a network in training is frozen afterwards, and no hook is left."""
     model = student.put(probes.MixedModes(4).train())
@@ -192,8 +199,10 @@ def test_profile_restores_modes(student: Any) -> None:
     check(student.hook_count(model) == 0, "remove your hooks in `finally`")
 
 
-@exercise("s1.peak_activation_bytes")
-@visibility("visible")
+peak_activation_bytes = Exercise("s1.peak_activation_bytes")
+
+
+@peak_activation_bytes.check(visibility="visible")
 def test_peak_of_a_chain(student: Any) -> None:
     """Linear 3 to 4, then ReLU: at most two tensors of 4 floats at once, 32 bytes."""
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
@@ -204,8 +213,7 @@ def test_peak_of_a_chain(student: Any) -> None:
     check(expect_int(peak, "peak_activation_bytes") == 28, "in place: 3 + 4 floats, then 4")
 
 
-@exercise("s1.peak_activation_bytes")
-@visibility("visible")
+@peak_activation_bytes.check(visibility="visible")
 def test_peak_keeps_the_skip_connection(student: Any) -> None:
     """In a residual block the input is alive until it is added: three tensors at once."""
     peak = student.peak_activation_bytes(probes.Residual(channels=2), (1, 2, 3, 3))

@@ -12,15 +12,14 @@ import torch
 from torch import Tensor
 
 from autograder.graders.toolkit import (
+    Exercise,
     allclose,
     check,
     close,
-    exercise,
     expect_float,
     expect_list,
     expect_tensor,
     expect_value_error,
-    visibility,
 )
 
 LINE = torch.tensor([1.0, 2.0, 9.0, 10.0, 11.0])
@@ -40,8 +39,10 @@ def clusters(result: object, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 # ---- k-means -----------------------------------------------------------------------------------
 
 
-@exercise("s3.init_centroids")
-@visibility("visible")
+init_centroids = Exercise("s3.init_centroids")
+
+
+@init_centroids.check(visibility="visible")
 def test_linear_start_by_hand(student: Any) -> None:
     """Three centroids from 0 to 8 are 0, 4 and 8; a single one is the middle."""
     weights = torch.tensor([8.0, 0.0, 1.0, 1.0, 2.0])
@@ -52,8 +53,7 @@ def test_linear_start_by_hand(student: Any) -> None:
     expect_value_error(student.init_centroids, weights, 3, method="liner")
 
 
-@exercise("s3.init_centroids")
-@visibility("visible")
+@init_centroids.check(visibility="visible")
 def test_no_more_centroids_than_values(student: Any) -> None:
     """Two different weights get two centroids, whatever k is."""
     weights = torch.tensor([1.0, 1.0, -1.0, 1.0])
@@ -64,8 +64,10 @@ def test_no_more_centroids_than_values(student: Any) -> None:
         check(bool((start.diff() >= 0).all()), "centroids are sorted")
 
 
-@exercise("s3.kmeans_1d")
-@visibility("visible")
+kmeans_1d = Exercise("s3.kmeans_1d")
+
+
+@kmeans_1d.check(visibility="visible")
 def test_two_clusters_by_hand(student: Any) -> None:
     """1 and 2 have the mean 1.5; 9, 10 and 11 have the mean 10."""
     centroids, labels = clusters(student.kmeans_1d(LINE, 2), (5,))
@@ -75,8 +77,7 @@ def test_two_clusters_by_hand(student: Any) -> None:
     check(labels.tolist() == [0, 0, 1, 1, 1], "each label is the nearest centroid's")
 
 
-@exercise("s3.kmeans_1d")
-@visibility("visible")
+@kmeans_1d.check(visibility="visible")
 def test_no_iterations(student: Any) -> None:
     """Without iterations the start is kept: 1, 6 and 11, and 1.5 is not a centroid yet."""
     centroids, labels = clusters(student.kmeans_1d(LINE, 3, iterations=0), (5,))
@@ -84,8 +85,7 @@ def test_no_iterations(student: Any) -> None:
     check(labels.tolist() == [0, 0, 2, 2, 2], "9 is nearer to 11 than to 6")
 
 
-@exercise("s3.kmeans_1d")
-@visibility("visible")
+@kmeans_1d.check(visibility="visible")
 def test_empty_cluster_gets_a_weight(student: Any) -> None:
     """From 0, 5 and 10 the middle one has no weights; still no centroid is NaN."""
     weights = torch.tensor([0.0, 1.0, 9.0, 10.0])
@@ -97,8 +97,10 @@ def test_empty_cluster_gets_a_weight(student: Any) -> None:
 # ---- weight sharing ----------------------------------------------------------------------------
 
 
-@exercise("s3.cluster_nonzero")
-@visibility("visible")
+cluster_nonzero = Exercise("s3.cluster_nonzero")
+
+
+@cluster_nonzero.check(visibility="visible")
 def test_zeros_stay_zero(student: Any) -> None:
     """With one bit 0, 1, 9, 2, 0.1 (pruned) and 11 become 0, 1.5, 10, 1.5, 0 and 10."""
     weight = torch.tensor([[0.0, 1.0, 9.0], [2.0, 0.1, 11.0]])
@@ -114,8 +116,10 @@ def test_zeros_stay_zero(student: Any) -> None:
 # ---- fine-tuning and cost ----------------------------------------------------------------------
 
 
-@exercise("s3.centroid_gradient")
-@visibility("visible")
+centroid_gradient = Exercise("s3.centroid_gradient")
+
+
+@centroid_gradient.check(visibility="visible")
 def test_gradient_is_summed(student: Any) -> None:
     """Weights with the gradients 1 and 4 share a centroid, whose gradient is 5."""
     gradient, labels = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 2, 0])
@@ -125,8 +129,10 @@ def test_gradient_is_summed(student: Any) -> None:
     expect_value_error(student.centroid_gradient, gradient, labels, 2)
 
 
-@exercise("s3.codebook_step")
-@visibility("visible")
+codebook_step = Exercise("s3.codebook_step")
+
+
+@codebook_step.check(visibility="visible")
 def test_step_by_hand(student: Any) -> None:
     """Gradients of 1 for one and three weights move the centroids by 0.5 and 1.5 at lr = 0.5."""
     centroids, labels = torch.tensor([-1.0, 2.0]), torch.tensor([[0, 1], [1, 1]])
@@ -135,8 +141,10 @@ def test_step_by_hand(student: Any) -> None:
     check(allclose(moved, torch.tensor([-1.5, 0.5])), "centroid - lr * (sum of its gradients)")
 
 
-@exercise("s3.compression_ratio")
-@visibility("visible")
+compression_ratio = Exercise("s3.compression_ratio")
+
+
+@compression_ratio.check(visibility="visible")
 def test_ratio_of_the_paper(student: Any) -> None:
     """The paper's example: 16 weights with 4 shared values are 3.2 times smaller."""
     ratio = expect_float(student.compression_ratio(16, 4), "compression_ratio")

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from autograder.graders.toolkit import (
+    Exercise,
     check,
-    exercise,
     expect_dict,
     expect_int,
     expect_tensor,
-    visibility,
 )
 
 
@@ -29,8 +28,10 @@ def pruned_state() -> dict[str, Tensor]:
     }
 
 
-@exercise("s3.compress")
-@visibility("visible")
+compress = Exercise("s3.compress")
+
+
+@compress.check(visibility="visible")
 def test_state_comes_back(student: Any) -> None:
     """Half of 4 weights is pruned, the other half kept; the bias is exact."""
     state = {"weight": torch.tensor([[0.1, -2.0], [3.0, 0.2]]), "bias": torch.tensor([1 / 3, -1.0])}
@@ -45,8 +46,7 @@ def test_state_comes_back(student: Any) -> None:
     check(torch.equal(weight, expected), "two values are left, and one bit tells two values apart")
 
 
-@exercise("s3.compress")
-@visibility("visible")
+@compress.check(visibility="visible")
 def test_small_file(student: Any) -> None:
     """A layer with 10 % nonzeros and 5 bits is stored at least 20 times smaller."""
     state = pruned_state()
@@ -60,8 +60,10 @@ def test_small_file(student: Any) -> None:
     check(dense / len(data) >= 20, "store neither zeros nor 32 bits a weight")
 
 
-@exercise("s3.stage_report")
-@visibility("visible")
+stage_report = Exercise("s3.stage_report")
+
+
+@stage_report.check(visibility="visible")
 def test_each_stage_is_smaller(student: Any) -> None:
     """Dense bytes are 4 * 20,100; every stage saves some, the last is the file's length."""
     state = pruned_state()
