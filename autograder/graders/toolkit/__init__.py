@@ -13,8 +13,8 @@ student's functions, called in the worker), `rng` (keyed random draws) and, for 
         for shape in ((20,), (7, 3), (4, 3, 2, 3)):
             yield case(zeros_at_random(rng.normal(*shape), rng))
 
-The first line of the docstring is the property that the student reads. What a check says beyond
-it is a fact about what came back (`expect_int`, …) or advice ("Worth checking: …", `check`); neither
+The first line of the docstring is the property that the student reads. What a check says beyond it
+is a fact about what came back (`expect_int`, …) or advice (`check`: "Worth checking: …"). Neither
 holds an input or an expected value, and no check guesses at the cause: naming it is left to the
 known mistakes in a session's folder `mistakes/`, which are tried on the very inputs that failed.
 """

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shared.checks import check_int, check_shape
+from shared.checks import check_int, check_shape, refuse
 from shared.records import Latency
 
 # ---- accuracy --------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from shared.checks import Pair, check_bits, check_int, check_pair
+from shared.checks import Pair, check_bits, check_int, check_pair, refuse
 from shared.records import LayerCost
 
 
@@ -28,7 +28,7 @@ def _zeros_for(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
     Zeros draw no random numbers, so the global generators stay where they are.
     """
     if not input_shape or min(input_shape) < 1:
-        raise ValueError(f"input_shape: expected sizes of at least 1, got {input_shape!r}")
+        raise refuse("input_shape", "sizes of at least 1", input_shape)
     floating = (p for p in model.parameters() if p.is_floating_point())
     return next(floating, torch.empty(0)).new_zeros(tuple(input_shape))
 

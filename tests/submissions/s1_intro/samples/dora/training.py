@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
-from shared.checks import check_fraction, check_int, check_shape
+from shared.checks import check_fraction, check_int, check_shape, refuse
 from shared.records import History
 
 Batches = DataLoader[tuple[Tensor, ...]]
@@ -102,9 +102,8 @@ def cutmix(
 
     Args:
         images: (N, channels, H, W).
-        targets: (N, C) floating, one-hot or soft.
+        targets, permutation: as in `mixup`.
         lam: share of the image to keep, in 0..1, before clipping.
-        permutation: (N,) int64, one permutation for images and targets.
         center: (row, column) of the middle of the box.
 
     Returns:
@@ -155,7 +154,8 @@ def fit(model: nn.Module, train_loader: Batches, val_loader: Batches, epochs: in
 
     Optimiser, schedule and their settings are yours to choose (further keyword arguments with
     defaults are welcome). The validation set only measures: nothing is learnt from it, batch norm
-    statistics included. Parameters with `requires_grad=False` stay as they are.
+    statistics included. Parameters with `requires_grad=False` stay as they are. Your `evaluate`
+    may do the measuring: import it in the function, so that this file works without the other.
 
     Args:
         model: maps images (N, ...) to logits (N, C); trained on the device it is on.
