@@ -76,6 +76,8 @@ def test_of_two_that_look_alike_neither_is_named() -> None:
     bank = Bank({"one": (2, 0), "other": (2, 0)})
     assert bank.named((2, 0)) == {}
     assert Bank({"one": (2, 4), "other": (2, 0)}).named((2, 4)) == {0: "one", 1: "one"}
+    bank = Bank({"one": (2, 3, 0), "other": (2, 0, 4)})  # each explains one check more
+    assert bank.named((2, 3, 4)) == {0: "one", 1: "one", 2: "other"}
 
 
 def test_the_mistake_that_explains_more_comes_first() -> None:

@@ -92,31 +92,34 @@ def diagnose(
 ) -> dict[int, Mistake]:
     """Number of a failed check -> the mistake that explains it.
 
-    The mistake that explains most comes first. Of two that explain the same checks equally well
-    neither is named.
+    Mistakes are tried on the first check that is not explained yet, and only those that explain it
+    on all others. The one that explains most checks is named; of two that explain as many, neither.
     """
     failed = [i for i, one in enumerate(attempts) if one.failed and one.transcript.complete]
     passed = [i for i, one in enumerate(attempts) if one.failed is False]
-    candidates: list[tuple[Mistake, frozenset[int]]] = []
-    for mistake in mistakes if failed else ():
-        matches = _matches(mistake, attempts, failed, passed, replay)
-        if matches is None:
-            return {}
-        if matches:
-            candidates.append((mistake, matches))
     explained: dict[int, Mistake] = {}
-    while candidates:
-        most = max(len(matches) for _, matches in candidates)
-        best = [(mistake, matches) for mistake, matches in candidates if len(matches) == most]
-        sole = {matches for _, matches in best if [m for _, m in best].count(matches) == 1}
-        for mistake, matches in best:
-            if matches in sole:
-                explained |= dict.fromkeys(matches - explained.keys(), mistake)
-        rest = [
-            (m, matches.difference(explained)) for m, matches in candidates if len(matches) < most
-        ]
-        candidates = [(mistake, matches) for mistake, matches in rest if matches]
+    try:
+        for check in failed:
+            if check in explained:
+                continue
+            candidates = []
+            for mistake in mistakes:
+                others = [index for index in failed if index != check]
+                matches = _matches(mistake, attempts, [check, *others], passed, replay)
+                if matches:
+                    candidates.append((len(matches), mistake, matches))
+            most = max((count for count, _, _ in candidates), default=0)
+            best = [(mistake, matches) for count, mistake, matches in candidates if count == most]
+            if len(best) == 1:
+                ((mistake, matches),) = best
+                explained |= dict.fromkeys(matches.difference(explained), mistake)
+    except _NoTime:
+        pass  # what was found until now is true
     return explained
+
+
+class _NoTime(Exception):
+    """There is no time left for replays."""
 
 
 def _matches(
@@ -125,22 +128,25 @@ def _matches(
     failed: Sequence[int],
     passed: Sequence[int],
     replay: Replay,
-) -> frozenset[int] | None:
-    """The failed checks that a mistake explains; None when there is no time left."""
+) -> frozenset[int]:
+    """The failed checks that a mistake explains; none if it does not explain the first of them."""
     matches = set()
     for index in failed:
-        other = replay(mistake, index)
-        if other is None:
-            return None
+        other = _tried(mistake, index, replay)
         if other.failed and same_results(attempts[index].transcript, other.transcript):
             matches.add(index)
-    for index in passed if matches else ():
-        other = replay(mistake, index)
-        if other is None:
-            return None
-        if other.failed is not False:
+        elif not matches:
             return frozenset()
+    if any(_tried(mistake, index, replay).failed is not False for index in passed):
+        return frozenset()
     return frozenset(matches)
+
+
+def _tried(mistake: Mistake, index: int, replay: Replay) -> Attempt:
+    attempt = replay(mistake, index)
+    if attempt is None:
+        raise _NoTime
+    return attempt
 
 
 def sentences(explained: Mapping[int, Mistake], failed: int) -> dict[int, str]:
