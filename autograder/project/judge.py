@@ -87,6 +87,7 @@ def graded(job: GradingJob, submission: Submission, workers: Workers, progress: 
         exercises=results,
         problems=problems,
         incidents=submission.incidents,
+        notes=submission.notes,
         isolation=isolation,
         usage=Usage(seconds=round(time.monotonic() - started, 4)),
         score=score,

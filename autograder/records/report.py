@@ -153,7 +153,8 @@ class Report:
 
     `problems` are one-line facts about the submission as a whole (a missing module, a file that
     is not UTF-8, two submissions of one student); `incidents` name attempts to touch what is
-    not the student's, for the teaching assistant. `score` is the measurement of a final project.
+    not the student's, and `notes` words in the source that honest work rarely needs, both for the
+    teaching assistant. `score` is the measurement of a final project.
     """
 
     course: str
@@ -164,6 +165,7 @@ class Report:
     exercises: tuple[ExerciseResult, ...] = ()
     problems: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     isolation: Isolation = Isolation()
     usage: Usage = Usage()
     lateness: Lateness = Lateness()

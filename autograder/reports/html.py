@@ -118,6 +118,7 @@ def student_page(
             graded=moment(report.graded_at),
             problems=first_lines(report.problems),
             incidents=first_lines(report.incidents),
+            notes=first_lines(report.notes),
             isolation=isolation_line(report),
             level=clean_line(report.isolation.level, NAME_LIMIT),
             mechanisms=first_lines(report.isolation.mechanisms),

@@ -1,7 +1,7 @@
 """Names in a student's source that honest solutions rarely need, shown to teaching assistants.
 
-No points depend on this: the sandbox refuses what is not allowed, this reports the attempt even
-where the code catches the refusal. Comments are skipped, and other spellings are missed.
+They are notes, no incidents: nothing has happened because a word stands somewhere. No points depend
+on them. Comments are skipped, and other spellings are missed.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +30,15 @@ from autograder.submissions.members import MAX_SOURCE_BYTES, Member, UnsafeArchi
 from autograder.submissions.source import is_source, normalize
 
 _SHOWN = 20
+LEFT_BY_TOOLS = frozenset(
+    {
+        *(".git", ".github", ".gitignore", ".gitattributes", ".hg", ".svn"),
+        *("__MACOSX", ".DS_Store", ".Trash", ".Trashes", ".Spotlight-V100", ".fseventsd"),
+        *(".ipynb_checkpoints", ".venv", ".vscode", ".idea", ".cache"),
+        *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".directory"),
+    }
+)
+"""Hidden names that no student chose, in a folder of submissions."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,8 @@ class Submission:
     `student` is safe to show, `slug` is a file name and unique to the student. `files` are the
     listed files that could be read, in the session's order: modules (`.py`) as UTF-8 without
     byte-order mark or carriage returns, others byte for byte. `sha256` covers the names and bytes
-    of all listed files. `problems` are for the student, `incidents` for the teaching assistant;
+    of all listed files. `problems` are for the student; for the teaching assistant are `incidents`,
+    things that happened, and `notes` on names in the source that honest work rarely needs.
     `ignored` names the first other files. `submitted_at` (ISO 8601) comes from the platform,
     never from the student.
     """
@@ -50,6 +60,7 @@ class Submission:
     files: tuple[tuple[str, bytes], ...] = ()
     problems: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     submitted_at: str | None = None
 
@@ -92,15 +103,16 @@ def collect(path: Path, session: Session, limits: ArchiveLimits) -> Collected:
         return Collected((read_submission(root, session, limits),))
     visible = [name for name in names if not is_hidden(name)]
     own = [name for name in visible if name in session.required_files or name == session.folder]
-    if own:
-        archives = [name for name in visible if archive_suffix(name)]
-        if archives:
-            raise SubmissionError(
-                f"{path} holds both a submission ({quoted(own[0])}) "
-                f"and submissions ({quoted(archives[0])}); keep them apart"
-            )
+    others = [name for name in visible if name not in own and _may_be_one(root / name, session)]
+    if own and not others:
         return Collected((read_submission(root, session, limits),))
+    if session.folder in own or set(session.required_files) <= set(own):
+        raise SubmissionError(
+            f"{path} holds both a submission ({quoted(own[0])}) "
+            f"and submissions ({quoted(others[0])}); keep them apart"
+        )
     candidates, errors = _list_candidates(root, visible, session)
+    errors += _skipped(names)
     if not candidates:
         raise SubmissionError(
             f"no submissions in {path}: expected one folder or archive per student"
@@ -165,6 +177,23 @@ def _list_candidates(
         raw = name if is_folder else _student_of(name, session)
         candidates.append(_Candidate(path, raw, quoted(f"{name}/" if is_folder else name)))
     return candidates, errors
+
+
+def _may_be_one(path: Path, session: Session) -> bool:
+    """Whether this is an archive, or a folder with a listed file at its top or one level below."""
+    if not path.is_dir() or path.is_symlink():
+        return bool(archive_suffix(path.name))
+    wanted = session.required_files
+    return any(
+        (folder / name).exists() for folder in (path, path / session.folder) for name in wanted
+    )
+
+
+def _skipped(names: Iterable[str]) -> Iterator[str]:
+    """A line for each name that begins with a dot and may be a student's."""
+    for name in names:
+        if is_hidden(name) and name not in LEFT_BY_TOOLS:
+            yield f"{quoted(name)} was skipped: its name begins with a dot"
 
 
 def _read_candidates(
@@ -255,11 +284,15 @@ def _assess(
         problems += _manifest_problems(here, session)
     odd = [*others, *(m for m in here.values() if m.reason and m.name in used)]
     incidents = [line for m in odd if (line := flag(m, folder or ""))]
-    for name, data in files:
-        if is_source(name):
-            incidents += mentions(name, data.decode("utf-8"))
+    notes = [
+        line
+        for name, data in files
+        if is_source(name)
+        for line in mentions(name, data.decode("utf-8"))
+    ]
     ignored = [identity.display_name(m.path) for m in others]
-    return _record(raw, problems, incidents, ignored, contents, files, submitted_at)
+    record = _record(raw, problems, incidents, ignored, contents, files, submitted_at)
+    return replace(record, notes=_capped(notes))
 
 
 def _folder(folders: Sequence[str], session: Session) -> str | None:

@@ -597,6 +597,49 @@ def test_collect_errors(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", ["folders", "session folders", "archives", "mixed"])
+@pytest.mark.parametrize("stray", ["metrics.py", "training.py", "notes.py", "README.txt"])
+def test_a_stray_file_does_not_make_one_submission_of_a_class(
+    tmp_path: Path, session: Session, shape: str, stray: str
+) -> None:
+    for number, name in enumerate(("ada", "bob")):
+        files = {f"s1_intro/{n}": d for n, d in BOTH.items()} if "session" in shape else BOTH
+        if shape == "archives" or (shape == "mixed" and number):
+            put_zip(tmp_path / f"{name}.zip", files)
+        else:
+            put(tmp_path / name, files)
+    (tmp_path / stray).write_bytes(b"x = 1")
+    found = collect(tmp_path, session, LIMITS)
+    assert [(s.student, dict(s.files)) for s in found.submissions] == [("ada", BOTH), ("bob", BOTH)]
+    assert found.errors == (f"'{stray}' is neither a folder nor an archive and was skipped",)
+
+
+def test_a_whole_submission_beside_folders_of_others_is_not_guessed_at(
+    tmp_path: Path, session: Session
+) -> None:
+    put(tmp_path, BOTH)
+    put(tmp_path / "ada", BOTH)
+    with pytest.raises(SubmissionError, match=r"both a submission .* and submissions \('ada'\)"):
+        collect(tmp_path, session, LIMITS)
+
+
+def test_a_submission_keeps_its_other_folders(tmp_path: Path, session: Session) -> None:
+    put(tmp_path / "ada", BOTH)
+    put(tmp_path / "ada" / "tests", {"test_public.py": b""})
+    (submission,) = collect(tmp_path / "ada", session, LIMITS).submissions
+    assert dict(submission.files) == BOTH
+
+
+def test_names_that_begin_with_a_dot_are_not_left_out_silently(
+    tmp_path: Path, session: Session
+) -> None:
+    for name in ("ada", ".bob", ".git", "__MACOSX", ".ipynb_checkpoints"):
+        put(tmp_path / name, BOTH)
+    found = collect(tmp_path, session, LIMITS)
+    assert [s.student for s in found.submissions] == ["ada"]
+    assert found.errors == ("'.bob' was skipped: its name begins with a dot",)
+
+
 def test_folder_and_archive_of_one_student(tmp_path: Path, session: Session) -> None:
     put(tmp_path / "ada", BOTH)
     put_zip(tmp_path / "ada.zip", BOTH)

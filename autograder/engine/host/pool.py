@@ -218,6 +218,7 @@ def tool_error_report(job: GradingJob, submission: Submission, reason: str) -> R
         ),
         problems=submission.problems,
         incidents=submission.incidents,
+        notes=submission.notes,
     )
 
 

@@ -217,6 +217,7 @@ class JudgePlugin:
             exercises=tuple(results),
             problems=submission.problems,
             incidents=incidents[:MAX_INCIDENTS],
+            notes=submission.notes,
             isolation=run.isolation or Isolation(),
             usage=usage,
             graded_at=datetime.now(UTC).isoformat(timespec="seconds"),
