@@ -158,7 +158,10 @@ def _exit_if_broken(reports: Sequence[Report]) -> None:
         err.print(f"[red]{escape(reason)}[/red]", highlight=False, soft_wrap=True)
     faulty = any(grader_faults(report) for report in broken)
     first = "mend the grader, then " if faulty else "see to that, then " if reasons else ""
-    err.print(f"[red]tool errors[/red] ({names}): {first}grade again with --resume")
+    again = "grade again with --resume"
+    if all(report.failed_runs >= batch.MAX_FAILED_RUNS for report in broken):
+        again = f"after {batch.MAX_FAILED_RUNS} runs --resume leaves them alone; grade without it"
+    err.print(f"[red]tool errors[/red] ({names}): {first}{again}")
     raise typer.Exit(ExitCode.PARTIAL)
 
 

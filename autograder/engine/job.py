@@ -18,7 +18,8 @@ LEVELS: tuple[Level, ...] = ("process", "partial", "strict")
 
 def isolation_shortfall(isolation: Isolation, required: Level) -> str:
     """Why an isolation is less than what is required, in one line; empty if it is enough."""
-    if LEVELS.index(isolation.level) >= LEVELS.index(required):
+    levels = ("none", *LEVELS)
+    if levels.index(isolation.level) >= levels.index(required):
         return ""
     return (
         f"isolation {required!r} is required, this machine gives {isolation.level!r}: "

@@ -35,10 +35,21 @@ def merged(
     results = {**stay, **new}
     same = former is not None and former.submission_sha256 == report.submission_sha256
     earlier = former.incidents if former is not None and same else ()
+    failed = replace(report, exercises=tuple(new.values())).has_tool_error
+    before = former.failed_runs if former is not None and _as_before(new, stay) else 0
     return replace(
         report,
         exercises=tuple(results.values()),
+        failed_runs=before + 1 if failed else 0,
         incidents=tuple(dict.fromkeys((*report.incidents, *earlier))),
+    )
+
+
+def _as_before(new: Mapping[str, ExerciseResult], former: Mapping[str, ExerciseResult]) -> bool:
+    """Whether all that was graded now was graded before, under the same fingerprints."""
+    return all(
+        name in former and former[name].fingerprint == result.fingerprint
+        for name, result in new.items()
     )
 
 

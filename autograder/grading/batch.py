@@ -93,6 +93,10 @@ def check_folders(submissions: Path, results: Path) -> None:
         )
 
 
+MAX_FAILED_RUNS = 3
+"""So often `--resume` grades again what we failed to grade, while nothing has changed."""
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What a run has to do: its job, today's fingerprints, and what is stale, by slug."""
@@ -275,10 +279,11 @@ def _stale(
     """The exercises of a submission that have to be graded."""
     if former is None or not options.resume:
         return tuple(exercise.id for exercise in job.exercises)
+    given_up = former.failed_runs >= MAX_FAILED_RUNS
     valid = {
         exercise.id: exercise.fingerprint
         for exercise in former.exercises
-        if exercise.outcome is not Outcome.TOOL_ERROR
+        if exercise.outcome is not Outcome.TOOL_ERROR or given_up
     }
     return tuple(
         exercise.id

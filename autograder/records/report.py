@@ -106,12 +106,12 @@ class ExerciseResult:
 class Isolation:
     """What confined the worker that ran the student's code.
 
-    `level` is "strict" (everything the design asks for), "partial" or "process" (a separate
-    process with resource limits only). `mechanisms` were in force, `missing` were not, each
-    with its reason.
+    `level` is "strict" (everything the design asks for), "partial", "process" (a separate
+    process with resource limits only) or "none" (no code ran). `mechanisms` were in force,
+    `missing` were not, each with its reason.
     """
 
-    level: Literal["process", "partial", "strict"] = "process"
+    level: Literal["none", "process", "partial", "strict"] = "none"
     mechanisms: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -154,7 +154,8 @@ class Report:
     `problems` are one-line facts about the submission as a whole (a missing module, a file that
     is not UTF-8, two submissions of one student); `incidents` name attempts to touch what is
     not the student's, and `notes` words in the source that honest work rarely needs, both for the
-    teaching assistant. `score` is the measurement of a final project.
+    teaching assistant. `score` is the measurement of a final project. `failed_runs` counts the runs
+    in a row in which we failed to grade something of it.
     """
 
     course: str
@@ -170,6 +171,7 @@ class Report:
     usage: Usage = Usage()
     lateness: Lateness = Lateness()
     score: Score | None = None
+    failed_runs: int = 0
     graded_at: str = ""
     kit_version: str = ""
     schema_version: int = SCHEMA_VERSION

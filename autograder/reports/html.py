@@ -231,7 +231,7 @@ def class_page(reports: Sequence[Report], course_title: str, session_title: str)
             any_mark=any(cell and cell.by_hand for row in rows for cell in row.cells),
             unmarked=[row for row in rows if row.report.unmarked],
             unknown_times=sum(report.lateness.unknown for report in ordered),
-            weaker=[row for row in rows if row.level != "strict"],
+            weaker=[row for row in rows if row.level not in ("strict", "none")],
             seconds=sum(report.usage.seconds for report in ordered),
             student_seconds=sum(report.usage.student_seconds for report in ordered),
         )

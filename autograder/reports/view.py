@@ -315,6 +315,8 @@ def mark_line(exercise: ExerciseResult) -> str:
 def isolation_line(report: Report) -> str:
     """How the student's code, or the file, was confined, in one sentence."""
     isolation: Isolation = report.isolation
+    if isolation.level == "none":
+        return "No code of yours ran." if report.score is None else "Your file was not run."
     known = {
         "strict": "in a process of its own with strict isolation",
         "partial": "in a process of its own with partial isolation",

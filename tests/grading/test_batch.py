@@ -212,6 +212,25 @@ def test_who_changed_by_how_much_and_the_former_record(klass: Class) -> None:
     assert len(sorted(klass.results.former.glob("bob*.json"))) == 2
 
 
+def test_what_we_fail_to_grade_is_not_tried_for_ever(klass: Class) -> None:
+    klass.broken = {("ada", "sub")}
+    klass.grade()
+    for run in (2, 3):
+        made = klass.grade(resume=True)
+        assert klass.asked == [("ada", "sub")]
+        (ada,) = [report for report in made.reports if report.student == "ada"]
+        assert ada.failed_runs == run
+    klass.grade(resume=True)
+    assert klass.asked == []
+    (klass.graders / "test_work.py").write_text(GRADERS.replace("subtracts", "takes away"))
+    klass.grade(resume=True)
+    assert ("ada", "sub") in klass.asked
+    klass.broken = set()
+    made = klass.grade(resume=True)
+    assert klass.asked == [("ada", "sub")]
+    assert [report.failed_runs for report in made.reports] == [0] * len(made.reports)
+
+
 def test_tool_errors_are_graded_again(klass: Class) -> None:
     klass.broken = {("ada", "add")}
     assert klass.grade().reports[0].has_tool_error

@@ -144,7 +144,7 @@ def test_the_schema_page_names_every_field() -> None:
         (lambda tree: tree.update(student=3), "student"),
         (lambda tree: tree["exercises"][0].update(points="all"), "points"),
         (lambda tree: tree["exercises"][0].update(outcome="great"), "outcome"),
-        (lambda tree: tree["isolation"].update(level="none"), "level"),
+        (lambda tree: tree["isolation"].update(level="safe"), "level"),
         (lambda tree: tree["totals"].update(points=100), "totals"),
         (lambda tree: tree.update(exercises={}), "exercises"),
     ],
