@@ -1,9 +1,9 @@
 """An aside to session 3: reading Huffman's code with a table, for files of millions of symbols.
 
-The solution's `huffman_decode` reads bit by bit, as everybody would on paper. Only one thing about a
-prefix code is sequential: where a word starts is known once all words before it are. So this reader
-looks up, at *every* bit of the stream and in a few array operations, which word would start there;
-the true starts are then a walk of one addition a word.
+The solution's `huffman_decode` reads bit by bit, as everybody would on paper. Only one thing about
+a prefix code is sequential: where a word starts is known once all words before it are. So this
+reader looks up, at *every* bit of the stream and in a few array operations, which word would start
+there; the true starts are then a walk of one addition a word.
 """
 
 from __future__ import annotations
