@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from autograder.course import Course, Session, load_course
 from autograder.grading.kinds import graders_of
@@ -15,6 +16,9 @@ from tests.support import ROOT, submission
 BANKS = ROOT / "tests" / "submissions"
 
 Definition = ast.FunctionDef | ast.ClassDef
+
+DEFINED_BY = {"s3.stage_report": "s3.compress"}
+"""Exercises whose right answer is what the submission's own function of another one gives."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def right(session: Session) -> dict[str, dict[str, str]]:
     }
 
 
+@cache
 def pieces(text: str, where: str) -> dict[str, dict[str, Definition]]:
     """Exercise id -> the top-level functions and classes that hold its regions, by name."""
     found: dict[str, dict[str, Definition]] = {}
@@ -86,19 +91,29 @@ def inject(files: Mapping[str, str], file: str, exercise: str, text: str) -> dic
     definitions once more under their public names, and then `text`: the last definition wins.
     """
     source = files[file]
-    own = pieces(source, file)[exercise]
-    public = {node.name for node in ast.parse(source).body if isinstance(node, Definition)}
+    parts = pieces(source, file)
+    following = (other for other, by in DEFINED_BY.items() if by == exercise)
+    own = {name: node for each in (exercise, *following) for name, node in parts[each].items()}
+    public = {node.name for node in _parsed(source).body if isinstance(node, Definition)}
     mistaken = {node.name for node in ast.parse(text).body if isinstance(node, Definition)}
     names = {*own, *(mistaken & public)}
     copies = [_lines_of(source, node) for node in own.values()]
-    module = file.removesuffix(".py")
-    changed = {
-        name: _renamed(other, _imports(ast.parse(other), module, names))
-        for name, other in files.items()
-    }
-    changed[file] = _renamed(source, _uses(ast.parse(source), names))
+    changed = set_aside(files, file, names)
     changed[file] += "\n\n" + "\n\n\n".join([*copies, text])
     return changed
+
+
+def set_aside(files: Mapping[str, str], file: str, names: Collection[str]) -> dict[str, str]:
+    """The modules with the definitions `names` of `file` under private names, for all who call."""
+    module = file.removesuffix(".py")
+    changed = {
+        name: _renamed(text, _imports(_parsed(text), module, names)) for name, text in files.items()
+    }
+    changed[file] = _renamed(files[file], _uses(_parsed(files[file]), set(names)))
+    return changed
+
+
+_parsed = cache(ast.parse)
 
 
 def private(name: str) -> str:
@@ -115,7 +130,7 @@ def _lines_of(source: str, node: Definition) -> str:
     return "\n".join(source.split("\n")[first - 1 : node.end_lineno])
 
 
-def _imports(tree: ast.Module, module: str, names: set[str]) -> Iterator[Edit]:
+def _imports(tree: ast.Module, module: str, names: Collection[str]) -> Iterator[Edit]:
     """Where `names` are imported from `module`, at any depth."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == module:

@@ -47,6 +47,8 @@ def stubs(session: Session) -> list[Submission]:
     """One submission a kind, which answers every exercise of the session with it."""
     files = bank.solution(session)
     named = {name: bank.pieces(text, name) for name, text in files.items()}
+    for name, exercises in named.items():  # the right functions go on calling right ones
+        files = bank.set_aside(files, name, {each for one in exercises.values() for each in one})
     entries = []
     for kind, body in ANSWERS.items():
         changed = {
@@ -66,13 +68,13 @@ def stubs(session: Session) -> list[Submission]:
 
 def stub(node: bank.Definition, body: str) -> str:
     """The source of a function, or of a class whose public methods are such, that does `body`."""
-    right = f"\n\n_right_{node.name} = {node.name}\n\n\n"
+    right = bank.private(node.name)
     if isinstance(node, ast.FunctionDef):
-        return right + function(node, f"_right_{node.name}", body)
+        return "\n\n" + function(node, right, body)
     methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
-    constructor = f"def __init__(self, *args):\n    self._right = _right_{node.name}(*args)\n"
+    constructor = f"def __init__(self, *args):\n    self._right = {right}(*args)\n"
     public = [function(each, "", body) for each in methods if not each.name.startswith("_")]
-    return f"{right}class {node.name}:\n" + textwrap.indent(constructor + "".join(public), "    ")
+    return f"\n\nclass {node.name}:\n" + textwrap.indent(constructor + "".join(public), "    ")
 
 
 def function(node: ast.FunctionDef, right: str, body: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-
 import pytest
 
 from autograder.course import Course, Session
+from autograder.engine.judge.calls import exercise_calls
 from autograder.grading.kinds import graders_of
 from autograder.records import Outcome, Report
 from tests import bank, feedback
@@ -148,33 +147,58 @@ def test_a_mistake_loses_points_nowhere_else(sampled: dict[str, Report], entry: 
     assert lost_in(sampled[entry.submission.student]) == {entry.exercise}, entry.reason
 
 
-DEFINED_BY_ANOTHER = {"s3.stage_report"}
-
-
 def lost_in(report: Report) -> set[str]:
     return {e.id for e in report.exercises if e.points < e.maximum}
 
 
-@pytest.mark.parametrize("session", SESSIONS)
-def test_no_exercise_of_the_solution_uses_another(session: str) -> None:
-    """So a mistake in one, put into the solution, cannot cost points in another.
+def callers(session: Session) -> dict[str, set[str]]:
+    """Exercise id -> those whose solutions call it, at once or through another."""
+    files = bank.solution(session).items()
+    sources = {name.removesuffix(".py"): text.encode() for name, text in files}
+    calls = exercise_calls(sources, session.exercises)
+    found: dict[str, set[str]] = {}
+    for caller in calls:
+        waiting, met = list(calls[caller]), set()
+        while waiting:
+            callee = waiting.pop()
+            if callee not in met:
+                met.add(callee)
+                waiting += calls[callee]
+                found.setdefault(callee, set()).add(caller)
+    return found
 
-    What is defined by another exercise may use it: `stage_report` ends with what `compress` gives.
-    """
-    for module in SESSIONS[session].modules:
-        text = bank.solution(SESSIONS[session])[module.file]
-        pieces = bank.pieces(text, module.file)
-        for exercise, definitions in pieces.items():
-            if exercise in DEFINED_BY_ANOTHER:
-                continue
-            others = {name for other, each in pieces.items() if other != exercise for name in each}
-            used = {
-                node.id
-                for definition in definitions.values()
-                for node in ast.walk(definition)
-                if isinstance(node, ast.Name)
-            }
-            assert not used & others, f"{module.file}: {exercise} uses {used & others}"
+
+CALLERS = {key: callers(session) for key, session in SESSIONS.items()}
+CALLED = [
+    next(w for w in WRONG[key] if w.exercise == callee)
+    for key, found in CALLERS.items()
+    for callee in sorted(found)
+]
+"""A mistake in each exercise that the solution of another one calls."""
+
+
+@pytest.fixture(scope="module")
+def composed() -> dict[str, Report]:
+    """Reports of `CALLED`, on the mistaken exercise and on those whose solutions call it."""
+    reports: dict[str, Report] = {}
+    for key, session in SESSIONS.items():
+        entries = [w for w in CALLED if w in WRONG[key]]
+        graded = {
+            w.submission.slug: (w.exercise, *sorted(CALLERS[key][w.exercise])) for w in entries
+        }
+        course, graders = with_session(session), graders_of(session)
+        subs = [w.submission for w in entries]
+        reports |= grade(course, subs, graders, jobs=2, only_for=graded)
+    return reports
+
+
+@pytest.mark.parametrize("entry", CALLED, ids=lambda entry: entry.name)
+def test_a_mistake_does_not_reach_what_calls_its_function(
+    composed: dict[str, Report], entry: bank.Wrong
+) -> None:
+    report = composed[entry.submission.student]
+    assert len(report.exercises) > 1
+    assert lost_in(report) == {entry.exercise}, entry.reason
 
 
 @pytest.mark.parametrize("entry", [w for e in WRONG.values() for w in e], ids=lambda e: e.name)

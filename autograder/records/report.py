@@ -11,7 +11,7 @@ from typing import Literal
 
 from autograder.records.measurement import Score
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Outcome(StrEnum):
@@ -81,7 +81,8 @@ class ExerciseResult:
     """One exercise: automatic `points` of `maximum`, and a `mark` that replaces them.
 
     `by_hand` says that no grader gives points for it. `fingerprint` identifies everything but the
-    submission that the automatic points depend on; empty if they depend on nothing.
+    submission that the automatic points depend on; empty if they depend on nothing. `calls` are the
+    ids of other exercises whose functions this one calls, if it lost points.
     """
 
     id: str
@@ -94,6 +95,7 @@ class ExerciseResult:
     by_hand: bool = False
     mark: Mark | None = None
     fingerprint: str = ""
+    calls: tuple[str, ...] = ()
     tests: tuple[TestResult, ...] = ()
 
     @property

@@ -34,6 +34,7 @@ from autograder.reports.view import (
     NAME_LIMIT,
     Audience,
     by_student,
+    calls_line,
     duration,
     exercises_of,
     first_lines,
@@ -73,6 +74,7 @@ def environment() -> Environment:
         "duration": duration,
         "memory": memory,
         "css": _css_class,
+        "calls": calls_line,
     }
     environment.globals |= {"GLYPH": GLYPH, "MEANING": MEANING, "Outcome": Outcome}
     environment.globals |= {"quantity": quantity}

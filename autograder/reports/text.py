@@ -20,6 +20,7 @@ from autograder.reports.view import (
     ExerciseView,
     ModuleView,
     by_student,
+    calls_line,
     duration,
     exercises_of,
     isolation_line,
@@ -117,6 +118,7 @@ def _exercise(exercise: ExerciseView) -> list[str]:
     lines += _wrapped(exercise.mark, "    ", "      ")
     if exercise.outcome in (Outcome.PASSED, Outcome.BLANK, Outcome.NOT_MARKED):
         return lines
+    lines += _wrapped(calls_line(exercise), "    ", "      ")
     for check in exercise.checks:
         lines += _check(check)
     if exercise.hidden:
@@ -180,7 +182,9 @@ def _first_hint(exercise: ExerciseView) -> str:
     for check in exercise.checks:
         if check.outcome is not Outcome.PASSED:
             hint = f" {check.hint}" if check.hint else ""
-            return clean_line(check.title + hint, LINE_LIMIT)
+            cause = calls_line(exercise, how="does not pass")
+            first = f"{cause}. " if cause else ""
+            return clean_line(first + check.title + hint, LINE_LIMIT)
     return ""
 
 

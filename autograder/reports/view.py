@@ -7,7 +7,7 @@ student's view never holds `detail`, an incident, or anything of one hidden test
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -119,7 +119,11 @@ class HiddenChecks:
 
 @dataclass(frozen=True)
 class ExerciseView:
-    """One exercise as it is shown; `mark` says what a person gave, in one or two sentences."""
+    """One exercise as it is shown.
+
+    `mark` says what a person gave, in one or two sentences. `calls` names the functions of other
+    exercises that it calls and that lost points too.
+    """
 
     id: str
     title: str
@@ -128,6 +132,7 @@ class ExerciseView:
     maximum: float
     extra_credit: bool
     mark: str
+    calls: tuple[str, ...]
     checks: tuple[CheckView, ...]
     hidden: HiddenChecks
 
@@ -163,15 +168,24 @@ class ModuleView:
 def modules_of(report: Report, audience: Audience) -> tuple[ModuleView, ...]:
     """The exercises of `report` by module, as `audience` may see them."""
     groups: dict[str, list[ExerciseView]] = {}
+    lost = {exercise.id for exercise in report.exercises if _lost_points(exercise)}
     for exercise in report.exercises:
-        groups.setdefault(exercise.module, []).append(_exercise_view(exercise, audience))
+        view = _exercise_view(exercise, audience, lost)
+        groups.setdefault(exercise.module, []).append(view)
     return tuple(
         ModuleView(clean_line(name, NAME_LIMIT) or NO_MODULE, tuple(members))
         for name, members in groups.items()
     )
 
 
-def _exercise_view(exercise: ExerciseResult, audience: Audience) -> ExerciseView:
+def _lost_points(exercise: ExerciseResult) -> bool:
+    ours = (Outcome.TOOL_ERROR, Outcome.NOT_MARKED)
+    return exercise.earned < exercise.maximum and exercise.outcome not in ours
+
+
+def _exercise_view(
+    exercise: ExerciseResult, audience: Audience, lost: Container[str]
+) -> ExerciseView:
     hidden = [test for test in exercise.tests if not is_shown(test, audience)]
     shown = [test for test in exercise.tests if is_shown(test, audience)]
     earned = any(test.credit > 0 for test in exercise.tests if not test.guard)
@@ -183,6 +197,9 @@ def _exercise_view(exercise: ExerciseResult, audience: Audience) -> ExerciseView
         maximum=exercise.maximum,
         extra_credit=exercise.extra_credit,
         mark=mark_line(exercise),
+        calls=tuple(short_name(each) for each in exercise.calls if each in lost)
+        if exercise.id in lost
+        else (),
         checks=tuple(
             _check_view(test, before, earned, audience)
             for before, test in zip([None, *shown], shown)
@@ -299,6 +316,18 @@ def late_policy_note(report: Report) -> str:
         return ""
     due = moment(report.lateness.due or "")
     return f"The late policy was not applied: no time of submission is known (due {due})."
+
+
+def calls_line(exercise: ExerciseView, how: str = "lost points") -> str:
+    """That the functions it calls lost points as well, in one sentence; empty if none did.
+
+    `how` completes "which …".
+    """
+    if not exercise.calls:
+        return ""
+    names = " and ".join(f"`{name}`" for name in exercise.calls)
+    which = "that" if len(exercise.calls) == 1 else "those"
+    return f"it calls {names}, which {how}: repair {which} first"
 
 
 def mark_line(exercise: ExerciseResult) -> str:

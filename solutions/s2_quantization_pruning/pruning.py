@@ -8,7 +8,7 @@ the flat index of an element is its place in row-major order.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -52,16 +52,6 @@ def _check_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, nn.
     return {name: parameters[name] for name in masks}
 
 
-def _forever(loader: Batches) -> Iterator[Sequence[Tensor]]:
-    """Epoch after epoch of `loader`, shuffled anew each time if it shuffles."""
-    while True:
-        batch = None
-        for batch in loader:
-            yield batch
-        if batch is None:
-            raise refuse("loader", "at least one batch", loader)
-
-
 def _train(
     model: nn.Module,
     loader: Batches,
@@ -76,7 +66,14 @@ def _train(
     """
     device = next(model.parameters()).device
     with isolated_rng():
-        for step, (inputs, targets) in zip(range(steps), _forever(loader)):
+        batches = iter(())
+        for step in range(steps):
+            if (batch := next(batches, None)) is None:  # the next epoch
+                batches = iter(loader)
+                batch = next(batches, None)
+            if batch is None:
+                raise refuse("loader", "at least one batch", loader)
+            inputs, targets = batch
             model.zero_grad()
             loss = loss_fn(model(inputs.to(device)), targets.to(device))
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
@@ -120,9 +117,9 @@ def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
 def global_masks(weights: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
     """Return masks that together prune the given share of all weights, smallest first.
 
-    Magnitudes of all tensors compete with each other, so a layer of small weights may lose much
-    more than another. Exactly `round(sparsity * N)` of all N elements are pruned; of equal
-    magnitudes, the one in the earlier tensor of the mapping goes first, then the lower flat index.
+    Like `magnitude_mask` on all tensors laid end to end, in the order of the mapping: a layer of
+    small weights may lose much more than another. Exactly `round(sparsity * N)` of all N elements
+    are pruned; of equal magnitudes the earlier one goes first.
 
     Args:
         weights: name to floating tensor; everything in it takes part, so it is the caller who
@@ -192,11 +189,8 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
     """Set the pruned weights of a model to zero, in place.
 
     The `Parameter` objects stay the same (an optimiser that holds them goes on working); kept
-    weights, and parameters without a mask, are not touched.
-
-    Args:
-        model: any module.
-        masks: name, as in `model.named_parameters()`, to bool mask of that parameter's shape.
+    weights, and parameters without a mask, are not touched. `masks` maps names, as in
+    `model.named_parameters()`, to bool masks of the parameters' shapes.
 
     Raises:
         ValueError: for an unknown name or a mask that does not fit; then nothing has been changed.
@@ -348,8 +342,7 @@ def compare_large_sparse_small_dense(
     The question of Zhu & Gupta (2017, section 4): with a budget of nonzero weights, is it better
     to have a narrow network with all its weights, or a wide one of which most are zero? For each
     width in `small` there are two rows, the dense network of that width and one of width `large`,
-    pruned while it trains. The comparison is fair only if nothing else differs: both have the same
-    kinds of layers, the same data, optimiser and number of epochs.
+    pruned while it trains. Nothing else may differ: layers, data, optimiser, number of epochs.
 
     A convenient form is 64-w-w-10 with ReLU and without biases, in which parameters and weights
     are the same thing: width 8 has 64 * 8 + 8 * 8 + 8 * 10 = 656, and width 64 has 8,832, of which
@@ -554,13 +547,10 @@ def prune_channels(
     - a linear layer that follows sees channel after channel (flattened (C, H, W)): with
       in_features / C = s, channel c is its columns c * s to (c + 1) * s - 1.
 
-    Sizes that layers state (out_channels, in_channels, groups, num_features, in_features) are
-    those of the new tensors. Kernel size, stride, padding, dilation, dtype, device,
-    `requires_grad` and train or eval mode stay.
-
-    Where outputs of `conv` are added to something else (a residual), that has to lose the same
-    channels; this function cannot see it. Behind a depthwise layer, call it once more with the
-    original `conv`, the norm of the depthwise layer and the layer after it.
+    Sizes that layers state are those of the new tensors; all else stays (`_changed`). What the
+    outputs of `conv` are added to (a residual) has to lose the same channels, which this function
+    cannot see. Behind a depthwise layer, call it once more with the original `conv`, the norm of
+    the depthwise layer and the layer after it.
 
     Args:
         conv: Conv1d, Conv2d or Conv3d with C output channels; not changed, like the others.
@@ -572,10 +562,9 @@ def prune_channels(
         (conv, bn, next_layer): new layers, and None where None was given.
 
     Raises:
-        ValueError: if `keep` is empty, not ascending, has duplicates, another length than C, or an
-            index outside 0..C-1 (`_kept_channels`); if a grouped `conv` or a grouped, not
-            depthwise `next_layer` would not keep equally many channels in each group; for layers
-            of another kind or size.
+        ValueError: if `keep` is something else (`_kept_channels`); if a grouped `conv` or a
+            grouped, not depthwise `next_layer` would not keep equally many channels in each
+            group; for layers of another kind or size.
 
     Of Conv2d(3, 4, 3), BatchNorm2d(4), Linear(4 * 4, 10) and keep = [0, 2] remain Conv2d(3, 2, 3),
     BatchNorm2d(2) and Linear(2 * 4, 10) with the columns 0..3 and 8..11.
@@ -610,17 +599,17 @@ def sensitivity_scan(
 ) -> dict[str, list[float]]:
     """Prune one weight at a time to each sparsity, and return what the network is then worth.
 
-    For every prunable weight (`_prunable`) and every sparsity in `grid`: prune that weight alone
-    by magnitude, everything else as it was, and call `evaluate(model)`. No training in between.
-    A weight whose curve falls early has to keep more (Han et al., 2015, section 4, figure 6).
+    For every prunable weight (`_prunable`) and every sparsity in `grid`: prune that weight alone,
+    as `magnitude_mask` does and from its original values, everything else as it was, and call
+    `evaluate(model)`. No training in between. A weight whose curve falls early has to keep more
+    (Han et al., 2015, section 4, figure 6).
 
     Args:
         model: any module; its weights change during the scan and are back afterwards, bit by bit,
             also if `evaluate` raises, whose exception is passed on. So is each submodule's train
             or eval mode, whatever `evaluate` makes of it.
         evaluate: called with `model` itself; higher or lower may be better.
-        grid: sparsities in 0..1, in any order. Each is pruned from the original weight, with
-            exactly round(sparsity * n) zeros of n, ties by flat index as in `magnitude_mask`.
+        grid: sparsities in 0..1, in any order.
 
     Returns:
         name as in `model.named_parameters()`, in that order, to a list with what `evaluate`
@@ -659,14 +648,11 @@ def grow_and_drop(weight: Tensor, mask: Tensor, gradient: Tensor, fraction: floa
     """Return the next mask of dynamic sparse training: as many weights, some in better places.
 
     Of the active weights (mask True) the k with the smallest magnitudes are dropped; of those
-    that were inactive before, the k with the largest gradient magnitudes are grown (Evci et al.,
-    "Rigging the lottery", ICML 2020, algorithm 1; Mocanu et al., "SET", 2018, drops alike and
-    grows at random), with
-
-        k = min(round(fraction * active), inactive).
-
-    So the number of active weights never changes, and nothing that was dropped is grown at once.
-    Of equal magnitudes the one with the lower flat index is dropped, or grown, first.
+    that were inactive before, the k with the largest gradient magnitudes are grown, with
+    k = min(round(fraction * active), inactive) (Evci et al., "Rigging the lottery", ICML 2020,
+    algorithm 1; Mocanu et al., "SET", 2018, drops alike and grows at random). So the number of
+    active weights never changes, and nothing that was dropped is grown at once. Of equal
+    magnitudes the one with the lower flat index is dropped, or grown, first.
 
     Args:
         weight: floating, any shape; not changed, nor are the others.

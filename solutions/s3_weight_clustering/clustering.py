@@ -131,10 +131,10 @@ def kmeans_1d(
         sizes = torch.bincount(owner, counts.double(), len(centroids))
         sums = torch.bincount(owner, counts * distinct, len(centroids))
         means = sums / sizes.clamp_min(1)
-        # A cluster without weights goes to one that is far from its mean, so the sum still falls.
         empty = sizes == 0
-        far = (distinct - means[owner]).abs().argsort(descending=True, stable=True)
-        means[empty] = distinct[far[: int(empty.sum())]]
+        if empty.any():  # to weights that are far from their means, so that the sum still falls
+            far = (distinct - means[owner]).abs().argsort(descending=True, stable=True)
+            means[empty] = distinct[far[: int(empty.sum())]]
         centroids = means.sort().values
         if torch.equal(centroids, before):
             break

@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from benchmarks import attacks, common, labs, peers, profilers, throughput
+from benchmarks import attacks, common, labs, peers, profilers, table_huffman, throughput
 from benchmarks.attacks import ATTACKS, MARK, verdict
 from benchmarks.common import CHECKS, MODULE, SOLUTION, WRONG, Run
 from benchmarks.stages import STAGES, Counters
@@ -48,6 +52,30 @@ def test_profilers_are_judged_by_the_published_table(name: str) -> None:
     assert (tally.right, tally.wrong, tally.failed) == (1, [], [])
     double = profilers.Profiler(lambda *_: (0.7, 1), "meta")
     assert len(profilers.measure(double, entries, lambda _: None).wrong) == 1
+
+
+def solution_coding() -> Any:
+    """The solution's module `coding`, which imports no other of its session."""
+    path = common.ROOT / "solutions" / "s3_weight_clustering" / "coding.py"
+    module = types.ModuleType("coding")
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
+    return module
+
+
+@given(st.lists(st.integers(-3, 12) | st.integers(), max_size=300))
+@settings(max_examples=40)
+def test_the_table_reads_what_bits_one_by_one_give(symbols: list[int]) -> None:
+    coding = solution_coding()
+    assert table_huffman.decode(coding, coding.huffman_encode(symbols)) == symbols
+
+
+@given(st.lists(st.integers(0, 9), max_size=200), st.integers(0, 7))
+@settings(max_examples=40)
+def test_the_table_leaves_unused_words_and_padding_alone(ranks: list[int], extra: int) -> None:
+    words = solution_coding()._canonical([2, 3, 3, 3, 4, 4, 4, 4, 5, 5])  # not all of 5 bits
+    bits = "".join(words[rank] for rank in ranks) + "1" * extra
+    packed = bytes(int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8))
+    assert table_huffman.decode_ranks(words, packed, len(ranks)).tolist() == ranks
 
 
 def test_a_lab_sheet_without_a_choice_is_run_as_it_is() -> None:

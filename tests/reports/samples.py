@@ -474,6 +474,9 @@ def mixed() -> Report:
             penalty=0.1,
         ),
     )
+    caller = base.exercises[5]  # it crashed, and calls one that failed and one that passed
+    called = tuple(base.exercises[index].id for index in (3, 4))
+    exercises = (*base.exercises[:5], replace(caller, calls=called), *base.exercises[6:])
     extra = ExerciseResult(
         id="s1.receptive_field",
         title="Receptive field",
@@ -488,7 +491,7 @@ def mixed() -> Report:
     )
     return replace(
         base,
-        exercises=(*base.exercises, extra),
+        exercises=(*exercises, extra),
         problems=("notes.txt was not asked for and was left out",),
         incidents=("s1.measure_latency: tried to connect to 203.0.113.7, port 443",),
     )
@@ -533,7 +536,9 @@ def hostile(text: str) -> Report:
     """`text` wherever a record holds text."""
     test = TestResult(text, text, Outcome.FAILED, message=text, detail=text)
     hidden = replace(test, visibility=Visibility.HIDDEN)
-    result = ExerciseResult(text, text, text, Outcome.FAILED, 0.0, 1.0, tests=(test, hidden))
+    result = ExerciseResult(
+        text, text, text, Outcome.FAILED, 0.0, 1.0, calls=(text,), tests=(test, hidden)
+    )
     return Report(
         course=text,
         session=text,

@@ -23,6 +23,7 @@ from autograder.records import (
     ExerciseResult,
     Isolation,
     Lateness,
+    Mark,
     Outcome,
     Report,
     TestResult,
@@ -293,6 +294,54 @@ def test_the_check_table_names_functions_and_no_points() -> None:
     assert "add" in shown
     assert "It refuses. raise ValueError" in shown
     assert "100" not in shown
+
+
+FAILED, PASSED, FAULT = Outcome.FAILED, Outcome.PASSED, Outcome.TOOL_ERROR
+
+
+def composed(caller: Outcome, **callees: Outcome) -> dict[str, str]:
+    """Every form of a report in which `share` calls the exercises named."""
+    test = TestResult("test_it", "It holds.", FAILED, message="check that it holds")
+    results = [
+        ExerciseResult(f"s1.{name}", name, "work", outcome, 5.0 * (outcome is PASSED), 5.0)
+        for name, outcome in callees.items()
+    ]
+    calls = tuple(f"s1.{name}" for name in callees)
+    points = 5.0 * (caller is PASSED)
+    share = ExerciseResult(
+        "s1.share", "Share", "work", caller, points, 5.0, calls=calls, tests=(test,)
+    )
+    return rendered(replace(small(), exercises=(*results, share)))
+
+
+@pytest.mark.parametrize("form", ["student page", "staff page", "text"])
+def test_who_calls_what_lost_points_is_told(form: str) -> None:
+    def said(caller: Outcome, **callees: Outcome) -> str:
+        text = " ".join(re.sub("<[^>]*>", " ", composed(caller, **callees)[form]).split())
+        found = re.search("it calls [^:]*: repair \\w+ first", text)
+        return found[0] if found else ""
+
+    assert said(FAILED, mask=FAILED) == ("it calls `mask`, which lost points: repair that first")
+    assert said(FAILED, mask=FAILED, code=PASSED, pack=Outcome.BLANK) == (
+        "it calls `mask` and `pack`, which lost points: repair those first"
+    )
+    assert said(FAILED, mask=PASSED) == ""
+    assert said(PASSED, mask=FAILED) == ""
+    assert said(FAILED, mask=FAULT) == ""
+    assert said(FAULT, mask=FAILED) == ""
+    assert said(FAILED) == ""
+
+
+def test_the_check_table_says_what_to_repair_first() -> None:
+    shown = " ".join(composed(FAILED, mask=FAILED)["terminal"].split())
+    assert "it calls `mask`, which does not pass: repair that first. It holds." in shown
+
+
+def test_a_mark_by_hand_can_make_good_what_is_called() -> None:
+    callee = ExerciseResult("s1.mask", "Mask", "work", FAILED, 0.0, 5.0, mark=Mark(5.0))
+    share = ExerciseResult("s1.share", "Share", "work", FAILED, 0.0, 5.0, calls=("s1.mask",))
+    report = replace(small(), exercises=(callee, share))
+    assert "it calls" not in student_text(report)
 
 
 def test_every_outcome_has_a_place_in_every_form() -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from autograder.course import Exercise
 from autograder.engine.job import Deliver, GradingJob, Progress
+from autograder.engine.judge.calls import exercise_calls
 from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.diagnosis import Attempt, Transcript, diagnose, sentences
 from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
@@ -197,7 +198,21 @@ class JudgePlugin:
             self._progress(submission.student, exercise.id)
             tests = self._grade_exercise(exercise, run, by_exercise[exercise.id])
             results.append(exercise_result(exercise, tests))
-        return self._report(run, results)
+        return self._report(run, self._with_calls(run, results))
+
+    def _with_calls(
+        self, run: SubmissionRun, results: Sequence[ExerciseResult]
+    ) -> list[ExerciseResult]:
+        """The results; of each that lost points, which other exercises its functions call."""
+        if all(result.outcome is Outcome.PASSED for result in results):
+            return list(results)
+        calls = exercise_calls(run.sources, self.job.session.exercises)
+        return [
+            result
+            if result.outcome is Outcome.PASSED
+            else replace(result, calls=calls.get(result.id, ()))
+            for result in results
+        ]
 
     def _report(self, run: SubmissionRun, results: Sequence[ExerciseResult]) -> Report:
         submission = run.submission
