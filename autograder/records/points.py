@@ -10,7 +10,6 @@ from autograder.records import ExerciseResult, Outcome, TestResult
 GUARD_NOTE = "counts once another check of this exercise passes"
 
 SEVERITY = (
-    Outcome.TOOL_ERROR,
     Outcome.REFUSED,
     Outcome.OUT_OF_MEMORY,
     Outcome.TIMED_OUT,
