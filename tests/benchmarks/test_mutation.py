@@ -107,6 +107,8 @@ EXAMPLES: dict[str, list[tuple[str, set[str]]]] = {
         ("def f(a):\n    b = a\n    return b", {"return a"}),
         ("def f():\n    return (a, b)", {"return (b, a)"}),
         ("a, b = c", {"b, a = c"}),
+        ("x = (1, 2)", {"x = (2, 1)"}),
+        ("x = ('a', 'b')", set()),
     ],
 }
 
