@@ -13,7 +13,6 @@ WITHOUT_ESSENTIAL = 0.5
 """The largest share of an exercise's points that is earned without an essential check."""
 
 SEVERITY = (
-    Outcome.TOOL_ERROR,
     Outcome.REFUSED,
     Outcome.OUT_OF_MEMORY,
     Outcome.TIMED_OUT,

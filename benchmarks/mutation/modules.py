@@ -38,7 +38,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "autograder/project/rules.py": ("tests/project/test_rules.py",),
     "autograder/project/scorer.py": ("tests/project/test_scorer.py",),
-    "autograder/project/perturb.py": ("tests/project/test_perturb_reference.py",),
+    "autograder/project/perturb.py": (
+        "tests/project/test_gate.py",
+        "tests/project/test_perturb_reference.py",
+    ),
     "autograder/engine/sandbox/seccomp.py": ("tests/engine/test_sandbox_seccomp.py",),
 }
 """Module -> its direct tests: the arithmetic of verdicts, and what confines a worker."""

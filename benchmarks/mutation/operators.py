@@ -301,10 +301,15 @@ def result(place: Place) -> Iterator[ast.AST]:
         if node.id in names and len(names) > 1:
             yield ast.Name(names[names.index(node.id) - 1], ast.Load())
     names_them = isinstance(place.parent, ast.Return | ast.Assign | ast.For | ast.comprehension)
-    if names_them and isinstance(node, ast.Tuple):
+    if names_them and isinstance(node, ast.Tuple) and not _are_words(node):
         for index, (one, other) in enumerate(pairwise(node.elts)):
             if ast.dump(one) != ast.dump(other):
                 yield _with(node, elts=_swapped(node.elts, index))
+
+
+def _are_words(node: ast.Tuple) -> bool:
+    """Whether it is a list of names, whose order seldom matters."""
+    return all(isinstance(e, ast.Constant) and isinstance(e.value, str) for e in node.elts)
 
 
 OPERATORS: dict[str, Operator] = {

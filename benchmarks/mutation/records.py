@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,16 +16,6 @@ from benchmarks.mutation.mutants import Key, Mutant
 CACHE = ROOT / ".cache" / "mutation.jsonl"
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 Verdict = Literal["caught", "survived"]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A mutant of a file, whether a check noticed it, and why it need not be (or "")."""
-
-    file: str
-    mutant: Mutant
-    verdict: Verdict
-    equivalent: str = ""
 
 
 def fingerprint(*parts: str) -> str:

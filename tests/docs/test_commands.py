@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import pytest
 import typer.main
 
 from autograder.cli.app import app
+from benchmarks.mutation import __main__ as mutation
 from tests.support import ROOT
 
 DOCUMENTS = [
@@ -54,6 +56,27 @@ def test_a_command_that_is_shown_exists_with_its_options(document: str, command:
 def test_commands_are_found() -> None:
     assert len(SHOWN) > 10
     assert {command.split()[1] for _, command in SHOWN} >= {"check", "submit", "grade", "report"}
+
+
+BENCHMARKS = ROOT / "benchmarks" / "README.md"
+MODULES = re.findall(
+    r"^python -m (benchmarks\.\w+)(.*)$", BENCHMARKS.read_text("utf-8"), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("module", sorted({module for module, _ in MODULES}))
+def test_a_benchmark_that_is_shown_exists(module: str) -> None:
+    assert importlib.util.find_spec(module) is not None
+
+
+@pytest.mark.parametrize("rest", [rest for module, rest in MODULES if module.endswith("mutation")])
+def test_the_commands_that_make_mutants_find_some(
+    rest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they are shown, but listed and not graded."""
+    assert mutation.main([*shlex.split(COMMENT.sub("", rest)), "--only-list"]) == 0
+    printed = capsys.readouterr()
+    assert (len(printed.out.splitlines()) > 5, printed.err) == (True, "")
 
 
 @pytest.mark.slow

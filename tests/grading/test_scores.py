@@ -37,6 +37,19 @@ def test_a_record_is_named_by_team_time_and_file(tmp_path: Path) -> None:
     assert path.with_suffix(".md").read_text("utf-8") == markdown(report_of(at(5)))
 
 
+def test_the_record_outlives_a_power_failure_and_its_page_need_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[str, bool]] = []
+
+    def write(path: Path, _: str, durable: bool = False) -> None:
+        written.append((path.suffix, durable))
+
+    monkeypatch.setattr(scores, "write", write)
+    scores.keep(report_of(SCORE), tmp_path)
+    assert written == [(".md", False), (".json", True)]  # a record never without its page
+
+
 def test_a_record_without_a_score_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(AutograderError, match="nothing was measured of team-1"):
         scores.keep(replace(report_of(SCORE), score=None), tmp_path)

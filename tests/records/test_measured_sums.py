@@ -68,6 +68,7 @@ def test_the_bits_of_a_layer_are_those_of_its_widest_products(
 @pytest.mark.parametrize(
     ("widths", "macs", "ops", "excess"),
     [
+        ((8, 8), 100, 24, 0),
         ((8, 8), 100, 25, 0),  # a quarter is free
         ((8, 8), 100, 26, 1),
         ((8, 8), 103, 26, 1),  # of whole numbers
