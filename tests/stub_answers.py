@@ -90,3 +90,16 @@ def _emptied(right, result, arguments, fill):
     if not _is_data(arguments):
         return _filled(result, arguments, fill)
     return _same_shape(right(*arguments), fill)
+
+
+def _nested(depth, width):
+    """Lists in lists, the innermost one wide."""
+    value = [0] * width
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def _share(arguments):
+    """Bits of each word, for words of three million bits together."""
+    return 3_000_000 // max(1, len(arguments[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from autograder.course import Session
@@ -40,17 +41,33 @@ ANSWERS = {
 `right` the solution's function, of which some stubs take shapes and checks of arguments.
 """
 
+LARGEST = {
+    "text": "return 'x' * 4_000_000",
+    "integers": "return list(range(300_000))",
+    "texts": "return [str(number) for number in range(300_000)]",
+    "mapping": "return {number: number for number in range(150_000)}",
+    "nested": "return _nested(50, 5_000)",
+    "code": "return {key: format(n, 'b').zfill(_share(arguments)) "
+    "for n, key in enumerate(arguments[0])}",
+    "tensor": "return torch.zeros(15_000_000)",
+    "expanded": "return torch.zeros(1).expand(10**9)",
+    "tensors": "return [torch.zeros(1) for _ in range(15_000)]",
+    "model": "return torch.nn.Sequential(*(torch.nn.Linear(1, 1) for _ in range(4_000)))",
+    "number": "return 2**1000 - 1",
+}
+"""About the largest values of each form that can cross to the judge, see engine.channel."""
+
 HELPERS = "\n\n" + (Path(__file__).parent / "stub_answers.py").read_text(encoding="utf-8")
 
 
-def stubs(session: Session) -> list[Submission]:
+def stubs(session: Session, answers: Mapping[str, str] = ANSWERS) -> list[Submission]:
     """One submission a kind, which answers every exercise of the session with it."""
     files = bank.solution(session)
     named = {name: bank.pieces(text, name) for name, text in files.items()}
     for name, exercises in named.items():  # the right functions go on calling right ones
         files = bank.set_aside(files, name, {each for one in exercises.values() for each in one})
     entries = []
-    for kind, body in ANSWERS.items():
+    for kind, body in answers.items():
         changed = {
             name: files[name]
             + HELPERS

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import heapq
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,11 +119,13 @@ def huffman_bits(frequencies: Iterable[float]) -> Fraction:
 
 
 def is_prefix_free(words: Iterable[str]) -> bool:
-    """Whether no word begins with another one, checked on every beginning of every word."""
-    listed = list(words)
-    taken = set(listed)
-    beginnings = (word[:end] in taken for word in listed for end in range(len(word)))
-    return len(taken) == len(listed) and not any(beginnings)
+    """Whether no word begins with another one.
+
+    In sorted order a beginning stands right before a word that has it, so neighbours are enough,
+    and the work is linear in the bits of words that may have any length.
+    """
+    listed = sorted(words)
+    return not any(after.startswith(word) for word, after in itertools.pairwise(listed))
 
 
 def entropy_bits(frequencies: Mapping[Any, float]) -> float:
