@@ -6,19 +6,17 @@ brute force is.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
+from autograder.graders.common import drawn
 from autograder.graders.toolkit import RandomInputs
-from shared.data import load_digits
-from shared.seeding import isolated_rng
 
 M = TypeVar("M", bound=nn.Module)
 Batches = DataLoader[tuple[Tensor, ...]]
@@ -27,22 +25,6 @@ Step = tuple[Sequence[str], str]
 
 
 # ---- networks ------------------------------------------------------------------------------
-
-
-def drawn(model: M, rng: RandomInputs) -> M:
-    """`model`, its floating parameters and batch norm statistics drawn from `rng`, in place."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(rng.normal(*parameter.shape))
-        for module in model.modules():
-            if (
-                isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
-                and module.running_var is not None
-            ):
-                assert module.running_mean is not None
-                module.running_mean.copy_(rng.normal(module.num_features))
-                module.running_var.copy_(rng.uniform(module.num_features, low=0.5, high=2.0))
-    return model
 
 
 def plain_network(rng: RandomInputs) -> nn.Sequential:
@@ -186,48 +168,3 @@ def cut_box(size: tuple[int, int], lam: float, center: tuple[int, int]) -> set[t
         if center[0] - half[0] <= row < center[0] + half[0]
         and center[1] - half[1] <= column < center[1] + half[1]
     }
-
-
-@functools.cache
-def digits() -> tuple[Tensor, Tensor]:
-    """All embedded digits, images float32 in 0..1 and labels."""
-    data = load_digits().scaled()
-    parts = (data.train, data.validation, data.test)
-    return torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
-
-
-def scrambled_digits(rng: RandomInputs) -> tuple[Tensor, Tensor]:
-    """The embedded digits, shuffled, all images turned or mirrored alike, and classes renamed.
-
-    A network that was trained before on the public data set is no use on them.
-    """
-    images, labels = digits()
-    order = rng.permutation(len(labels))
-    turned = torch.rot90(images[order], rng.integer(0, 3), (2, 3))
-    if rng.integer(0, 1):
-        turned = turned.flip(3)
-    return turned.contiguous(), rng.permutation(10)[labels[order]]
-
-
-def built(kind: Callable[[], M], rng: RandomInputs) -> M:
-    """A network with PyTorch's own initialisation, drawn from `rng`."""
-    with isolated_rng(rng.seed()):
-        return kind()
-
-
-def shuffling(images: Tensor, targets: Tensor, batch: int, rng: RandomInputs) -> Batches:
-    """A loader for training."""
-    order = torch.Generator().manual_seed(rng.seed())
-    data = TensorDataset(images, targets)
-    return DataLoader(data, batch_size=batch, shuffle=True, generator=order)
-
-
-def in_order(images: Tensor, targets: Tensor, batch: int) -> Batches:
-    """A loader for evaluation; the last batch may be smaller."""
-    return DataLoader(TensorDataset(images, targets), batch_size=batch)
-
-
-def accuracy(model: nn.Module, images: Tensor, targets: Tensor) -> float:
-    """Share of right predictions in eval mode."""
-    with torch.no_grad():
-        return float((model.eval()(images).argmax(dim=1) == targets).double().mean())

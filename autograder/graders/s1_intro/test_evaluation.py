@@ -8,13 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autograder.graders.s1_intro.references import (
-    Stopwatch,
-    cross_entropy,
-    drawn,
-    in_order,
-    percentile,
-)
+from autograder.graders.common import drawn, in_order
+from autograder.graders.s1_intro.references import Stopwatch, cross_entropy, percentile
 from autograder.graders.toolkit import (
     Exercise,
     RandomInputs,

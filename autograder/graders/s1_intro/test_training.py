@@ -9,15 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autograder.graders.s1_intro.references import (
-    accuracy,
-    built,
-    cross_entropy,
-    cut_box,
-    in_order,
-    scrambled_digits,
-    shuffling,
-)
+from autograder.graders.common import accuracy, built, in_order, scrambled_digits, shuffling
+from autograder.graders.s1_intro.references import cross_entropy, cut_box
 from autograder.graders.toolkit import (
     Exercise,
     RandomInputs,

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.graders.s1_intro.references import built, digits, shuffling
+from autograder.graders.common import built, digits, shuffling
 from autograder.graders.toolkit import RandomInputs
 from shared.models import DigitsCNN
 from shared.records import QParams
