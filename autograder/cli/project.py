@@ -11,6 +11,7 @@ from autograder.cli.common import (
     CourseOption,
     DatasetOption,
     IsolationOption,
+    SpawnOption,
     dataset_option,
     err,
     isolation_level,
@@ -56,6 +57,7 @@ def score(
     ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="Print the verdict only.")] = False,
     require_isolation: IsolationOption = "process",
+    spawn: SpawnOption = False,
     course: CourseOption = None,
 ) -> None:
     """Measure a final project from its file: accuracy, parameters, bits, operations, costs."""
@@ -79,6 +81,7 @@ def score(
             dataset=chosen,
             require_isolation=required,
             progress=lambda _, step: status.update(step),
+            spawn=spawn,
         )
     assert report.score is not None
     out.print(terminal(report.score, brief))

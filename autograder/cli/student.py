@@ -54,7 +54,7 @@ def check(
     part = rules.session(session)
     folder = folder if folder is not None else root / "assignments" / part.folder
     if part.kind == "project":
-        project.score(folder / "model.onnx", course=course)
+        project.score(folder / "model.onnx", spawn=spawn, course=course)
         return
     submission = read_submission(folder, part, rules.limits.archive, student="you")
     if not submission.files:

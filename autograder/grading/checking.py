@@ -98,6 +98,7 @@ def score(
     dataset: DatasetName | None = None,
     require_isolation: Level = "process",
     progress: Progress = lambda *_: None,
+    spawn: bool = False,
 ) -> Report:
     """The report of one entry, whose card says which team it is.
 
@@ -118,7 +119,7 @@ def score(
     job = kind.job(course, session, settings)
     assert isinstance(job.context, ProjectContext)
     context = ProjectContext(job.context.project, dataset, team_from_card=True)
-    report = _only_report(replace(job, context=context), submission, progress, spawn=False)
+    report = _only_report(replace(job, context=context), submission, progress, spawn)
     for exercise in report.exercises:
         if exercise.outcome is Outcome.TOOL_ERROR:
             raise AutograderError(exercise.tests[0].detail or exercise.tests[0].message)

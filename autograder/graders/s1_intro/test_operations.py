@@ -303,7 +303,7 @@ def test_profile_follows_the_dtype(student: Any, rng: RandomInputs) -> None:
     check([row.macs for row in rows] == [row.macs for row in expected], "MACs of a float64 network")
 
 
-@profile_layers.check(guard=True)
+@profile_layers.check(weight=0.51, guard=True)
 def test_profile_restores_modes(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode, also after a forward that raised."""
     hint = "note the mode of each submodule, not only the root's, and restore it in `finally`"
@@ -319,7 +319,7 @@ def test_profile_restores_modes(student: Any, rng: RandomInputs) -> None:
     check(student.modes(model) == before[1], hint)
 
 
-@profile_layers.check(guard=True)
+@profile_layers.check(weight=0.51, guard=True)
 def test_profile_removes_its_hooks(student: Any, rng: RandomInputs) -> None:
     """No hook stays behind, also after a forward that raised."""
     hint = "remove every hook in `finally`"
@@ -347,7 +347,7 @@ def profile_of_failure(student: Any, model: object, features: int) -> None:
         fail("forward raised; let its exception through")
 
 
-@profile_layers.check(weight=0.5, guard=True)
+@profile_layers.check(weight=0.25, guard=True)
 def test_profile_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """Weights and running statistics are as before, and no gradient is recorded."""
     recording: list[bool] = []
@@ -386,7 +386,7 @@ def test_bit_operations_are_exact_when_large(student: Any, rng: RandomInputs) ->
     check(count == macs * 63, "a float total cannot hold large counts: compute with Python ints")
 
 
-@bit_operations.check(guard=True)
+@bit_operations.check(weight=0.44, guard=True)
 def test_bit_operations_refuse_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Numbers of bits below 1 or not whole raise ValueError."""
     macs = rng.integer(10, 1000)

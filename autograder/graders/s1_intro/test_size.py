@@ -180,7 +180,7 @@ def test_bytes_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     expect_bytes(student, 4 * 1024 * rows + (rows + 7) // 8, hint, model, {"weight": 32, "bias": 1})
 
 
-@model_bytes.check(guard=True)
+@model_bytes.check(weight=0.5, guard=True)
 def test_bytes_refuse_wrong_names(student: Any, rng: RandomInputs) -> None:
     """A mapping that misses a parameter, or names one that does not exist, raises ValueError."""
     model = probes.Unused(rng.integer(3, 9))
@@ -190,7 +190,7 @@ def test_bytes_refuse_wrong_names(student: Any, rng: RandomInputs) -> None:
     expect_value_error(student.model_bytes, model, {**bits, "linear.wieght": 8})
 
 
-@model_bytes.check(guard=True)
+@model_bytes.check(weight=0.5, guard=True)
 def test_bytes_refuse_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Numbers of bits below 1 or not whole raise ValueError, also inside a mapping."""
     model = nn.Linear(rng.integer(3, 9), 2)
@@ -273,7 +273,7 @@ def test_sparsity_takes_shared_weights_once(student: Any, rng: RandomInputs) -> 
     expect_sparsity(student, expected, "count each Parameter object once", model)
 
 
-@sparsity.check(guard=True)
+@sparsity.check(weight=0.77, guard=True)
 def test_sparsity_of_nothing(student: Any, rng: RandomInputs) -> None:
     """Without any element to look at, the sparsity is 0.0."""
     hint = "of an empty tensor, or a model without weights, the sparsity is 0.0"

@@ -75,7 +75,7 @@ def run(student: Any, network: Handle, x: Tensor) -> Tensor:
 quantize_model = Exercise("s2.quantize_model")
 
 
-@quantize_model.check(weight=2, guard=True, seconds=30)
+@quantize_model.check(weight=0.24, guard=True, seconds=30)
 def test_quantised_network_keeps_its_accuracy(student: Any, rng: RandomInputs) -> None:
     """With 8 bits a trained network keeps its accuracy, with 6 bits nearly all of it."""
     case = trained_digits(rng)
@@ -220,7 +220,7 @@ def test_quantised_network_saturates(student: Any, rng: RandomInputs) -> None:
     check(allclose(beside[: len(inner)], before), hint)
 
 
-@quantize_model.check(guard=True)
+@quantize_model.check(weight=0.12, guard=True)
 def test_calibration_uses_every_batch(student: Any, rng: RandomInputs) -> None:
     """The range comes from all batches, not from the first or the last one."""
     network, slope = line(rng)
@@ -253,7 +253,7 @@ def test_calibration_in_eval_mode(student: Any, rng: RandomInputs) -> None:
         check(bool(far.all()), hint)
 
 
-@quantize_model.check(weight=0.5, guard=True)
+@quantize_model.check(weight=0.06, guard=True)
 def test_calibration_loaders(student: Any, rng: RandomInputs) -> None:
     """A loader gives tensors or pairs of inputs and targets."""
     network, slope = line(rng)
@@ -274,7 +274,7 @@ def test_calibration_loaders(student: Any, rng: RandomInputs) -> None:
         check(bool(((run(student, live, x) - wanted).abs() < 0.1 * abs(slope)).all()), hint)
 
 
-@quantize_model.check(weight=0.5, guard=True)
+@quantize_model.check(weight=0.06, guard=True)
 def test_quantize_model_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """Parameters, buffers, modes and hooks of the network that was passed in are unchanged."""
     network = drawn(probes.MixedModes(4, 3), rng)
@@ -289,7 +289,7 @@ def test_quantize_model_leaves_the_network_alone(student: Any, rng: RandomInputs
     check(same, "quantise a copy: parameters or running statistics were changed")
 
 
-@quantize_model.check(weight=0.5, guard=True)
+@quantize_model.check(weight=0.06, guard=True)
 def test_quantize_model_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """An empty calibration loader and wrong bits raise ValueError."""
     network, _ = line(rng)
@@ -425,7 +425,7 @@ def test_counters_are_not_halved(student: Any, rng: RandomInputs) -> None:
     check(after["0.weight"].dtype == torch.float16, "every floating tensor is float16")
 
 
-@to_half.check(guard=True)
+@to_half.check(weight=0.33, guard=True)
 def test_to_half_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """The network that was passed in keeps its numbers and dtypes."""
     model = drawn(nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3)), rng)
