@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def percent(part: int, whole: int) -> str:
     return f"{part}/{whole} ({100 * part / whole if whole else 100:.0f} %)"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -106,7 +107,7 @@ def main() -> None:
     parser.add_argument("--session", action="append", help="by default all")
     parser.add_argument("--sample", type=int, default=1, metavar="N", help="every Nth file")
     parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     sessions = [
         session
         for session in bank.course().sessions
