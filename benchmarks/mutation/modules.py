@@ -42,7 +42,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/project/test_gate.py",
         "tests/project/test_perturb_reference.py",
     ),
-    "autograder/engine/sandbox/seccomp.py": ("tests/engine/test_sandbox_seccomp.py",),
+    "autograder/engine/sandbox/seccomp.py": (
+        "tests/engine/test_sandbox_seccomp_exhaustive.py",
+        "tests/engine/test_sandbox_seccomp.py",
+    ),
 }
 """Module -> its direct tests: the arithmetic of verdicts, and what confines a worker."""
 

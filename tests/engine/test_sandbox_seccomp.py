@@ -21,11 +21,17 @@ machines = st.sampled_from(sorted(MACHINES))
 words = st.integers(0, WORD - 1)
 
 
+@functools.cache
+def instructions(code: bytes) -> tuple[tuple[int, int, int, int], ...]:
+    """(operation, jump if true, jump if false, operand) of each."""
+    return tuple(struct.iter_unpack("<HBBI", code))
+
+
 def simulate(code: bytes, number: int, architecture: int, arguments: tuple[int, ...] = ()) -> int:
     """Verdict of the program `code` on one system call."""
     full = (*arguments, *(0,) * (6 - len(arguments)))
     data = struct.pack("<IIQ6Q", number, architecture, 0, *(value % 2**64 for value in full))
-    listed = [struct.unpack_from("<HBBI", code, at) for at in range(0, len(code), 8)]
+    listed = instructions(code)
     at = accumulator = 0
     for _ in range(len(listed)):
         operation, jump_true, jump_false, operand = listed[at]

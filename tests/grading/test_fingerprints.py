@@ -172,6 +172,31 @@ def test_a_definition_belongs_to_the_exercise_that_it_names(kit: Kit) -> None:
     assert all(parts[name] != value for name, value in fingerprints.grader_parts(folder).items())
 
 
+def test_graders_that_do_not_parse_are_told_apart_and_hide_no_others(kit: Kit) -> None:
+    folder = "autograder/graders/s1_test/"
+    prints = []
+    for broken, later in (("import", "x = 1"), ("from", "x = 1"), ("from", "x = 2")):
+        kit.write(folder + "a_broken.py", broken)
+        kit.write(folder + "z_later.py", later)
+        prints.append(kit.of_functions()["s1.add"])
+    assert len(set(prints)) == 3
+
+
+def test_the_order_in_which_files_are_found_does_not_matter(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.write("autograder/graders/s1_test/a_helper.py", "x = 1\n")
+    before = kit.of_functions()
+    found = Path.rglob
+    for backwards in (True, False):
+        monkeypatch.setattr(
+            Path,
+            "rglob",
+            lambda path, pattern, turn=backwards: sorted(found(path, pattern), reverse=turn),
+        )
+        assert kit.of_functions() == before
+
+
 def test_a_moved_file_changes_the_engine(kit: Kit) -> None:
     before = kit.of_functions()
     engine = kit.root / "autograder" / "engine"
@@ -247,6 +272,7 @@ def test_digests_see_values_and_not_the_order_of_keys() -> None:
     assert digest((1, 2)) == digest([1, 2])
     assert digest(MappingProxyType({"a": 1})) == digest({"a": 1})
     assert digest(MappingProxyType({"a": 1})) != digest(MappingProxyType({"a": 2}))
+    assert digest(frozenset([1])) == digest([1]) != digest(frozenset([2]))
     assert digest("ab", "c") != digest("a", "bc")
     with pytest.raises(TypeError, match="a object has no hash"):
         digest(object())

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from autograder.project import runner, scorer
 from autograder.project.card import Card
 from autograder.project.costs import entry_costs, ratios
 from autograder.project.perturb import perturb
-from autograder.project.runner import EntryRefused
+from autograder.project.runner import Caps, EntryRefused
 from autograder.records import Isolation
 from autograder.records.measurement import Measurement, Score
 from shared import data
@@ -26,6 +27,14 @@ from tests import bank
 from tests.records.test_measurement import LAYER
 
 IMAGES = 400
+CARD = Card(
+    team="team-1",
+    members=("Ada",),
+    method="none",
+    base_revision="v1",
+    claimed_accuracy=0.9,
+    claimed_cost=0.1,
+)
 CONTENT = b"a network"
 MEASURED = Measurement(len(CONTENT), "", 21, (LAYER,))
 Network = Callable[[NDArray[np.uint8], int], NDArray[np.int64]]
@@ -38,6 +47,15 @@ def project(**rules: Any) -> FinalProject:
     changes = {"test_images": IMAGES, "gate_correct": IMAGES - 20, "perturbation_drop": 0.0}
     digits = made.datasets["digits"].model_copy(update=changes | rules)
     return made.model_copy(update={"datasets": {**made.datasets, "digits": digits}})
+
+
+class Box:
+    """A sandbox that confines nothing."""
+
+    isolation = Isolation("partial")
+
+
+BOX = Box()
 
 
 class World:
@@ -57,7 +75,7 @@ class World:
         # The changes of images have tests of their own; these say which draw it was.
         monkeypatch.setattr(scorer, "perturb", self.perturb)
         monkeypatch.setattr(runner, "sandbox", self.sandbox)
-        monkeypatch.setattr(runner, "measure", lambda *_: self.measure())
+        monkeypatch.setattr(runner, "measure", self.measured)
         monkeypatch.setattr(runner, "predictions", self.predictions)
         self.draws: list[tuple[str, int, int]] = []
 
@@ -74,23 +92,27 @@ class World:
         return changed
 
     @contextmanager
-    def sandbox(self, *_: object) -> Iterator[Any]:
-        class Box:
-            isolation = Isolation("partial")
+    def sandbox(self, *options: object) -> Iterator[Any]:
+        self.options = options
+        yield BOX
 
-        yield Box()
+    def measured(
+        self, box: object, content: bytes, shape: tuple[int, ...], classes: int
+    ) -> Measurement:
+        assert (box, content, shape, classes) == (BOX, CONTENT, (1, 8, 8), 10)
+        return self.measure()
 
     def predictions(
-        self, _: object, content: bytes, runs: list[tuple[NDArray[np.uint8], int]], classes: int
+        self, box: object, content: bytes, runs: list[tuple[NDArray[np.uint8], int]], classes: int
     ) -> list[NDArray[np.int64]]:
-        assert (content, classes) == (CONTENT, 10)
+        assert (box, content, classes) == (BOX, CONTENT, 10)
         self.runs = runs
         return [self.network(images, batch) for images, batch in runs]
 
     def score(self, secret: bytes = b"", **rules: Any) -> Score:
         made, isolation = scorer.score(
             CONTENT,
-            Card(team="team-1", method="none", claimed_accuracy=0.9, claimed_cost=0.1),
+            CARD,
             "digits",
             project(**rules),
             secret=secret,
@@ -133,6 +155,7 @@ def test_a_network_that_is_always_right(world: World) -> None:
 
 def test_what_a_score_says_of_the_entry(world: World) -> None:
     made, rules = world.score(), project().datasets["digits"]
+    assert (made.members, made.base_revision) == (("Ada",), "v1")
     assert (made.team, made.dataset, made.method, made.file_bytes) == (
         "team-1",
         "digits",
@@ -238,6 +261,34 @@ def test_what_is_not_the_file_s_fault_is_an_error(world: World) -> None:
     world.measure = fail
     with pytest.raises(AutograderError, match="no sandbox"):
         world.score()
+
+
+def test_the_sandbox_is_the_one_that_was_asked_for(world: World) -> None:
+    world.score()
+    assert world.options == (Caps(), "process", None)
+    caps, workers = Caps(seconds=7), object()
+    scorer.score(
+        CONTENT,
+        CARD,
+        "digits",
+        project(),
+        caps=caps,
+        workers=workers,  # type: ignore[arg-type]
+        require_isolation="strict",
+    )
+    assert world.options == (caps, "strict", workers)
+
+
+def test_numbers_of_a_record_are_plain_and_seconds_have_two_digits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([10.0, 11.23456])
+    monkeypatch.setattr(scorer, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    answers = world.score().answers
+    assert answers is not None
+    numbers = [*answers.by_batch.values(), *answers.perturbed]
+    assert {type(value) for value in numbers} == {int}
+    assert answers.seconds == 1.23
 
 
 # ---- images and seeds ----------------------------------------------------------------------------
