@@ -169,7 +169,7 @@ def test_evaluate_confident_predictions(student: Any, rng: RandomInputs) -> None
     expect_evaluation(student, hint, model, images, targets, 4)
 
 
-@evaluate.check(weight=0.35, guard=True)
+@evaluate.check(essential=True, weight=0.35, guard=True)
 def test_evaluate_restores_modes(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode."""
     network = drawn(probes.MixedModes(4, 3), rng).train()
@@ -270,7 +270,7 @@ def test_latency_warms_up_first(student: Any, rng: RandomInputs) -> None:
     check(all(close(value, duration, rtol=1e-6) for value in measured), hint)
 
 
-@measure_latency.check(weight=2)
+@measure_latency.check(essential=True, weight=2)
 def test_latency_synchronises(student: Any, rng: RandomInputs) -> None:
     """The device is waited for before the clock is stopped."""
     warmup, repeats, duration = rng.integer(2, 4), rng.integer(5, 9), rng.integer(64, 128) / 64

@@ -78,7 +78,7 @@ def test_conv_macs_of_a_plain_convolution(rng: RandomInputs) -> Iterator[Case]:
         yield case(*any_channels(rng), rng.choice([1, 3, 5]), rng.integer(7, 15))
 
 
-@conv2d_macs.check(weight=2)
+@conv2d_macs.check(essential=True, weight=2)
 def test_conv_macs_with_groups(rng: RandomInputs) -> Iterator[Case]:
     """In a grouped convolution an output channel sees only its group's input channels."""
     for groups in (2, 3, 6):
@@ -122,7 +122,7 @@ def test_conv_macs_of_pairs(rng: RandomInputs) -> Iterator[Case]:
         )
 
 
-@conv2d_macs.check()
+@conv2d_macs.check(essential=True)
 def test_conv_macs_are_exact_when_large(rng: RandomInputs) -> Iterator[Case]:
     """Counts above 2**24 are exact to the unit."""
     channels = (2 * rng.integer(20, 40) + 1, 2 * rng.integer(50, 90) + 1)
@@ -167,7 +167,7 @@ def test_linear_macs_of_tokens(student: Any, rng: RandomInputs) -> None:
     expect_linear(student, hint, rng.integer(2, 90), rng.integer(2, 90), rng.integer(2, 50))
 
 
-@linear_macs.check()
+@linear_macs.check(essential=True)
 def test_linear_macs_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     hint = "a float32 total cannot hold large counts: compute with Python ints"
@@ -226,7 +226,7 @@ def test_profile_has_a_row_per_layer(student: Any, rng: RandomInputs) -> None:
     check([row.kind for row in rows] == [row.kind for row in expected], "kind: the class name")
 
 
-@profile_layers.check(weight=2)
+@profile_layers.check(essential=True, weight=2)
 def test_profile_counts_macs_of_one_sample(student: Any, rng: RandomInputs) -> None:
     """MACs of convolutions (stride, padding, dilation, groups) and Linear, whatever the batch."""
     model, shape, expected = profiled_network(rng)
@@ -235,7 +235,7 @@ def test_profile_counts_macs_of_one_sample(student: Any, rng: RandomInputs) -> N
     check([row.macs for row in rows] == [row.macs for row in expected], hint)
 
 
-@profile_layers.check()
+@profile_layers.check(essential=True)
 def test_profile_gives_parameters_and_shapes(student: Any, rng: RandomInputs) -> None:
     """A row holds its layer's own parameters and the output shape with the batch."""
     model, shape, expected = profiled_network(rng)
@@ -285,7 +285,7 @@ def test_profile_runs_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     check(names == ["body", "head"], "switch to eval mode before the forward pass")
 
 
-@profile_layers.check()
+@profile_layers.check(essential=True)
 def test_profile_is_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     a = 2 * rng.integer(28, 32) + 1
@@ -303,7 +303,7 @@ def test_profile_follows_the_dtype(student: Any, rng: RandomInputs) -> None:
     check([row.macs for row in rows] == [row.macs for row in expected], "MACs of a float64 network")
 
 
-@profile_layers.check(weight=0.51, guard=True)
+@profile_layers.check(essential=True, weight=0.51, guard=True)
 def test_profile_restores_modes(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode, also after a forward that raised."""
     hint = "note the mode of each submodule, not only the root's, and restore it in `finally`"
@@ -319,7 +319,7 @@ def test_profile_restores_modes(student: Any, rng: RandomInputs) -> None:
     check(student.modes(model) == before[1], hint)
 
 
-@profile_layers.check(weight=0.51, guard=True)
+@profile_layers.check(essential=True, weight=0.51, guard=True)
 def test_profile_removes_its_hooks(student: Any, rng: RandomInputs) -> None:
     """No hook stays behind, also after a forward that raised."""
     hint = "remove every hook in `finally`"
@@ -378,7 +378,7 @@ def test_bit_operations_multiply(student: Any, rng: RandomInputs) -> None:
         check(count == macs * bits * other, "a b1 x b2 bit product costs b1 * b2 bit operations")
 
 
-@bit_operations.check()
+@bit_operations.check(essential=True)
 def test_bit_operations_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     macs = 2 * rng.integer(10**9, 10**10) + 1
@@ -481,7 +481,7 @@ def test_peak_follows_dtype_and_batch(student: Any, rng: RandomInputs) -> None:
     expect_peak(student, 8 * batch * 36 * (a + b), hint, convolutions(a, b).double(), shape)
 
 
-@peak_activation_bytes.check(guard=True)
+@peak_activation_bytes.check(essential=True, guard=True)
 def test_peak_leaves_modes_and_hooks_alone(student: Any, rng: RandomInputs) -> None:
     """Every submodule is in its earlier train or eval mode, and no hook stays behind."""
     channels = rng.integer(3, 5)

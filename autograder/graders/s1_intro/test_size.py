@@ -46,7 +46,7 @@ def test_counts_weights_and_biases(student: Any, rng: RandomInputs) -> None:
         expect_count(student, expected, "add up numel() of all parameters", model)
 
 
-@count_parameters.check(weight=2)
+@count_parameters.check(essential=True, weight=2)
 def test_count_leaves_buffers_out(student: Any, rng: RandomInputs) -> None:
     """Running statistics, masks and other buffers are not parameters."""
     hint = "buffers (running statistics, masks) are not parameters: leave state_dict alone"
@@ -101,7 +101,7 @@ def test_count_of_nonzero_elements(student: Any, rng: RandomInputs) -> None:
     expect_count(student, both, hint, model, trainable_only=True, nonzero_only=True)
 
 
-@count_parameters.check()
+@count_parameters.check(essential=True)
 def test_count_is_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Counts above 2**24 are exact to the unit."""
     rows = 4097 + 2 * rng.integer(0, 40)
@@ -125,7 +125,7 @@ def expect_bytes(student: Any, expected: int, hint: str, *args: Any, **kwargs: A
 model_bytes = Exercise("s1.model_bytes")
 
 
-@model_bytes.check(weight=2)
+@model_bytes.check(essential=True, weight=2)
 def test_bytes_at_32_bits(student: Any, rng: RandomInputs) -> None:
     """By default a parameter takes 32 bits, whatever its dtype; buffers take nothing."""
     hint = "parameters only, 32 bits each, 8 bits a byte, not in kB"
@@ -171,7 +171,7 @@ def test_bytes_of_shared_parameters(student: Any, rng: RandomInputs) -> None:
         expect_bytes(student, (bits[name] * n * n + 16 * n) // 8, hint, model, bits=bits)
 
 
-@model_bytes.check()
+@model_bytes.check(essential=True)
 def test_bytes_are_exact_when_large(student: Any, rng: RandomInputs) -> None:
     """Sizes above 2**24 bits are exact to the byte."""
     rows = 513 + 8 * rng.integer(0, 4)
@@ -237,7 +237,7 @@ def test_sparsity_counts_exact_zeros(student: Any, rng: RandomInputs) -> None:
     expect_sparsity(student, 2 / 8, hint, tensor)
 
 
-@sparsity.check(weight=2)
+@sparsity.check(essential=True, weight=2)
 def test_sparsity_of_a_model_is_that_of_its_weights(student: Any, rng: RandomInputs) -> None:
     """Of a model, only parameters with 2 or more dimensions count: no biases, norms or buffers."""
     model = zeros_at_random(normalised_network(rng), rng)

@@ -189,7 +189,7 @@ def three(result: object) -> list[Any]:
 prune_channels = Exercise("s2.prune_channels")
 
 
-@prune_channels.check(weight=1.5)
+@prune_channels.check(essential=True, weight=1.5)
 def test_channels_of_the_convolution(student: Any, rng: RandomInputs) -> None:
     """The convolution loses the filters and biases of the other channels, and nothing else."""
     for bias in (True, False):
@@ -224,7 +224,7 @@ def test_channels_of_batch_norm(student: Any, rng: RandomInputs) -> None:
     check(close(layer.eps, norm.eps, rtol=1e-6), "bn: eps stays")
 
 
-@prune_channels.check(weight=1.5)
+@prune_channels.check(essential=True, weight=1.5)
 def test_channels_of_the_next_convolution(student: Any, rng: RandomInputs) -> None:
     """The convolution that follows loses the inputs of the other channels, and keeps its bias."""
     channels = rng.integer(6, 9)

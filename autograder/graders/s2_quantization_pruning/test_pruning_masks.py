@@ -71,7 +71,7 @@ def test_mask_count_is_rounded(student: Any, rng: RandomInputs) -> None:
         expect_pruned(student, "prune the smallest magnitudes", signed(rng, size), sparsity)
 
 
-@magnitude_mask.check(weight=2)
+@magnitude_mask.check(essential=True, weight=2)
 def test_mask_breaks_ties_by_position(student: Any, rng: RandomInputs) -> None:
     """With equal magnitudes exactly round(sparsity * n) weights are pruned, the first ones."""
     constant = signs(rng, rng.integer(150, 250)) * rng.integer(1, 8)
@@ -90,7 +90,7 @@ def test_mask_of_a_weight_with_zeros(student: Any, rng: RandomInputs) -> None:
         expect_pruned(student, hint, values, share / n)
 
 
-@magnitude_mask.check()
+@magnitude_mask.check(essential=True)
 def test_mask_at_the_ends(student: Any, rng: RandomInputs) -> None:
     """Sparsity 0 keeps every weight, sparsity 1 prunes every weight."""
     hint = "0 and 1 are allowed: beware of kthvalue(0) and of [-0:], which is everything"
@@ -172,7 +172,7 @@ def test_global_masks_count_is_rounded(student: Any, rng: RandomInputs) -> None:
         expect_global(student, "prune the smallest magnitudes", weights, sparsity)
 
 
-@global_masks.check(weight=1.5)
+@global_masks.check(essential=True, weight=1.5)
 def test_global_masks_break_ties_in_order(student: Any, rng: RandomInputs) -> None:
     """Of equal magnitudes, those of the earlier tensor go first, then the lower flat index."""
     names = rng.sample(["z", "m", "a", "q"], 3)
@@ -445,7 +445,7 @@ def test_move_is_limited_by_the_inactive(student: Any, rng: RandomInputs) -> Non
     expect_moved(student, "nothing inactive: nothing moves", values, everything, gradient, 0.5)
 
 
-@grow_and_drop.check(weight=0.27, guard=True)
+@grow_and_drop.check(essential=True, weight=0.27, guard=True)
 def test_move_of_nothing(student: Any, rng: RandomInputs) -> None:
     """With fraction 0 the mask stays."""
     expect_moved(student, "k = 0: nothing moves", *sparse_layer(rng, 5, 7), 0.0)

@@ -119,7 +119,7 @@ def test_masked_step_with_adam(student: Any, rng: RandomInputs) -> None:
             expect_masked(twins, masks, "any optimiser: take its own step, exactly once")
 
 
-@masked_step.check(weight=1.5)
+@masked_step.check(essential=True, weight=1.5)
 def test_masked_step_trains_kept_zeros(student: Any, rng: RandomInputs) -> None:
     """A kept weight that happens to be 0 still trains: the mask decides, not the value."""
     network = small_network(rng)
@@ -240,7 +240,7 @@ def test_sparsity_after_the_end(student: Any, rng: RandomInputs) -> None:
         expect_sparsity(student, hint, step, *settings)
 
 
-@cubic_sparsity.check(weight=0.5)
+@cubic_sparsity.check(essential=True, weight=0.5)
 def test_sparsity_from_step_zero(student: Any, rng: RandomInputs) -> None:
     """A schedule that prunes in every step from step 0 on, from no sparsity at all."""
     steps, final = rng.integer(5, 9), rng.number(0.5, 1.0)
@@ -305,7 +305,7 @@ def few_digits(rng: RandomInputs, count: int, batch: int) -> Batches:
 gradual_prune = Exercise("s2.gradual_prune")
 
 
-@gradual_prune.check(weight=2, seconds=30)
+@gradual_prune.check(essential=True, weight=2, seconds=30)
 def test_gradual_prune_reaches_the_last_value(student: Any, rng: RandomInputs) -> None:
     """At the end the network is as sparse as the schedule's last value says."""
     loader = few_digits(rng, 200, 32)  # 7 batches: they have to be gone through several times

@@ -119,7 +119,7 @@ def expect_affine(
 affine_params = Exercise("s2.affine_params")
 
 
-@affine_params.check(weight=2)
+@affine_params.check(essential=True, weight=2)
 def test_affine_range_around_zero(student: Any, rng: RandomInputs) -> None:
     """A range around zero is divided into 2**bits - 1 steps, and zero has a code."""
     hint = "(high - low) / (qmax - qmin), and round(qmin - low / scale), not truncated"
@@ -128,7 +128,7 @@ def test_affine_range_around_zero(student: Any, rng: RandomInputs) -> None:
         expect_affine(student, hint, wanted, *ends, bits)
 
 
-@affine_params.check(weight=2)
+@affine_params.check(essential=True, weight=2)
 def test_affine_range_on_one_side(student: Any, rng: RandomInputs) -> None:
     """A range on one side of zero is widened until it contains zero."""
     hint = "the range always contains 0, so that zero is represented exactly"

@@ -461,7 +461,7 @@ def expect_binary(value: object, w: Tensor) -> Tensor:
 binarize = Exercise("s2.binarize")
 
 
-@binarize.check(weight=2)
+@binarize.check(essential=True, weight=2)
 def test_signs(student: Any, rng: RandomInputs) -> None:
     """Without chance, weights become their sign, and zero becomes +1."""
     w = rng.normal(4, 3, 3, 3)

@@ -168,7 +168,7 @@ def test_min_max_observers_are_apart(student: Any, rng: RandomInputs) -> None:
     expect_apart(student, rng, "MinMaxObserver")
 
 
-@min_max_observer.check()
+@min_max_observer.check(essential=True)
 def test_min_max_range_contains_zero(student: Any, rng: RandomInputs) -> None:
     """The range contains 0, also where everything seen lies on one side of it."""
     expect_zero_inside(student, rng, "MinMaxObserver")

@@ -203,7 +203,7 @@ def test_equal_frequencies(student: Any, rng: RandomInputs) -> None:
     expect_code(student, {names[i]: counts[place] for i, place in enumerate(order)})
 
 
-@huffman_code.check(weight=0.5, guard=True)
+@huffman_code.check(essential=True, weight=0.5, guard=True)
 def test_code_of_one_symbol(student: Any, rng: RandomInputs) -> None:
     """A single symbol gets a word of one bit."""
     for symbol in (rng.integer(-9, 9), "weight"):
@@ -306,7 +306,7 @@ def test_symbols_come_back(student: Any, rng: RandomInputs) -> None:
     expect_decoded(student, other, hint, uniform)
 
 
-@huffman_encode.check(weight=2)
+@huffman_encode.check(essential=True, weight=2)
 def test_padding_is_not_decoded(student: Any, rng: RandomInputs) -> None:
     """Whatever the number of bits, the bits that fill the last byte are no symbols."""
     other = student.fresh()

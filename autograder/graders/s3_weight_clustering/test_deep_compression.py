@@ -381,7 +381,7 @@ def test_pruning_and_sharing_save(student: Any, rng: RandomInputs) -> None:
     check(report["quantised"] < 0.6 * report["pruned"], hint)
 
 
-@stage_report.check(weight=2)
+@stage_report.check(essential=True, weight=2)
 def test_stages_leave_nothing_out(student: Any, rng: RandomInputs) -> None:
     """Biases, positions, indices and codebooks are part of every stage that needs them."""
     state = {**sparse_state(rng, 0.15), "scale": rng.normal(3000)}
