@@ -33,6 +33,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/project/test_gate.py",
     ),
     "autograder/project/counting.py": (
+        "tests/project/test_counted_layers.py",
         "tests/project/test_counting.py",
         "tests/project/test_operators.py",
     ),
