@@ -105,9 +105,11 @@ def _solutions(
         by_session = {name: [] for name in solutions.sessions()}
     for name, exercise_ids in by_session.items():
         of = solutions.solution(name)
-        yield of, [of.session.exercise(each).id for each in exercise_ids] or [
-            exercise.id for exercise in of.session.exercises if exercise.file
-        ]
+        yield (
+            of,
+            [of.session.exercise(each).id for each in exercise_ids]
+            or [exercise.id for exercise in of.session.exercises if exercise.file],
+        )
 
 
 def _report(

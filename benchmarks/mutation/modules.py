@@ -33,6 +33,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/project/test_gate.py",
     ),
     "autograder/project/counting.py": (
+        "tests/project/test_counted_layers.py",
         "tests/project/test_counting.py",
         "tests/project/test_operators.py",
     ),
@@ -139,6 +140,7 @@ class _Runner:
         copy = self._free.get()
         try:
             (copy / self._module).write_text(text, "utf-8")
+            (copy / "output.txt").unlink(missing_ok=True)
             process = self._context.Process(
                 target=run_tests, args=(str(copy), list(self._tests), compiles)
             )
@@ -148,6 +150,8 @@ class _Runner:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid or 0, signal.SIGKILL)
                 process.join()
+            if not (copy / "output.txt").exists():  # no verdict: pytest never ran
+                raise RuntimeError(f"the process of the tests ended with {process.exitcode}")
             lines = (copy / "output.txt").read_text("utf-8", "replace").splitlines()
             self._output = " ".join(lines[-1:]) or f"exit status {process.exitcode}"
             return process.exitcode == 0

@@ -11,12 +11,13 @@ import itertools
 import mmap
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterable
 
 import pytest
 
-from autograder.engine.sandbox import seccomp
+from autograder.engine.sandbox import kernel, seccomp
 from autograder.engine.sandbox.syscalls import LAST_KNOWN
 from tests.engine.test_sandbox_seccomp import (
     ADVICE,
@@ -289,3 +290,32 @@ def test_futexes(machine: str) -> None:
         assert verdict(machine, "futex", 0, operation | flags, 0, 0) == endless
     for pointer in BITS:
         assert verdict(machine, "futex", 0, WAIT_BITSET, 0, pointer) == IGNORE
+
+
+# ---- what is asked of the kernel -----------------------------------------------------------------
+
+
+def test_the_kernel_is_asked_for_the_gravest_verdict(
+    machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """linux/seccomp.h: SECCOMP_GET_ACTION_AVAIL is 2, without flags."""
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(kernel, "machine", lambda: machine)
+    monkeypatch.setattr(kernel, "call", lambda *arguments: asked.append(arguments))
+    assert seccomp.available() == ""
+    assert asked == [("seccomp", 2, 0, struct.pack("=I", KILL))]
+
+
+def test_a_filter_is_set_with_its_length_and_place(
+    machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`struct sock_fprog`: instructions as 16 bits, padded, then a pointer."""
+    asked: list[tuple[object, ...]] = []
+    seen: list[bytes] = []
+    monkeypatch.setattr(kernel, "call", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(kernel, "address", lambda code: seen.append(code) or 0x1234)
+    program = seccomp.assemble(machine)
+    seccomp.install(program, PID)
+    assert seen == [program.for_process(PID)]
+    header = struct.pack("=H", len(seen[0]) // 8) + bytes(6) + struct.pack("=Q", 0x1234)
+    assert asked == [("seccomp", 1, 0, header)]

@@ -68,6 +68,23 @@ def test_the_formula_takes_structured_shares_off_both_and_others_off_storage() -
     assert wide == pytest.approx(0.5 * 4 / 32 * 100 + 0.5 * 16 / 32 * 20)
 
 
+def test_the_formula_knows_the_course_s_reference() -> None:
+    assert imt_2025_formula(0, 0, 32, 32, 5_600_000, 0) == pytest.approx(1)
+    assert imt_2025_formula(0, 0, 32, 32, 0, 280_000_000) == pytest.approx(1)
+
+
+def test_excess_operations_cost_as_much_as_full_products() -> None:
+    busy = Measurement(0, "", 21, (layer(products=(Products(1, 40, 40, 0, 32, 32),), ops=110),))
+    assert busy.excess_macs == 100
+    assert imt_2025(busy, 1, 1) == pytest.approx(140)
+
+
+def test_what_cannot_be_masked_is_stored_whole() -> None:
+    for is_maskable, words in ((True, (4 * 32 + 64) / 32), (False, 64.0)):
+        stored = Stored("w", 64, 4, 32, maskable=is_maskable)
+        assert micronet_2019(Measurement(0, "", 21, (layer((stored,)),)), 1, 1) == words
+
+
 def test_storage_and_work_are_relative_to_their_own_reference() -> None:
     assert imt_2025(MEASURED, 1e3, 1e30) == pytest.approx(544 / 32 / 1e3)
     work = (200 * 8 + 20 * 16) / 32 + MEASURED.excess_macs
