@@ -27,7 +27,7 @@ def of_functions(course: Course, session: Session, graders: Path) -> dict[str, s
     common = [
         _tree(_KIT / "engine"),
         _tree(_KIT / "graders" / "toolkit"),
-        _file(_KIT / "graders" / "common.py"),
+        [_file(path) for path in sorted((_KIT / "graders").glob("*.py"))],
         _tree(_LIBRARY),
         _file(_KIT / "records" / "points.py"),
         course.limits.model_dump(mode="json"),
