@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from autograder.engine.channel import modules
+from autograder.engine.channel import frames, modules, values
 from autograder.engine.channel.frames import FrameError
 from autograder.engine.channel.values import Decoder, Encoder
-from autograder.engine.judge.watchdog import CheckTimedOut, GraderTooSlow, watchdog
+from autograder.engine.judge.watchdog import JUDGE_SECONDS, CheckTimedOut, GraderTooSlow, watchdog
 from autograder.records import Outcome
+from shared import models
 from tests.support import exercise, grade, small_course, submission
 
 # ---- time --------------------------------------------------------------------------------------
@@ -121,3 +125,51 @@ def test_an_ordinary_list_of_networks_crosses() -> None:
     decoded = Decoder([bytearray(buffer) for buffer in encoder.buffers]).decode(encoded)
     assert len(decoded) == 50
     assert torch.equal(decoded[7][0].weight, networks[7][0].weight)
+
+
+# ---- the largest frames --------------------------------------------------------------------------
+
+
+def largest() -> dict[str, Any]:
+    """About the largest legal value of each kind that a frame may hold."""
+    nested: Any = 1
+    for _ in range(values.MAX_DEPTH - 2):
+        nested = [nested]
+    wide = values.MAX_NODES - 10
+    return {
+        "numbers": [0] * wide,
+        "long numbers": [2**999] * 10_000,
+        "texts": ["x"] * wide,
+        "long text": "x" * (values.MAX_STRING - 200),
+        "truths": [True] * wide,
+        "floats": [float("nan")] * 150_000,
+        "tuples": [()] * 150_000,
+        "mapping": dict.fromkeys(range(wide // 3), 0),
+        "keys of tuples": {(n, n): 0 for n in range(values.MAX_TUPLE_KEYS - 1)},
+        "depth": [nested] * (wide // values.MAX_DEPTH),
+        "bytes": [b"x"] * (frames.MAX_BUFFERS - 1),
+        "tensors": [torch.zeros(1)] * (frames.MAX_BUFFERS - 1),
+        "arrays": [np.zeros(1, "f4")] * (frames.MAX_BUFFERS - 1),
+        "one tensor": torch.zeros(15_000_000),
+        "layers": nn.Sequential(*(nn.ReLU() for _ in range(modules.MAX_MODULES - 2))),
+        "layers with weights": nn.Sequential(*(nn.Linear(1, 1) for _ in range(4_000))),
+        "one large model": models.MLP([2] * 60),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", largest())
+def test_the_largest_frames_are_read_within_the_judges_time(kind: str) -> None:
+    """From bytes to the value, under the watchdog that a check has."""
+    encoder = Encoder(frames.FrameLimits().body_bytes)
+    header = {"id": 1, "op": "value", "value": encoder.encode(largest()[kind])}
+    pieces = frames.pack(frames.Frame(header, encoder.buffers), frames.FrameLimits())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sender = threading.Thread(target=lambda: [theirs.sendall(piece) for piece in pieces])
+        sender.start()
+        with watchdog(JUDGE_SECONDS, lambda: True):
+            frame = frames.receive(ours, frames.FrameLimits())
+            value = Decoder(frame.buffers).decode(frame.header["value"])
+        sender.join()
+    assert type(value) is type(largest()[kind])
