@@ -113,11 +113,14 @@ def test_a_mistake_fails_what_is_stated_and_is_named(
         found[entry.name] = feedback.feedback(result, known.get(entry.exercise, ()))
     if request.config.getoption("--update-goldens"):
         feedback.write(SESSIONS[session], found)
-    stated = {
-        name: {key: entry[key] for key in ("fails", "named")}
-        for name, entry in feedback.stated(SESSIONS[session]).items()
+    stated = feedback.stated(SESSIONS[session])
+    assert found.keys() == stated.keys()
+    wrong = {
+        name: (one, stated[name])
+        for name, one in found.items()
+        if not feedback.as_stated(name, one, stated[name])
     }
-    assert {name: feedback.plain(one) for name, one in found.items()} == stated
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("session", SESSIONS)
@@ -125,7 +128,7 @@ def test_what_an_exercise_is_about_costs_half_of_it(
     mistaken: dict[str, Report], session: str
 ) -> None:
     starred = feedback.starred(SESSIONS[session])
-    assert len(starred) >= len(WRONG[session]) // 10
+    assert len(starred) >= 10
     for entry in WRONG[session]:
         if entry.name in starred:
             (result,) = mistaken[entry.submission.student].exercises

@@ -219,8 +219,8 @@ def test_evaluate_records_no_gradients(student: Any, rng: RandomInputs) -> None:
 def skewed(rng: RandomInputs, repeats: int) -> list[float]:
     """Durations in no order with a long tail, so that mean and median are far apart."""
     late = repeats // 4 + 1
-    usual = [1 + rng.integer(0, 64) / 64 for _ in range(repeats - late)]
-    return rng.sample(usual + [8 + rng.integer(0, 512) / 64 for _ in range(late)], repeats)
+    usual = [1 + rng.integer(1, 63) / 64 for _ in range(repeats - late)]
+    return rng.sample(usual + [8 + rng.integer(1, 511) / 64 for _ in range(late)], repeats)
 
 
 def timed(student: Any, watch: Stopwatch, warmup: int, repeats: int) -> tuple[float, float]:
@@ -261,7 +261,7 @@ def test_latency_p90_is_interpolated(student: Any, rng: RandomInputs) -> None:
 @measure_latency.check(weight=2)
 def test_latency_warms_up_first(student: Any, rng: RandomInputs) -> None:
     """The first `warmup` calls are not timed; each repeat reads the clock twice."""
-    warmup, repeats, duration = rng.integer(2, 6), rng.integer(5, 9), rng.integer(64, 128) / 64
+    warmup, repeats, duration = rng.integer(2, 6), rng.integer(5, 9), rng.integer(65, 127) / 64
     watch = Stopwatch([100.0] * warmup + [duration] * repeats)
     measured = timed(student, watch, warmup, repeats)
     check(watch.runs == warmup + repeats, "call fn warmup times, then repeats times")
@@ -273,7 +273,7 @@ def test_latency_warms_up_first(student: Any, rng: RandomInputs) -> None:
 @measure_latency.check(essential=True, weight=2)
 def test_latency_synchronises(student: Any, rng: RandomInputs) -> None:
     """The device is waited for before the clock is stopped."""
-    warmup, repeats, duration = rng.integer(2, 4), rng.integer(5, 9), rng.integer(64, 128) / 64
+    warmup, repeats, duration = rng.integer(2, 4), rng.integer(5, 9), rng.integer(65, 127) / 64
     watch = Stopwatch([100.0] * warmup + [duration] * repeats, queued=True)
     measured = timed(student, watch, warmup, repeats)
     hint = "a device works asynchronously: call synchronize before each reading of the clock"
@@ -283,7 +283,7 @@ def test_latency_synchronises(student: Any, rng: RandomInputs) -> None:
 @measure_latency.check()
 def test_latency_waits_for_earlier_work(student: Any, rng: RandomInputs) -> None:
     """What was queued before a repeat is not charged to it."""
-    repeats, duration = rng.integer(5, 9), rng.integer(64, 128) / 64
+    repeats, duration = rng.integer(5, 9), rng.integer(65, 127) / 64
     watch = Stopwatch([duration] * repeats, queued=True, stray=100.0)
     measured = timed(student, watch, 0, repeats)
     hint = "call synchronize before the start of each repeat as well"
