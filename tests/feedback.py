@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from autograder.course import Session
-from autograder.engine.judge.diagnosis import SAME
+from autograder.engine.judge.diagnosis import KNOWN, SAME
 from autograder.engine.judge.mistakes import FOLDER, known_mistakes
 from autograder.grading.kinds import graders_of
 from autograder.records import ExerciseResult, Outcome
@@ -39,8 +39,9 @@ def feedback(result: ExerciseResult, sentences: tuple[str, ...]) -> Feedback:
     """The feedback of one result, given the sentences of the exercise's known mistakes."""
     lost = [test for test in result.tests if test.outcome is not Outcome.PASSED]
     messages = [test.message for test in lost]
-    named = [one for text in messages for one in sentences if text.startswith(one)]
-    said = [text for text in messages if text != SAME and not text.startswith(sentences or ("\0",))]
+    told = [text.removeprefix(KNOWN) for text in messages if text.startswith(KNOWN)]
+    named = [one for text in told for one in sentences if text.startswith(one)]
+    said = [text for text in messages if text != SAME and not text.startswith(KNOWN)]
     return Feedback(tuple(test.name for test in lost), tuple(named), tuple(said))
 
 

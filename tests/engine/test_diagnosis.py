@@ -112,9 +112,9 @@ def test_whatever_is_named_gave_the_same_and_fails_nothing_that_passes(
 def test_a_sentence_stands_once_and_says_how_far_it_reaches() -> None:
     twice, sign = Mistake("twice", "twice", ""), Mistake("sign", "sign", "")
     assert sentences({0: twice, 2: twice, 3: sign}, 5) == {
-        0: "twice 2 of 5 checks fail because of it.",
+        0: "A known mistake: twice 2 of 5 checks fail because of it.",
         2: "because of the same mistake",
-        3: "sign",
+        3: "A known mistake: sign",
     }
 
 
@@ -285,7 +285,8 @@ def test_known_mistakes_written_in_another_way_are_named_once(tmp_path: Path) ->
         """,
     )
     assert messages(report) == {
-        "test_values": "The factor was added: multiply by it. 2 of 2 checks fail because of it.",
+        "test_values": "A known mistake: The factor was added: multiply by it. "
+        "2 of 2 checks fail because of it.",
         "test_default": "because of the same mistake",
         "test_refuses": "",
     }
@@ -296,8 +297,8 @@ def test_two_mistakes_are_told_apart(tmp_path: Path) -> None:
     report = graded(tmp_path, "def scale(values, factor=1): return [v * factor for v in values]")
     assert messages(report) == {
         "test_values": "",
-        "test_default": "The default factor is 2, not 1.",
-        "test_refuses": "Negative factors were accepted.",
+        "test_default": "A known mistake: The default factor is 2, not 1.",
+        "test_refuses": "A known mistake: Negative factors were accepted.",
     }
 
 

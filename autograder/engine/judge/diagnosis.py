@@ -26,6 +26,8 @@ from autograder.graders.toolkit.objects import Handle
 MAX_TRANSCRIPT_BYTES = 64 << 20
 RTOL, ATOL = 1e-4, 1e-6
 SAME = "because of the same mistake"
+KNOWN = "A known mistake: "
+"""Before its sentence, which says what was done and must not be taken for what is right."""
 
 
 @dataclass
@@ -155,7 +157,7 @@ def sentences(explained: Mapping[int, Mistake], failed: int) -> dict[int, str]:
     for mistake in dict.fromkeys(explained[index] for index in sorted(explained)):
         first, *others = sorted(index for index, one in explained.items() if one is mistake)
         reach = f" {len(others) + 1} of {failed} checks fail because of it." if others else ""
-        texts[first] = mistake.sentence + reach
+        texts[first] = KNOWN + mistake.sentence + reach
         texts |= dict.fromkeys(others, SAME)
     return texts
 
