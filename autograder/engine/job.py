@@ -67,6 +67,7 @@ class GradingJob:
         public: the inputs of the tests are no secret: a failed one shows its last call.
         solution: the model solution's files by name, on which known mistakes are tried; empty: no
             mistake is named.
+        diagnosis_seconds: for one exercise of one submission; then no other mistake is named.
         scratch: the folder for everything temporary; the pool makes and removes it.
     """
 
@@ -85,6 +86,7 @@ class GradingJob:
     context: object = None
     public: bool = False
     solution: Mapping[str, bytes] = field(default_factory=dict)
+    diagnosis_seconds: float = 20.0
     scratch: str = ""
 
     @property
