@@ -482,6 +482,22 @@ class Auxiliary(nn.Module):
 
 
 @register
+class OutputFirst(nn.Module):
+    """Makes its output first, then something wide that nobody reads: (N, C, H, W) in and out."""
+
+    def __init__(self, channels: int = 2, wide: int = 3, wider: int = 4) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, wide, 3, padding=1, bias=False)
+        self.aside = nn.Conv2d(channels, wider, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) to (N, wide, H, W)."""
+        output: Tensor = self.first(x)
+        F.relu_(self.aside(x))
+        return output
+
+
+@register
 class Hooked(nn.Module):
     """A Linear in a network with a forward hook of its owner's, which doubles the output."""
 

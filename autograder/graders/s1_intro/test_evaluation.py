@@ -14,6 +14,7 @@ from autograder.graders.toolkit import (
     Exercise,
     RandomInputs,
     StudentError,
+    case,
     check,
     close,
     expect_dict,
@@ -198,7 +199,15 @@ def test_evaluate_restores_modes_after_an_error(student: Any, rng: RandomInputs)
     check(student.modes(model) == before, "restore the modes in `finally`")
 
 
-@evaluate.check(weight=0.35, guard=True)
+@evaluate.check(weight=0.1, guard=True)
+def test_evaluate_refuses_an_empty_loader(student: Any, rng: RandomInputs) -> None:
+    """A loader without samples raises ValueError."""
+    model = exact_classifier(rng, 12, 3)
+    loader = in_order(whole_images(rng, 1)[:0], rng.integers(0, 2, 1)[:0], batch=4)
+    expect_value_error(student.evaluate, model, loader)
+
+
+@evaluate.check(weight=0.25, guard=True)
 def test_evaluate_records_no_gradients(student: Any, rng: RandomInputs) -> None:
     """The forward passes record no gradients and change no running statistics."""
     recording: list[bool] = []
@@ -251,7 +260,7 @@ def test_latency_is_the_median(student: Any, rng: RandomInputs) -> None:
 @measure_latency.check()
 def test_latency_p90_is_interpolated(student: Any, rng: RandomInputs) -> None:
     """The 90th percentile lies between two repeats, interpolated linearly."""
-    for repeats in (rng.integer(7, 9), rng.integer(12, 15)):
+    for repeats in (1, rng.integer(7, 9), rng.integer(12, 15)):
         scripted = skewed(rng, repeats)
         _, p90 = timed(student, Stopwatch(scripted), 0, repeats)
         hint = "interpolate linearly at position 0.9 * (repeats - 1) of the sorted times"
@@ -290,7 +299,7 @@ def test_latency_waits_for_earlier_work(student: Any, rng: RandomInputs) -> None
     check(all(close(value, duration, rtol=1e-6) for value in measured), hint)
 
 
-@measure_latency.check(weight=0.88, guard=True)
+@measure_latency.check(weight=0.58, guard=True)
 def test_latency_defaults(student: Any, rng: RandomInputs) -> None:
     """By default 10 calls warm up, 50 are timed, and Python's own clock is used."""
     del rng
@@ -299,6 +308,14 @@ def test_latency_defaults(student: Any, rng: RandomInputs) -> None:
     check(watch.runs == 60, "warmup=10, repeats=50")
     both = expect_float(median, "median"), expect_float(p90, "p90")
     check(min(both) >= 0.0, "time does not run backwards")
+
+
+@measure_latency.check(weight=0.3, guard=True)
+def test_latency_refuses_bad_counts(student: Any, rng: RandomInputs) -> None:
+    """No repeats, or fewer than no warm-up calls, raise ValueError."""
+    watch = Stopwatch([1.0])
+    for counts in ({"repeats": 0}, {"repeats": -rng.integer(1, 9)}, {"warmup": -rng.integer(1, 9)}):
+        expect_value_error(student.measure_latency, watch.run, clock=watch.clock, **counts)
 
 
 # ---- compression_report, pareto_front --------------------------------------------------------
@@ -346,6 +363,20 @@ def test_report_of_nothing_left(student: Any, rng: RandomInputs) -> None:
     report = expect_dict(student.compression_report(before, after), "the report", REPORT_KEYS)
     value = expect_float(report[f"{gone}_ratio"], f"{gone}_ratio", finite=False)
     check(value == math.inf, "a ratio with 0 below the line is float('inf')")
+
+
+def incomplete(rng: RandomInputs, name: str) -> dict[str, float]:
+    """What `measured` gives, without one key."""
+    return {key: value for key, value in measured(rng).items() if key != name}
+
+
+test_report_refuses_missing_keys = compression_report.refuses(
+    lambda rng: case(incomplete(rng, "accuracy"), measured(rng)),
+    lambda rng: case(measured(rng), incomplete(rng, "accuracy")),
+    lambda rng: case(measured(rng), incomplete(rng, rng.choice(["params", "bytes", "macs"]))),
+    title="A measurement that is missing raises ValueError.",
+    weight=0.4,
+)
 
 
 Points = list[tuple[float, float]]

@@ -135,7 +135,9 @@ test_conv_macs_refuse_impossible_convolutions = conv2d_macs.refuses(
     case(4, 4, 9, 8),
     case(4, 4, 9, 8, stride=3),
     case(4, 4, 3, (8, 2)),
-    title="Groups that do not divide the channels and kernels that do not fit raise ValueError.",
+    case(0, 4, 3, 8),
+    case(4, 0, 3, 8),
+    title="No channels, groups that do not divide them, kernels that do not fit raise ValueError.",
 )
 
 
@@ -172,6 +174,15 @@ def test_linear_macs_are_exact_when_large(student: Any, rng: RandomInputs) -> No
     """Counts above 2**24 are exact to the unit."""
     hint = "a float32 total cannot hold large counts: compute with Python ints"
     expect_linear(student, hint, *(2 * rng.integer(2500, 4500) + 1 for _ in range(2)))
+
+
+test_linear_macs_refuse_sizes_below_1 = linear_macs.refuses(
+    case(0, 5),
+    case(5, 0),
+    case(5, 4, tokens=0),
+    title="A layer without inputs, outputs or tokens raises ValueError.",
+    weight=0.4,
+)
 
 
 # ---- profile_layers --------------------------------------------------------------------------
@@ -388,8 +399,9 @@ def test_bit_operations_are_exact_when_large(student: Any, rng: RandomInputs) ->
 
 @bit_operations.check(weight=0.44, guard=True)
 def test_bit_operations_refuse_wrong_bits(student: Any, rng: RandomInputs) -> None:
-    """Numbers of bits below 1 or not whole raise ValueError."""
+    """Numbers of bits below 1 or not whole, and of MACs below 0, raise ValueError."""
     macs = rng.integer(10, 1000)
+    expect_value_error(student.bit_operations, -macs, 8, 8)
     for bits in (0, -rng.integer(1, 8), 2.5):
         expect_value_error(student.bit_operations, macs, bits, 8)
         expect_value_error(student.bit_operations, macs, 8, bits)
@@ -479,6 +491,27 @@ def test_peak_follows_dtype_and_batch(student: Any, rng: RandomInputs) -> None:
     shape = (batch, a, 6, 6)
     expect_peak(student, 4 * batch * 36 * (a + b), hint, convolutions(a, b), shape)
     expect_peak(student, 8 * batch * 36 * (a + b), hint, convolutions(a, b).double(), shape)
+
+
+@peak_activation_bytes.check()
+def test_peak_keeps_the_output_for_the_caller(student: Any, rng: RandomInputs) -> None:
+    """The output is needed until the end, even if operators follow that it does not depend on."""
+    c, wide, wider = rng.integer(2, 4), rng.integer(5, 9), rng.integer(20, 30)
+    sizes = {"x": 4 * 36 * c, "out": 4 * 36 * wide, "aside": 4 * 36 * wider, "end": 0}
+    steps = [(("x",), "out"), (("x",), "aside"), (("aside",), "aside"), (("out",), "end")]
+    hint = "who called the network reads its output after the last operator"
+    model = probes.OutputFirst(c, wide, wider)
+    expect_peak(student, peak_bytes(sizes, steps), hint, model, (1, c, 6, 6))
+
+
+@peak_activation_bytes.check()
+def test_peak_leaves_workspaces_out(student: Any, rng: RandomInputs) -> None:
+    """What an operator computes beside its result and nobody reads takes no memory."""
+    a, b = rng.integer(2, 5), rng.integer(20, 30)
+    sizes = {"x": 4 * 36 * a, "a": 4 * 36 * b, "pooled": 4 * 9 * b}
+    hint = "the indices of max pooling are a workspace, as long as nobody reads them"
+    model = nn.Sequential(*convolutions(a, b), nn.MaxPool2d(2))
+    expect_peak(student, peak_bytes(sizes, chain("x a pooled")), hint, model, (1, a, 6, 6))
 
 
 @peak_activation_bytes.check(essential=True, guard=True)

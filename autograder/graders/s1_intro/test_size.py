@@ -90,6 +90,9 @@ def test_count_of_trainable_parameters(student: Any, rng: RandomInputs) -> None:
 def test_count_of_nonzero_elements(student: Any, rng: RandomInputs) -> None:
     """With nonzero_only, exact zeros are left out; both options can be combined."""
     model = zeros_at_random(plain_network(rng), rng)
+    with torch.no_grad():
+        weight = next(p for p in model.parameters() if p.numel() > 8).flatten()
+        weight[:6] = torch.tensor([1e-12, -1e-30, 1e-42, -1e-44, 0.0, -0.0])
     rng.choice(list(model.parameters())).requires_grad_(False)
     hint = "count the elements that are not exactly 0, of either sign"
     nonzero = {
@@ -230,7 +233,7 @@ def test_sparsity_counts_exact_zeros(student: Any, rng: RandomInputs) -> None:
     """Tiny values are not zero, -0.0 is."""
     tensor = rng.normal(8, rng.integer(4, 9))
     tensor[0] = 1e-12
-    tensor[1] = -1e-30
+    tensor[1] = rng.choice([-1e-30, -1e-42, 1e-44])  # the last two below normal precision
     tensor[2] = -0.0
     tensor[3] = 0.0
     hint = "compare with exactly 0: 1e-12 is a value that has to be stored, -0.0 is zero"

@@ -59,6 +59,8 @@ def test_split_is_disjoint_and_complete(student: Any, rng: RandomInputs) -> None
 @split.check(weight=0.09, guard=True)
 def test_split_sizes(student: Any, rng: RandomInputs) -> None:
     """Validation gets round(n * validation_fraction) of the samples; 0 and 1 are allowed."""
+    hint = "of no samples both parts are empty"
+    check(indices(student, 0, rng.number(0.2, 0.8), rng.seed()) == ([], []), hint)
     n = 100 + rng.integer(1, 20)
     below = (rng.integer(20, 80) + rng.number(0.1, 0.4)) / n  # rounded down
     above = (rng.integer(20, 80) + rng.number(0.6, 0.9)) / n  # rounded up
@@ -102,8 +104,9 @@ def test_split_leaves_global_generators_alone(student: Any, rng: RandomInputs) -
 
 @split.check(weight=0.04, guard=True)
 def test_split_refuses_wrong_fractions(student: Any, rng: RandomInputs) -> None:
-    """A fraction outside 0..1 raises ValueError."""
+    """A fraction outside 0..1, or fewer than no samples, raises ValueError."""
     n = rng.integer(40, 90)
+    expect_value_error(student.split, -n, 0.5, 0)
     expect_value_error(student.split, n, 1 + rng.number(0.01, 0.5), 0)
     expect_value_error(student.split, n, -rng.number(0.01, 0.5), 0)
 
@@ -485,6 +488,26 @@ def test_fit_switches_modes(student: Any, rng: RandomInputs) -> None:
     hint = "call model.eval() before validation, or its samples reach the batch norm statistics"
     check(not any(training and validating for training, validating in seen), hint)
     check(any(validating for _, validating in seen), "validate after every epoch")
+
+
+@fit.check(weight=0.5, guard=True)
+def test_fit_with_one_batch(student: Any, rng: RandomInputs) -> None:
+    """One batch in each loader is enough."""
+    images, targets = scrambled_digits(rng)
+    loader = in_order(images[:20], targets[:20], 32)
+    model = built(lambda: MLP((64, 8, 10)), rng)
+    _, history = fitted(student, model, loader, in_order(images[20:30], targets[20:30], 32), 2)
+    check([len(part) for part in history] == [2] * 3, "one entry an epoch")
+
+
+@fit.check(weight=0.5, guard=True)
+def test_fit_refuses_nothing_to_do(student: Any, rng: RandomInputs) -> None:
+    """No epochs, or a loader without batches, raise ValueError."""
+    images, targets = scrambled_digits(rng)
+    model = built(lambda: MLP((64, 8, 10)), rng)
+    some, none = (in_order(images[:n], targets[:n], 32) for n in (20, 0))
+    for arguments in ((none, some, 2), (some, none, 2), (some, some, 0)):
+        expect_value_error(student.fit, model, *arguments)
 
 
 @fit.check(seconds=30)

@@ -24,6 +24,7 @@ from autograder.graders.s2_quantization_pruning.pruning_references import (
     picked,
     same_numbers,
     small_network,
+    tied,
 )
 from autograder.graders.toolkit import (
     CallbackError,
@@ -446,13 +447,8 @@ def scanned(
     }
 
 
-sensitivity_scan = Exercise("s2.sensitivity_scan")
-
-
-@sensitivity_scan.check(weight=3)
-def test_scan_prunes_one_weight_at_a_time(student: Any, rng: RandomInputs) -> None:
-    """Each value is that of the network with one weight pruned, and all others as they were."""
-    network, judge, grid = convolutional_network(rng), Judge(rng), grid_of(rng)
+def expect_scan(student: Any, network: nn.Module, judge: Judge, grid: list[float]) -> None:
+    """Check every network that the scan evaluates."""
     found = scanned(student, network, judge, grid)
     before = numbers(network)
     for name, values in found.items():
@@ -469,6 +465,32 @@ def test_scan_prunes_one_weight_at_a_time(student: Any, rng: RandomInputs) -> No
                 "magnitudes are 0, in the order of the grid"
             )
             check(torch.equal(shown[name], before[name].where(kept, torch.zeros(()))), hint)
+
+
+sensitivity_scan = Exercise("s2.sensitivity_scan")
+
+
+@sensitivity_scan.check(weight=3)
+def test_scan_prunes_one_weight_at_a_time(student: Any, rng: RandomInputs) -> None:
+    """Each value is that of the network with one weight pruned, and all others as they were."""
+    for network in (convolutional_network(rng), small_network(rng)):
+        expect_scan(student, network, Judge(rng), grid_of(rng))
+
+
+@sensitivity_scan.check()
+def test_scan_prunes_as_magnitude_mask_does(student: Any, rng: RandomInputs) -> None:
+    """Ties go by position, and magnitudes are ranked at any scale."""
+    for scale in (2.0**-84, 2.0**84):
+        network = small_network(rng)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(scale)
+        expect_scan(student, network, Judge(rng), grid_of(rng))
+    network = small_network(rng)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(tied(rng, 2, *parameter.shape))
+    expect_scan(student, network, Judge(rng), grid_of(rng))
 
 
 @sensitivity_scan.check(weight=0.5)

@@ -46,6 +46,9 @@ from autograder.graders.toolkit import (
 )
 from shared.probes import Tied
 
+SCALES = (2.0**-84, 1.0, 2.0**84)
+"""Squares of the first vanish in float32, squares of the last overflow."""
+
 # ---- magnitude_mask --------------------------------------------------------------------------
 
 magnitude_mask = Exercise("s2.magnitude_mask")
@@ -58,7 +61,8 @@ def test_mask_keeps_the_largest_magnitudes(student: Any, rng: RandomInputs) -> N
     for shape in ((rng.integer(20, 40),), (5, rng.integer(6, 9)), (4, rng.integer(2, 4), 3, 3)):
         n = math.prod(shape)
         sparsity = (rng.integer(n // 4, n // 2) + rng.number(-0.3, 0.3)) / n
-        expect_pruned(student, hint, signed(rng, *shape), sparsity)
+        for scale in SCALES:
+            expect_pruned(student, hint, scale * signed(rng, *shape), sparsity)
 
 
 @magnitude_mask.check(weight=2)
@@ -157,8 +161,8 @@ global_masks = Exercise("s2.global_masks")
 @global_masks.check(weight=3)
 def test_global_masks_compare_all_layers(student: Any, rng: RandomInputs) -> None:
     """The smallest magnitudes of all layers together are pruned, not a share of each layer."""
-    for _ in range(2):
-        weights = scaled_weights(rng)
+    for scale in SCALES:
+        weights = {name: scale * values for name, values in scaled_weights(rng).items()}
         hint = "rank the magnitudes of all tensors in one list, and neither normalise nor skip any"
         expect_global(student, hint, weights, rng.number(0.3, 0.7))
 
@@ -244,7 +248,9 @@ nm_mask = Exercise("s2.nm_mask")
 def test_nm_mask_of_a_linear_weight(student: Any, rng: RandomInputs) -> None:
     """Of every m consecutive inputs of an output, the n largest magnitudes are kept."""
     for n, m in ((2, 4), pattern(rng)):
-        expect_nm(student, signed(rng, m * rng.integer(1, 2), m * rng.integer(2, 4)), n, m)
+        for scale in SCALES:
+            values = scale * signed(rng, m * rng.integer(1, 2), m * rng.integer(2, 4))
+            expect_nm(student, values, n, m)
 
 
 @nm_mask.check(weight=2)
@@ -386,8 +392,10 @@ grow_and_drop = Exercise("s2.grow_and_drop")
 def test_move_by_magnitude_and_gradient(student: Any, rng: RandomInputs) -> None:
     """Small active weights are dropped, inactive ones with large gradients are grown."""
     for shape in ((rng.integer(25, 40),), (6, rng.integer(6, 9)), (4, 3, 3, 3)):
-        layer = sparse_layer(rng, *shape)
-        expect_moved(student, MOVE, *layer, rng.number(0.2, 0.5))
+        values, mask, gradient = sparse_layer(rng, *shape)
+        for scale in SCALES:
+            layer = values * scale, mask, gradient / scale
+            expect_moved(student, MOVE, *layer, rng.number(0.2, 0.5))
 
 
 @grow_and_drop.check(weight=1.5)

@@ -250,8 +250,10 @@ def test_sparsity_from_step_zero(student: Any, rng: RandomInputs) -> None:
 
 @cubic_sparsity.check(weight=0.09, guard=True)
 def test_sparsity_refuses_bad_shares(student: Any, rng: RandomInputs) -> None:
-    """An initial or final sparsity outside 0..1 raises ValueError."""
+    """No steps, an interval of 0, or a sparsity outside 0..1 raise ValueError."""
     start, steps, interval, initial, final = plan(rng)
+    for sizes in ((0, interval), (steps, 0), (-steps, -interval)):
+        expect_value_error(student.cubic_sparsity, start + 1, start, *sizes, initial, final)
     for share in share_outside(rng):
         for ends in ((share, final), (initial, share)):
             expect_value_error(student.cubic_sparsity, start, start, steps, interval, *ends)
@@ -480,7 +482,16 @@ def test_gradual_prune_passes_its_options_on(student: Any, rng: RandomInputs) ->
     check(close(norms[0], before, rtol=1e-4) and norms[1] < 0.9 * before, hint)
 
 
-@gradual_prune.check(guard=True)
+@gradual_prune.check(weight=0.4, guard=True)
+def test_gradual_prune_refuses_a_bad_schedule(student: Any, rng: RandomInputs) -> None:
+    """A schedule that leaves 0..1 raises ValueError."""
+    network = small_network(rng)
+    loader = in_order(rng.normal(24, 6), rng.integers(0, 2, 24), 12)
+    for share in share_outside(rng):
+        expect_value_error(student.gradual_prune, network, loader, lambda _, s=share: s, 6)
+
+
+@gradual_prune.check(weight=0.7, guard=True)
 def test_gradual_prune_leaves_the_model_alone(student: Any, rng: RandomInputs) -> None:
     """The network that was passed in is unchanged."""
     network = convolutional_network(rng)
@@ -578,7 +589,16 @@ def test_comparison_adds_up(student: Any, rng: RandomInputs) -> None:
 LOW = 0.25  # an accuracy that any trained network of 14 hidden units or more exceeds
 
 
-@compare_large_sparse_small_dense.check(weight=0.29, guard=True, seconds=30)
+@compare_large_sparse_small_dense.check(weight=0.1, guard=True)
+def test_comparison_refuses_bad_widths(student: Any, rng: RandomInputs) -> None:
+    """No small widths, or one that is not in 1..large - 1, raise ValueError."""
+    large, small = widths(rng)
+    compare = student.compare_large_sparse_small_dense
+    for wrong in ((), (large,), (small[0], large + 1), (0,)):
+        expect_value_error(compare, large=large, small=wrong, epochs=1, seed=0)
+
+
+@compare_large_sparse_small_dense.check(weight=0.2, guard=True, seconds=30)
 def test_comparison_trains(student: Any, rng: RandomInputs) -> None:
     """Accuracies are shares on held-out digits, of networks that have learnt something."""
     small = rng.integer(14, 16), rng.integer(20, 24)

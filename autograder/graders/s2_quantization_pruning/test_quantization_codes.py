@@ -124,8 +124,10 @@ def test_affine_range_around_zero(student: Any, rng: RandomInputs) -> None:
     """A range around zero is divided into 2**bits - 1 steps, and zero has a code."""
     hint = "(high - low) / (qmax - qmin), and round(qmin - low / scale), not truncated"
     for bits in (8, 8, 8, rng.integer(2, 7), rng.integer(9, 12)):
-        ends, wanted = ends_without_tie(rng, bits, (-5, -0.5), (0.5, 5))
-        expect_affine(student, hint, wanted, *ends, bits)
+        (low, high), (scale, zero_point) = ends_without_tie(rng, bits, (-5, -0.5), (0.5, 5))
+        for unit in (1.0, 2.0**-84, 2.0**84):
+            wanted = unit * scale, zero_point
+            expect_affine(student, hint, wanted, unit * low, unit * high, bits)
 
 
 @affine_params.check(essential=True, weight=2)
@@ -444,13 +446,15 @@ def test_scales_along_another_axis(student: Any, rng: RandomInputs) -> None:
 
 @per_channel_params.check()
 def test_scale_of_a_channel_of_zeros(student: Any, rng: RandomInputs) -> None:
-    """A channel of zeros gets a positive scale, and the others keep theirs."""
+    """A channel of zeros gets a positive scale; the others keep theirs, however small."""
     w = channel_weight(rng, 4, 3, 3, axis=0)
     w[1] = 0.0
+    w[2] *= 2.0**-84
     scale = expect_channel_params(student.per_channel_params(w, 8), 4)
     for channel in (0, 2, 3):
         wanted = float(w[channel].abs().max()) / 127
-        check(close(float(scale[channel]), wanted), "only the channel of zeros is special")
+        near = close(float(scale[channel]), wanted, atol=0.0)
+        check(near, "only the channel of zeros is special")
 
 
 @per_channel_params.check(weight=0.25, guard=True)

@@ -274,6 +274,20 @@ def test_calibration_loaders(student: Any, rng: RandomInputs) -> None:
         check(bool(((run(student, live, x) - wanted).abs() < 0.1 * abs(slope)).all()), hint)
 
 
+@quantize_model.check(weight=0.25)
+def test_a_layer_that_calibration_does_not_reach(student: Any, rng: RandomInputs) -> None:
+    """A layer that the calibration never reaches stays as it is, and the others are quantised."""
+    network = drawn(probes.Unused(rng.integer(4, 6)), rng)
+    features = network.linear.in_features
+    x = rng.normal(40, features)
+    live = quantised(student, network, [x], BITS)
+    with torch.no_grad():
+        wanted = network(x)
+    got = run(student, live, x)
+    check(not torch.equal(got, wanted), "quantise the layers that are reached")
+    check(decibels(wanted, got) > 3, "the network is far from the one that was given")
+
+
 @quantize_model.check(weight=0.06, guard=True)
 def test_quantize_model_leaves_the_network_alone(student: Any, rng: RandomInputs) -> None:
     """Parameters, buffers, modes and hooks of the network that was passed in are unchanged."""

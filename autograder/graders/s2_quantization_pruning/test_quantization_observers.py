@@ -94,10 +94,11 @@ def expect_apart(student: Any, rng: RandomInputs, kind: str, *args: object) -> N
 
 def expect_zero_inside(student: Any, rng: RandomInputs, kind: str, *args: object) -> None:
     """Also where everything seen lies on one side of 0, the range contains 0."""
-    x = rng.uniform(60, low=2.0, high=3.0)
-    for sign in (-1, 1):
-        observer = watching(student, kind, [sign * x], *args)
-        low, high = ends_of(sign * x)
+    apart = rng.uniform(60, low=2.0, high=3.0)
+    alike = torch.full((60,), rng.number(2.0, 3.0))
+    for x in (apart, -apart, alike, -alike):
+        observer = watching(student, kind, [x], *args)
+        low, high = ends_of(x)
         ends = min(low, 0.0), max(high, 0.0)
         expect_ends(student, "affine parameters: widen the range until it holds 0", observer, ends)
 
@@ -386,6 +387,12 @@ def test_mse_is_never_above_min_max(student: Any, rng: RandomInputs) -> None:
     for x in (uniform, relu, rng.normal(500, mean=1.0), 5 + uniform.abs()):
         shares = error_shares(student, [x], (3, 8))
         check(max(shares) < 1.01, hint)
+    alike = torch.full((60,), rng.choice([-1, 1]) * rng.number(2.0, 3.0))
+    observer = watching(student, "MSEObserver", [alike])
+    params = expect_params(student.invoke(observer, "qparams", 8), "qparams")
+    half_step = float(alike.abs().max()) / 255 / 2
+    hint = "numbers that are all alike: the range from 0 to them"
+    check(squared_error(alike, params, 8) <= 60 * half_step**2 * 1.01, hint)
 
 
 @mse_observer.check(weight=1.5)
@@ -431,6 +438,10 @@ def test_no_noise_is_infinite(student: Any, rng: RandomInputs) -> None:
     value = expect_float(student.sqnr_db(reference, approximation), "sqnr_db")
     hint = "add nothing to the noise: only a noise of exactly 0 is special"
     check(close(value, decibels(reference, approximation), rtol=1e-4, atol=1e-2), hint)
+    for scale in (2.0**-84, 2.0**60):
+        value = expect_float(student.sqnr_db(scale * reference, scale * approximation), "sqnr_db")
+        hint = "sum the squares in float64: in float32 small ones vanish, large ones overflow"
+        check(close(value, decibels(reference, approximation), rtol=1e-4, atol=1e-2), hint)
 
 
 @sqnr_db.check(weight=0.33, guard=True)

@@ -16,7 +16,9 @@ from autograder.graders.s3_weight_clustering.references import (
 )
 from autograder.graders.toolkit import (
     Exercise,
+    Failure,
     RandomInputs,
+    StudentError,
     check,
     expect_dict,
     expect_int,
@@ -211,7 +213,15 @@ def test_few_levels_close_to_the_weights(student: Any, rng: RandomInputs) -> Non
     """Each weight has at most 2^bits distinct nonzero values, close to those that went in."""
     most_lost = {1: 0.6, 2: 0.45, 5: 0.05}
     cases = [
-        ({"a": rng.normal(20, 30), "b": rng.normal(12, 40, std=0.02)}, 0.0, bits)
+        (
+            {
+                "a": rng.normal(20, 30),
+                "b": rng.normal(12, 40, std=0.02),
+                "tiny": 2.0**-84 * rng.normal(10, 20),
+            },
+            0.0,
+            bits,
+        )
         for bits in most_lost
     ]
     _, states = back_from_bytes(student, rng, cases)
@@ -363,8 +373,25 @@ def test_huffman_bytes_are_those_of_compress(student: Any, rng: RandomInputs) ->
     for sparsity, bits in ((0.6, 3), (0.9, 5)):
         state = random_state(rng)
         report = expect_stages(student, state, sparsity, bits)
-        size = len(compressed(student, state, sparsity, bits))
-        check(report["huffman"] == size, "huffman: len(compress(state, sparsity, bits))")
+        hint = "huffman: len(compress(state, sparsity, bits))"
+        sizes = lengths(student, state, sparsity, bits)
+        if len(set(sizes)) == 1:
+            check(report["huffman"] == sizes[0], hint)
+        else:  # a compress that is wrong, which costs its own exercise
+            share = report["huffman"] / (max(sizes) if sizes else report["quantised"])
+            check(0.5 < share < 1.1, hint)
+
+
+def lengths(student: Any, state: State, sparsity: float, bits: int) -> list[int]:
+    """The lengths of what two calls of the student's compress return, if they return bytes."""
+    try:
+        return [len(compressed(student, state, sparsity, bits)) for _ in range(2)]
+    except Failure:
+        return []
+    except StudentError as error:
+        if error.kind == "NotImplementedError":
+            raise
+        return []
 
 
 @stage_report.check(weight=2)

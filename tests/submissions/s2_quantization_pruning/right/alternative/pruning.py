@@ -152,6 +152,8 @@ def gradual_prune(
                 if step == steps:
                     break
                 sparsity = schedule(step)
+                if not 0 <= sparsity <= 1:
+                    raise ValueError(f"schedule: expected a share in 0..1, got {sparsity}")
                 masks = {name: magnitude_mask(w, sparsity) for name, w in weights.items()}
                 silence([(weights[name], mask) for name, mask in masks.items()])
                 loss = loss_fn(pruned_model(inputs), targets)
