@@ -36,11 +36,22 @@ from autograder.grading.results import ResultsFolder
 from autograder.records import Outcome, Report
 from autograder.reports.junit import class_junit_xml
 from autograder.reports.text import class_table, late_policy_line
-from autograder.submissions import collect
+from autograder.submissions import LAYOUTS, collect
 from autograder.text_safety import clean_line
 
 MAX_REASONS = 3  # of tool errors that are printed
 
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help=f"How the submissions are named: {', '.join(LAYOUTS)}; by default their names decide.",
+    ),
+]
+AcceptMissingOption = Annotated[
+    bool,
+    typer.Option("--accept-missing", help="Grade even if most submissions lack every file."),
+]
 JunitOption = Annotated[
     Path | None, typer.Option("--junit", help="Also write JUnit XML of all students there.")
 ]
@@ -56,7 +67,9 @@ def grade(
     session: SessionName,
     submissions: Annotated[
         Path,
-        typer.Argument(help="A folder with one folder or zip per student, or one of them."),
+        typer.Argument(
+            help="A platform's download, or a folder with one folder or zip per student."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The results folder.")],
     jobs: Annotated[
@@ -69,6 +82,8 @@ def grade(
     ] = False,
     times: TimesOption = None,
     marks: MarksOption = None,
+    layout: LayoutOption = None,
+    accept_missing: AcceptMissingOption = False,
     dataset: DatasetOption = None,
     require_isolation: IsolationOption = "process",
     spawn: SpawnOption = False,
@@ -88,7 +103,15 @@ def grade(
         dataset=dataset_option(rules, dataset),
     )
     batch.check_folders(submissions, output)
-    collected = collect(submissions, part, kind_of(part).archive_limits(rules))
+    collected = collect(
+        submissions,
+        part,
+        kind_of(part).archive_limits(rules),
+        layout=layout,
+        accept_missing=accept_missing,
+    )
+    if collected.layout != "plain":
+        note(f"read as {LAYOUTS[collected.layout].title}")
     for line in collected.errors:
         note(line)
     results = ResultsFolder(output)

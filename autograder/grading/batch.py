@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from autograder.course import Course, DatasetName, Session
 from autograder.engine.host import pool
@@ -28,7 +29,7 @@ from autograder.grading.tables import (
     readable_marks,
     students_of,
 )
-from autograder.records import Outcome, Report
+from autograder.records import Identity, Outcome, Report
 from autograder.submissions import Submission
 
 
@@ -128,7 +129,7 @@ def grade(
         plan = _planned(course, session, submissions, former, results, options)
         results.start(present_run(course, session, plan.fingerprints))
         students = [
-            *(StudentNames(submission.student, submission.slug) for submission in submissions),
+            *students_of(submissions),
             *students_of(former.values()),
         ]
         marks = _marks(results, session, students, options.marks, callbacks)
@@ -138,7 +139,10 @@ def grade(
         run = _RunState(course, session, results, plan.fingerprints, marks, former)
         try:
             _grade_stale(run, plan, submissions, options, callbacks)
-            run.refresh({s.slug: s.submitted_at for s in submissions})
+            run.refresh(
+                {s.slug: s.submitted_at for s in submissions},
+                {s.slug: s.identity for s in submissions},
+            )
         finally:
             results.summarize(run.reports.values(), course, session)
     kept = sum(submission.slug not in plan.stale for submission in submissions)
@@ -194,17 +198,22 @@ class _RunState:
     def deliver(self, report: Report, submission: Submission) -> Report:
         """Keep a report that a judge made."""
         former = self.reports.get(report.slug)
-        report = merged(report, former, self._fingerprints)
+        report = replace(merged(report, former, self._fingerprints), identity=submission.identity)
         time = submission.submitted_at
         if time is None and former and former.submission_sha256 == report.submission_sha256:
             time = former.lateness.submitted_at
         return self._keep(finished(report, self._course, self._session, time, self._marks))
 
-    def refresh(self, times: Mapping[str, str | None]) -> None:
+    def refresh(
+        self,
+        times: Mapping[str, str | None],
+        identities: Mapping[str, Identity] = MappingProxyType({}),
+    ) -> None:
         """Apply lateness and marks again to every report; exercises that the course lost go."""
         for slug, report in list(self.reports.items()):
             time = times.get(slug) or report.lateness.submitted_at
-            fresh = finished(report, self._course, self._session, time, self._marks)
+            known = replace(report, identity=identities.get(slug, report.identity))
+            fresh = finished(known, self._course, self._session, time, self._marks)
             if fresh != report:
                 self._keep(fresh)
 
@@ -243,7 +252,7 @@ def _with_times(
     """The submissions with the times of a table, which win over those of the platform."""
     if times is None:
         return submissions
-    known, unknown = read_times(times, [StudentNames(s.student, s.slug) for s in submissions])
+    known, unknown = read_times(times, students_of(submissions))
     for line in unknown:
         callbacks.note(line)
     return [replace(s, submitted_at=known.get(s.slug, s.submitted_at)) for s in submissions]

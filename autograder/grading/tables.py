@@ -14,7 +14,9 @@ from pathlib import Path
 
 from autograder.course import Exercise, Session
 from autograder.errors import InputErrors
-from autograder.records import Mark, Report
+from autograder.records import Identity, Mark, Report
+from autograder.reports.csv_report import escape_formula
+from autograder.submissions import Submission
 from autograder.text_safety import clean_line
 
 MAX_BYTES = 20_000_000
@@ -30,10 +32,11 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class StudentNames:
-    """The names that a table may use for one student."""
+    """The names that a table may use for one student; `others` count where they are unique."""
 
     name: str
     slug: str
+    others: frozenset[str] = frozenset()
 
 
 class _Table:
@@ -101,13 +104,22 @@ class _Table:
 
 
 def _finder(students: Iterable[StudentNames]) -> Callable[[str], StudentNames | None]:
-    students = list(students)
-    by_name: dict[str, list[StudentNames]] = {}
-    for student in students:
-        by_name.setdefault(student.name, []).append(student)
-    # two students of one name can only be told apart by their slugs, the names of their records
-    unique = {name: same[0] for name, same in by_name.items() if len(same) == 1}
-    return {**unique, **{student.slug: student for student in students}}.get
+    by_slug = {student.slug: student for student in students}
+    by_name: dict[str, set[str]] = {}
+    others: dict[str, set[str]] = {}
+    for student in by_slug.values():
+        by_name.setdefault(student.name, set()).add(student.slug)
+        for other in student.others:
+            others.setdefault(other, set()).add(student.slug)
+    for name in list(by_name):  # as grades.csv writes a name that looks like a formula
+        by_name.setdefault(escape_formula(name), by_name[name])
+    # what two students share tells nobody apart; their slugs, the names of their records, do
+    unique = {
+        name: by_slug[next(iter(slugs))]
+        for name, slugs in {**others, **by_name}.items()
+        if len(slugs) == 1
+    }
+    return {**unique, **by_slug}.get
 
 
 # ---- times -------------------------------------------------------------------------------------
@@ -213,6 +225,10 @@ def _points(text: str, exercise: Exercise) -> float | None:
     return round(points, 2) if 0 <= points <= exercise.points else None
 
 
-def students_of(reports: Iterable[Report]) -> list[StudentNames]:
-    """The students of these reports."""
-    return [StudentNames(report.student, report.slug) for report in reports]
+def students_of(records: Iterable[Report | Submission]) -> list[StudentNames]:
+    """The students of these reports or submissions."""
+    return [StudentNames(each.student, each.slug, _others(each.identity)) for each in records]
+
+
+def _others(identity: Identity) -> frozenset[str]:
+    return frozenset({identity.name, identity.email, identity.platform_id} - {""})
