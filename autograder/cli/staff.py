@@ -52,6 +52,13 @@ AcceptMissingOption = Annotated[
     bool,
     typer.Option("--accept-missing", help="Grade even if most submissions lack every file."),
 ]
+RosterOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--roster",
+        help="CSV with student and name, email, section, group, ids on platforms, extensions.",
+    ),
+]
 JunitOption = Annotated[
     Path | None, typer.Option("--junit", help="Also write JUnit XML of all students there.")
 ]
@@ -82,6 +89,7 @@ def grade(
     ] = False,
     times: TimesOption = None,
     marks: MarksOption = None,
+    roster: RosterOption = None,
     layout: LayoutOption = None,
     accept_missing: AcceptMissingOption = False,
     dataset: DatasetOption = None,
@@ -100,6 +108,7 @@ def grade(
         require_isolation=isolation_level(require_isolation),
         times=times,
         marks=marks,
+        roster=roster,
         dataset=dataset_option(rules, dataset),
     )
     batch.check_folders(submissions, output)
@@ -122,7 +131,7 @@ def grade(
         graded = batch.grade(rules, part, root, collected.submissions, results, options, callbacks)
     _print_class(graded.reports, output)
     if resume or only:
-        _print_changes(graded, len(collected.submissions))
+        _print_changes(graded)
     _exit_if_broken(graded.reports)
 
 
@@ -159,8 +168,9 @@ def _print_class(reports: Sequence[Report], results: Path) -> None:
     out.print(f"\nClass page: {page}", highlight=False, soft_wrap=True)
 
 
-def _print_changes(graded: batch.Batch, submissions: int) -> None:
+def _print_changes(graded: batch.Batch) -> None:
     """What a further run left as it was, and whose points it changed."""
+    submissions = graded.kept + graded.graded
     out.print(f"Kept {graded.kept} of {submissions}, graded {graded.graded}.", highlight=False)
     for change in graded.changes:
         name = escape(clean_line(change.student, 40))

@@ -18,9 +18,11 @@ from autograder.engine.job import GradingJob, Level, Progress
 from autograder.errors import AutograderError
 from autograder.grading import verification
 from autograder.grading.assembly import finished, merged
+from autograder.grading.enrolment import enrol
 from autograder.grading.fingerprints import of_result
 from autograder.grading.kinds import Settings, kind_of
 from autograder.grading.results import Loaded, ResultsFolder, present_run
+from autograder.grading.roster import Roster, read_roster
 from autograder.grading.tables import (
     Marks,
     StudentNames,
@@ -37,8 +39,9 @@ from autograder.submissions import Submission
 class Options:
     """How a batch is graded.
 
-    `only` are exercise ids (empty: all), `jobs` judges at a time. `times` and `marks` are CSV files
-    with times of submission and points by hand. `dataset` is that of final projects.
+    `only` are exercise ids (empty: all), `jobs` judges at a time. `times`, `marks` and `roster` are
+    CSV files with times of submission, points by hand, and who is in the course. `dataset` is that
+    of final projects.
     """
 
     jobs: int = 1
@@ -48,6 +51,7 @@ class Options:
     require_isolation: Level = "process"
     times: Path | None = None
     marks: Path | None = None
+    roster: Path | None = None
     dataset: DatasetName | None = None
 
 
@@ -123,11 +127,20 @@ def grade(
     mistakes, or the graders do not give the model solution all points.
     """
     results.check(course, session, continues=options.resume or bool(options.only))
+    roster = _roster(results, course, options.roster, callbacks)
+    if roster is not None:
+        course = roster.with_extensions(course)
+        enrolled = enrol(submissions, roster)
+        submissions = enrolled.submissions
+        for line in enrolled.lines:
+            callbacks.note(line)
     submissions = _with_times(submissions, options.times, callbacks)
     with results.locked():
         former = _former(results.load(), session, callbacks)
         plan = _planned(course, session, submissions, former, results, options)
         results.start(present_run(course, session, plan.fingerprints))
+        if options.roster is not None:
+            results.keep_roster(options.roster.read_bytes())
         students = [
             *students_of(submissions),
             *students_of(former.values()),
@@ -145,6 +158,7 @@ def grade(
             )
         finally:
             results.summarize(run.reports.values(), course, session)
+    _note_missing(roster, run, callbacks)
     kept = sum(submission.slug not in plan.stale for submission in submissions)
     return Batch(tuple(run.reports.values()), len(plan.stale), kept, tuple(run.changes))
 
@@ -161,6 +175,8 @@ def refresh(
 
     A record that cannot be read is a line; its student is missing until graded again.
     """
+    roster = _roster(results, course, None, callbacks)
+    course = roster.with_extensions(course) if roster is not None else course
     with results.locked():
         loaded = results.load()
         former = _former(loaded, session, callbacks)
@@ -174,6 +190,7 @@ def refresh(
         run = _RunState(course, session, results, {}, given, former)
         run.refresh(known)
         results.summarize(run.reports.values(), course, session)
+    _note_missing(roster, run, callbacks)
     reports = tuple(run.reports.values())
     return Batch(reports, 0, len(reports), tuple(run.changes), len(loaded.errors))
 
@@ -234,6 +251,25 @@ def _verdicts(report: Report) -> object:
         (e.id, e.fingerprint, e.points, e.mark, [(t.name, t.outcome, t.message) for t in e.tests])
         for e in report.exercises
     ]
+
+
+def _roster(
+    results: ResultsFolder, course: Course, table: Path | None, callbacks: Callbacks
+) -> Roster | None:
+    """The roster that is given, else the one that the folder keeps, if there is one."""
+    if table is None:
+        if not results.roster.is_file():
+            return None
+        table = results.roster
+    roster = read_roster(table, course)
+    for line in roster.notes:
+        callbacks.note(line)
+    return roster
+
+
+def _note_missing(roster: Roster | None, run: _RunState, callbacks: Callbacks) -> None:
+    for line in roster.missing(run.reports.values()) if roster is not None else ():
+        callbacks.note(line)
 
 
 def _former(loaded: Loaded, session: Session, callbacks: Callbacks) -> dict[str, Report]:
@@ -329,12 +365,19 @@ def _grade_stale(
     options: Options,
     callbacks: Callbacks,
 ) -> None:
-    by_slug = {submission.slug: submission for submission in submissions}
+    same_work: dict[object, list[Submission]] = {}
+    for submission in submissions:
+        if submission.slug in plan.stale:
+            key = (submission.group or submission.slug, submission.sha256)
+            same_work.setdefault((*key, plan.stale[submission.slug]), []).append(submission)
+    members = {group[0].slug: group for group in same_work.values()}
 
     def deliver(report: Report) -> None:
-        callbacks.done(run.deliver(report, by_slug[report.slug]))
+        for member in members[report.slug]:  # a group's work is graded once
+            own = replace(report, student=member.student, slug=member.slug)
+            callbacks.done(run.deliver(own, member))
 
-    if plan.stale:
-        pending = [submission for submission in submissions if submission.slug in plan.stale]
+    if members:
+        first = [group[0] for group in members.values()]
         job = replace(plan.job, only_for=dict(plan.stale))
-        pool.grade(job, pending, deliver, callbacks.progress, options.jobs, options.spawn)
+        pool.grade(job, first, deliver, callbacks.progress, options.jobs, options.spawn)

@@ -39,13 +39,19 @@ class StudentNames:
     others: frozenset[str] = frozenset()
 
 
-class _Table:
+class Table:
     """Rows of a CSV file with their lines, and the mistakes in them so far."""
 
     def __init__(self, path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> None:
         self._path = path
+        self._columns: tuple[str, ...] = ()
         self.errors: list[str] = []
         self._rows = self._read(tuple(required), tuple(optional))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns, in lower case."""
+        return self._columns
 
     def rows(self) -> Iterator[tuple[int, Row]]:
         """(line, cells by column) of each row that is not empty; cells are stripped."""
@@ -72,6 +78,7 @@ class _Table:
             raise InputErrors(f"{self._path}:{reader.line_num}: not CSV: {error}") from None
         lines = [(number, cells) for number, cells in lines if any(cells)]
         names = [name.casefold() for name in lines[0][1]] if lines else []
+        self._columns = tuple(names)
         missing = [name for name in required if name not in names]
         if missing or len(set(names)) < len(names):
             expected = ", ".join((*required, *(f"[{name}]" for name in optional)))
@@ -133,13 +140,13 @@ def read_times(
     `time` is ISO 8601 with a UTC offset. A student who is not among `students` is a line of the
     second result, since platforms list the whole class. InputErrors for everything else.
     """
-    table = _Table(path, ("student", "time"))
+    table = Table(path, ("student", "time"))
     find = _finder(students)
     times: dict[str, str] = {}
     unknown: list[str] = []
     for line, row in table.rows():
         student = find(row["student"])
-        moment = _moment(row["time"])
+        moment = a_moment(row["time"])
         if moment is None:
             shown = clean_line(row["time"], 40)
             table.wrong(
@@ -158,7 +165,8 @@ def read_times(
     return times, tuple(unknown)
 
 
-def _moment(text: str) -> str | None:
+def a_moment(text: str) -> str | None:
+    """A time in ISO 8601 with its UTC offset; None for any other text."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -192,8 +200,8 @@ def readable_marks(
     return marks, tuple(table.errors)
 
 
-def _marks(path: Path, session: Session, students: Iterable[StudentNames]) -> tuple[Marks, _Table]:
-    table = _Table(path, ("student", "exercise", "points"), ("comment", "by"))
+def _marks(path: Path, session: Session, students: Iterable[StudentNames]) -> tuple[Marks, Table]:
+    table = Table(path, ("student", "exercise", "points"), ("comment", "by"))
     find = _finder(students)
     exercises = {e.id: e for e in session.exercises} | {e.name: e for e in session.exercises}
     marks: dict[tuple[str, str], Mark] = {}
