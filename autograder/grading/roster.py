@@ -30,9 +30,11 @@ PLATFORMS = {
 }
 """The column with a student's id, by the layout of a download."""
 
+_NUMBERING = ("moodle", "canvas")  # their ids mean nothing elsewhere
 _ABOUT = ("name", "email", "section", "group")
 _DUE = " due"
 _MAX_NAME = 120
+_FEW = 3
 _MAX_SHOWN = 40
 
 
@@ -158,11 +160,12 @@ class People:
 
     def find(self, layout: str, platform_id: str, email: str, name: str) -> tuple[Person, ...]:
         """The row, the rows of a group, or all rows that it may be; empty for none."""
-        column = PLATFORMS.get(layout, "")
+        ident = same_student_key(platform_id)
+        own = ident if layout not in _NUMBERING else ""
         tries = [
-            (column, same_student_key(platform_id)),
+            (PLATFORMS.get(layout, ""), ident),
             ("email", same_student_key(email)),
-            ("student", same_student_key(platform_id)),
+            ("student", own),
             ("student", same_student_key(name)),
             ("email", same_student_key(name)),
             ("group", same_student_key(name)),
@@ -177,9 +180,11 @@ class People:
 def name_keys(name: str) -> frozenset[str]:
     """Equal for some two of them if two names may be one person's: "Lovelace, Ada", "lovelaceada".
 
-    The name itself, and its letters from each of its words on (Canvas writes the sortable name).
+    The name itself, and its letters from each of its words on (Canvas writes the sortable name), if
+    there are enough of them to mean something.
     """
     words = [re.sub(r"[\W_]", "", word) for word in re.split(r"[\s,]+", same_student_key(name))]
     words = [word for word in words if word]
     rotations = ("".join(words[i:] + words[:i]) for i in range(len(words)))
-    return frozenset({same_student_key(name), *rotations} - {""})
+    letters = {text for text in rotations if len(text) >= _FEW}
+    return frozenset({same_student_key(name), *letters} - {""})

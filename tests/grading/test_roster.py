@@ -126,8 +126,7 @@ def test_a_name_is_found_from_each_of_its_words_on(words: list[str]) -> None:
     for i in range(len(words)):
         turned = " ".join(words[i:] + words[:i])
         joined = "".join(c for c in "".join(words[i:] + words[:i]) if c.isalnum())
-        assert name_keys(turned) & name_keys(name)
-        assert not joined or joined in name_keys(name)
+        assert len(joined) < 3 or joined in name_keys(name) & name_keys(turned)
 
 
 def test_unknown_and_ambiguous_students_are_named_and_kept(tmp_path: Path) -> None:
