@@ -36,11 +36,29 @@ from autograder.grading.results import ResultsFolder
 from autograder.records import Outcome, Report
 from autograder.reports.junit import class_junit_xml
 from autograder.reports.text import class_table, late_policy_line
-from autograder.submissions import collect
+from autograder.submissions import LAYOUTS, collect
 from autograder.text_safety import clean_line
 
 MAX_REASONS = 3  # of tool errors that are printed
 
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help=f"How the submissions are named: {', '.join(LAYOUTS)}; by default their names decide.",
+    ),
+]
+AcceptMissingOption = Annotated[
+    bool,
+    typer.Option("--accept-missing", help="Grade even if most submissions lack every file."),
+]
+RosterOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--roster",
+        help="CSV with student and name, email, section, group, ids on platforms, extensions.",
+    ),
+]
 JunitOption = Annotated[
     Path | None, typer.Option("--junit", help="Also write JUnit XML of all students there.")
 ]
@@ -56,7 +74,9 @@ def grade(
     session: SessionName,
     submissions: Annotated[
         Path,
-        typer.Argument(help="A folder with one folder or zip per student, or one of them."),
+        typer.Argument(
+            help="A platform's download, or a folder with one folder or zip per student."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The results folder.")],
     jobs: Annotated[
@@ -69,6 +89,9 @@ def grade(
     ] = False,
     times: TimesOption = None,
     marks: MarksOption = None,
+    roster: RosterOption = None,
+    layout: LayoutOption = None,
+    accept_missing: AcceptMissingOption = False,
     dataset: DatasetOption = None,
     require_isolation: IsolationOption = "process",
     spawn: SpawnOption = False,
@@ -85,10 +108,19 @@ def grade(
         require_isolation=isolation_level(require_isolation),
         times=times,
         marks=marks,
+        roster=roster,
         dataset=dataset_option(rules, dataset),
     )
     batch.check_folders(submissions, output)
-    collected = collect(submissions, part, kind_of(part).archive_limits(rules))
+    collected = collect(
+        submissions,
+        part,
+        kind_of(part).archive_limits(rules),
+        layout=layout,
+        accept_missing=accept_missing,
+    )
+    if collected.layout != "plain":
+        note(f"read as {LAYOUTS[collected.layout].title}")
     for line in collected.errors:
         note(line)
     results = ResultsFolder(output)
@@ -99,7 +131,7 @@ def grade(
         graded = batch.grade(rules, part, root, collected.submissions, results, options, callbacks)
     _print_class(graded.reports, output)
     if resume or only:
-        _print_changes(graded, len(collected.submissions))
+        _print_changes(graded)
     _exit_if_broken(graded.reports)
 
 
@@ -136,8 +168,9 @@ def _print_class(reports: Sequence[Report], results: Path) -> None:
     out.print(f"\nClass page: {page}", highlight=False, soft_wrap=True)
 
 
-def _print_changes(graded: batch.Batch, submissions: int) -> None:
+def _print_changes(graded: batch.Batch) -> None:
     """What a further run left as it was, and whose points it changed."""
+    submissions = graded.kept + graded.graded
     out.print(f"Kept {graded.kept} of {submissions}, graded {graded.graded}.", highlight=False)
     for change in graded.changes:
         name = escape(clean_line(change.student, 40))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from autograder.course import Course, DatasetName, Session
 from autograder.engine.host import pool
@@ -17,9 +18,11 @@ from autograder.engine.job import GradingJob, Level, Progress
 from autograder.errors import AutograderError
 from autograder.grading import verification
 from autograder.grading.assembly import finished, merged
+from autograder.grading.enrolment import enrol
 from autograder.grading.fingerprints import of_result
 from autograder.grading.kinds import Settings, kind_of
 from autograder.grading.results import Loaded, ResultsFolder, present_run
+from autograder.grading.roster import Roster, read_roster
 from autograder.grading.tables import (
     Marks,
     StudentNames,
@@ -28,7 +31,7 @@ from autograder.grading.tables import (
     readable_marks,
     students_of,
 )
-from autograder.records import Outcome, Report
+from autograder.records import Identity, Outcome, Report
 from autograder.submissions import Submission
 
 
@@ -36,8 +39,9 @@ from autograder.submissions import Submission
 class Options:
     """How a batch is graded.
 
-    `only` are exercise ids (empty: all), `jobs` judges at a time. `times` and `marks` are CSV files
-    with times of submission and points by hand. `dataset` is that of final projects.
+    `only` are exercise ids (empty: all), `jobs` judges at a time. `times`, `marks` and `roster` are
+    CSV files with times of submission, points by hand, and who is in the course. `dataset` is that
+    of final projects.
     """
 
     jobs: int = 1
@@ -47,6 +51,7 @@ class Options:
     require_isolation: Level = "process"
     times: Path | None = None
     marks: Path | None = None
+    roster: Path | None = None
     dataset: DatasetName | None = None
 
 
@@ -122,13 +127,22 @@ def grade(
     mistakes, or the graders do not give the model solution all points.
     """
     results.check(course, session, continues=options.resume or bool(options.only))
+    roster = _roster(results, course, options.roster, callbacks)
+    if roster is not None:
+        course = roster.with_extensions(course)
+        enrolled = enrol(submissions, roster)
+        submissions = enrolled.submissions
+        for line in enrolled.lines:
+            callbacks.note(line)
     submissions = _with_times(submissions, options.times, callbacks)
     with results.locked():
         former = _former(results.load(), session, callbacks)
         plan = _planned(course, session, submissions, former, results, options)
         results.start(present_run(course, session, plan.fingerprints))
+        if options.roster is not None:
+            results.keep_roster(options.roster.read_bytes())
         students = [
-            *(StudentNames(submission.student, submission.slug) for submission in submissions),
+            *students_of(submissions),
             *students_of(former.values()),
         ]
         marks = _marks(results, session, students, options.marks, callbacks)
@@ -138,9 +152,13 @@ def grade(
         run = _RunState(course, session, results, plan.fingerprints, marks, former)
         try:
             _grade_stale(run, plan, submissions, options, callbacks)
-            run.refresh({s.slug: s.submitted_at for s in submissions})
+            run.refresh(
+                {s.slug: s.submitted_at for s in submissions},
+                {s.slug: s.identity for s in submissions},
+            )
         finally:
             results.summarize(run.reports.values(), course, session)
+    _note_missing(roster, run, callbacks)
     kept = sum(submission.slug not in plan.stale for submission in submissions)
     return Batch(tuple(run.reports.values()), len(plan.stale), kept, tuple(run.changes))
 
@@ -157,6 +175,8 @@ def refresh(
 
     A record that cannot be read is a line; its student is missing until graded again.
     """
+    roster = _roster(results, course, None, callbacks)
+    course = roster.with_extensions(course) if roster is not None else course
     with results.locked():
         loaded = results.load()
         former = _former(loaded, session, callbacks)
@@ -170,6 +190,7 @@ def refresh(
         run = _RunState(course, session, results, {}, given, former)
         run.refresh(known)
         results.summarize(run.reports.values(), course, session)
+    _note_missing(roster, run, callbacks)
     reports = tuple(run.reports.values())
     return Batch(reports, 0, len(reports), tuple(run.changes), len(loaded.errors))
 
@@ -194,17 +215,22 @@ class _RunState:
     def deliver(self, report: Report, submission: Submission) -> Report:
         """Keep a report that a judge made."""
         former = self.reports.get(report.slug)
-        report = merged(report, former, self._fingerprints)
+        report = replace(merged(report, former, self._fingerprints), identity=submission.identity)
         time = submission.submitted_at
         if time is None and former and former.submission_sha256 == report.submission_sha256:
             time = former.lateness.submitted_at
         return self._keep(finished(report, self._course, self._session, time, self._marks))
 
-    def refresh(self, times: Mapping[str, str | None]) -> None:
+    def refresh(
+        self,
+        times: Mapping[str, str | None],
+        identities: Mapping[str, Identity] = MappingProxyType({}),
+    ) -> None:
         """Apply lateness and marks again to every report; exercises that the course lost go."""
         for slug, report in list(self.reports.items()):
             time = times.get(slug) or report.lateness.submitted_at
-            fresh = finished(report, self._course, self._session, time, self._marks)
+            known = replace(report, identity=identities.get(slug, report.identity))
+            fresh = finished(known, self._course, self._session, time, self._marks)
             if fresh != report:
                 self._keep(fresh)
 
@@ -227,6 +253,25 @@ def _verdicts(report: Report) -> object:
     ]
 
 
+def _roster(
+    results: ResultsFolder, course: Course, table: Path | None, callbacks: Callbacks
+) -> Roster | None:
+    """The roster that is given, else the one that the folder keeps, if there is one."""
+    if table is None:
+        if not results.roster.is_file():
+            return None
+        table = results.roster
+    roster = read_roster(table, course)
+    for line in roster.notes:
+        callbacks.note(line)
+    return roster
+
+
+def _note_missing(roster: Roster | None, run: _RunState, callbacks: Callbacks) -> None:
+    for line in roster.missing(run.reports.values()) if roster is not None else ():
+        callbacks.note(line)
+
+
 def _former(loaded: Loaded, session: Session, callbacks: Callbacks) -> dict[str, Report]:
     for line in loaded.errors:
         callbacks.note(line)
@@ -243,7 +288,7 @@ def _with_times(
     """The submissions with the times of a table, which win over those of the platform."""
     if times is None:
         return submissions
-    known, unknown = read_times(times, [StudentNames(s.student, s.slug) for s in submissions])
+    known, unknown = read_times(times, students_of(submissions))
     for line in unknown:
         callbacks.note(line)
     return [replace(s, submitted_at=known.get(s.slug, s.submitted_at)) for s in submissions]
@@ -320,12 +365,19 @@ def _grade_stale(
     options: Options,
     callbacks: Callbacks,
 ) -> None:
-    by_slug = {submission.slug: submission for submission in submissions}
+    same_work: dict[object, list[Submission]] = {}
+    for submission in submissions:
+        if submission.slug in plan.stale:
+            key = (submission.group or submission.slug, submission.sha256)
+            same_work.setdefault((*key, plan.stale[submission.slug]), []).append(submission)
+    members = {group[0].slug: group for group in same_work.values()}
 
     def deliver(report: Report) -> None:
-        callbacks.done(run.deliver(report, by_slug[report.slug]))
+        for member in members[report.slug]:  # a group's work is graded once
+            own = replace(report, student=member.student, slug=member.slug)
+            callbacks.done(run.deliver(own, member))
 
-    if plan.stale:
-        pending = [submission for submission in submissions if submission.slug in plan.stale]
+    if members:
+        first = [group[0] for group in members.values()]
         job = replace(plan.job, only_for=dict(plan.stale))
-        pool.grade(job, pending, deliver, callbacks.progress, options.jobs, options.spawn)
+        pool.grade(job, first, deliver, callbacks.progress, options.jobs, options.spawn)

@@ -4,6 +4,7 @@
         run.json                  course, session, kit, environment, fingerprints of exercises
         secret.key                keys the random draws; keep it for regrades (mode 600)
         marks.csv                 points by hand, if there are any
+        roster.csv                who is in the course, if that was given
         reports/SLUG.json         one record per submission, written whole the moment it is graded
         reports/former/SLUG.N.json   what a record said before it was graded again
         feedback/SLUG.html        what the student reads; also SLUG.txt
@@ -94,6 +95,7 @@ class ResultsFolder:
         self.reports = path / "reports"
         self.former = self.reports / "former"
         self.marks = path / "marks.csv"
+        self.roster = path / "roster.csv"
 
     # ---- which session it belongs to -----------------------------------------------------------
 
@@ -184,6 +186,10 @@ class ResultsFolder:
     def keep_marks(self, table: bytes) -> None:
         """Keep a table of points by hand for later runs."""
         self._write(self.marks, table, durable=True)
+
+    def keep_roster(self, table: bytes) -> None:
+        """Keep a roster for later runs."""
+        self._write(self.roster, table, durable=True)
 
     def keep(self, report: Report, course: Course, session: Session) -> None:
         """Write the record of one submission, after the pages that show it."""

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from autograder.course import Exercise, Session
 from autograder.errors import InputErrors
-from autograder.records import Mark, Report
+from autograder.records import Identity, Mark, Report
+from autograder.reports.csv_report import escape_formula
+from autograder.submissions import Submission
 from autograder.text_safety import clean_line
 
 MAX_BYTES = 20_000_000
@@ -30,19 +32,26 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class StudentNames:
-    """The names that a table may use for one student."""
+    """The names that a table may use for one student; `others` count where they are unique."""
 
     name: str
     slug: str
+    others: frozenset[str] = frozenset()
 
 
-class _Table:
+class Table:
     """Rows of a CSV file with their lines, and the mistakes in them so far."""
 
     def __init__(self, path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> None:
         self._path = path
+        self._columns: tuple[str, ...] = ()
         self.errors: list[str] = []
         self._rows = self._read(tuple(required), tuple(optional))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns, in lower case."""
+        return self._columns
 
     def rows(self) -> Iterator[tuple[int, Row]]:
         """(line, cells by column) of each row that is not empty; cells are stripped."""
@@ -69,6 +78,7 @@ class _Table:
             raise InputErrors(f"{self._path}:{reader.line_num}: not CSV: {error}") from None
         lines = [(number, cells) for number, cells in lines if any(cells)]
         names = [name.casefold() for name in lines[0][1]] if lines else []
+        self._columns = tuple(names)
         missing = [name for name in required if name not in names]
         if missing or len(set(names)) < len(names):
             expected = ", ".join((*required, *(f"[{name}]" for name in optional)))
@@ -101,13 +111,22 @@ class _Table:
 
 
 def _finder(students: Iterable[StudentNames]) -> Callable[[str], StudentNames | None]:
-    students = list(students)
-    by_name: dict[str, list[StudentNames]] = {}
-    for student in students:
-        by_name.setdefault(student.name, []).append(student)
-    # two students of one name can only be told apart by their slugs, the names of their records
-    unique = {name: same[0] for name, same in by_name.items() if len(same) == 1}
-    return {**unique, **{student.slug: student for student in students}}.get
+    by_slug = {student.slug: student for student in students}
+    by_name: dict[str, set[str]] = {}
+    others: dict[str, set[str]] = {}
+    for student in by_slug.values():
+        by_name.setdefault(student.name, set()).add(student.slug)
+        for other in student.others:
+            others.setdefault(other, set()).add(student.slug)
+    for name in list(by_name):  # as grades.csv writes a name that looks like a formula
+        by_name.setdefault(escape_formula(name), by_name[name])
+    # what two students share tells nobody apart; their slugs, the names of their records, do
+    unique = {
+        name: by_slug[next(iter(slugs))]
+        for name, slugs in {**others, **by_name}.items()
+        if len(slugs) == 1
+    }
+    return {**unique, **by_slug}.get
 
 
 # ---- times -------------------------------------------------------------------------------------
@@ -121,13 +140,13 @@ def read_times(
     `time` is ISO 8601 with a UTC offset. A student who is not among `students` is a line of the
     second result, since platforms list the whole class. InputErrors for everything else.
     """
-    table = _Table(path, ("student", "time"))
+    table = Table(path, ("student", "time"))
     find = _finder(students)
     times: dict[str, str] = {}
     unknown: list[str] = []
     for line, row in table.rows():
         student = find(row["student"])
-        moment = _moment(row["time"])
+        moment = a_moment(row["time"])
         if moment is None:
             shown = clean_line(row["time"], 40)
             table.wrong(
@@ -146,7 +165,8 @@ def read_times(
     return times, tuple(unknown)
 
 
-def _moment(text: str) -> str | None:
+def a_moment(text: str) -> str | None:
+    """A time in ISO 8601 with its UTC offset; None for any other text."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -180,8 +200,8 @@ def readable_marks(
     return marks, tuple(table.errors)
 
 
-def _marks(path: Path, session: Session, students: Iterable[StudentNames]) -> tuple[Marks, _Table]:
-    table = _Table(path, ("student", "exercise", "points"), ("comment", "by"))
+def _marks(path: Path, session: Session, students: Iterable[StudentNames]) -> tuple[Marks, Table]:
+    table = Table(path, ("student", "exercise", "points"), ("comment", "by"))
     find = _finder(students)
     exercises = {e.id: e for e in session.exercises} | {e.name: e for e in session.exercises}
     marks: dict[tuple[str, str], Mark] = {}
@@ -213,6 +233,10 @@ def _points(text: str, exercise: Exercise) -> float | None:
     return round(points, 2) if 0 <= points <= exercise.points else None
 
 
-def students_of(reports: Iterable[Report]) -> list[StudentNames]:
-    """The students of these reports."""
-    return [StudentNames(report.student, report.slug) for report in reports]
+def students_of(records: Iterable[Report | Submission]) -> list[StudentNames]:
+    """The students of these reports or submissions."""
+    return [StudentNames(each.student, each.slug, _others(each.identity)) for each in records]
+
+
+def _others(identity: Identity) -> frozenset[str]:
+    return frozenset({identity.name, identity.email, identity.platform_id} - {""})

@@ -9,6 +9,7 @@ codec         the written form: strict JSON, one schema version
 from autograder.records.report import (
     SCHEMA_VERSION,
     ExerciseResult,
+    Identity,
     Isolation,
     Lateness,
     Mark,
@@ -22,6 +23,7 @@ from autograder.records.report import (
 __all__ = [
     "SCHEMA_VERSION",
     "ExerciseResult",
+    "Identity",
     "Isolation",
     "Lateness",
     "Mark",

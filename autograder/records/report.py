@@ -11,7 +11,7 @@ from typing import Literal
 
 from autograder.records.measurement import Score
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Outcome(StrEnum):
@@ -150,6 +150,26 @@ class Lateness:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Who submitted, beside the name that a report goes by, and what the download calls it.
+
+    `layout` names the form of the download (moodle, canvas, …), `platform_id` is the student's id
+    there, `attempt` counts from 1 where the platform counts. `download` is what the names of the
+    student's files begin with in the download: `Ada Lovelace_12_assignsubmission_file_/`. `email`,
+    `section` and `group` come from the platform or the roster.
+    """
+
+    name: str = ""
+    email: str = ""
+    section: str = ""
+    group: str = ""
+    layout: str = ""
+    platform_id: str = ""
+    attempt: int | None = None
+    download: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything known about one graded submission.
 
@@ -169,6 +189,7 @@ class Report:
     problems: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    identity: Identity = Identity()
     isolation: Isolation = Isolation()
     usage: Usage = Usage()
     lateness: Lateness = Lateness()

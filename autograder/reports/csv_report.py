@@ -1,4 +1,4 @@
-"""The grades of a class as CSV, for the import of a learning-management system."""
+"""The grades of a class as CSV: everything that is known, for people and their spreadsheets."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from autograder.text_safety import clean_line
 # OWASP's "CSV Injection"; cleaning has already removed them at the start.
 _FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
 
+_OF_IDENTITY = ("name", "email", "section", "group", "layout", "platform_id", "attempt")
 _FIRST_COLUMNS = (
     "student",
     "total",
@@ -27,6 +28,8 @@ _FIRST_COLUMNS = (
     "grade_again",
     "incidents",
     "problems",
+    "slug",
+    *_OF_IDENTITY,
 )
 
 
@@ -38,9 +41,10 @@ def grades_csv(reports: Sequence[Report]) -> str:
     without points by hand, `late_penalty_percent` and `days_late` (empty where no time of
     submission is known and the late policy was not applied), the number of exercises that are
     `not_marked`, `grade_again` ("yes" after a fault of the grader), the numbers of `incidents` and
-    `problems`; then the points of every exercise under its id, then every outcome under
-    "<id> outcome", then the automatic points that a mark replaced under "<id> automatic" where
-    there is one. What a report lacks is an empty cell.
+    `problems`; `slug` (the name of the record), and what platform and roster say: `name`, `email`,
+    `section`, `group`, `layout`, `platform_id`, `attempt`; then the points of every exercise under
+    its id, then every outcome under "<id> outcome", then the automatic points that a mark replaced
+    under "<id> automatic" where there is one. What a report lacks is an empty cell.
     """
     ids = [exercise.id for exercise in exercises_of(reports)]
     names = [clean_line(exercise_id, NAME_LIMIT) for exercise_id in ids]
@@ -81,10 +85,16 @@ def _row(report: Report, ids: Sequence[str], replaced: Sequence[str]) -> list[st
         "yes" if report.has_tool_error else "",
         str(len(report.incidents)),
         str(len(report.problems)),
+        _cell(report.slug),
+        *map(_cell, (getattr(report.identity, key) for key in _OF_IDENTITY)),
         *(number(results[id_].earned) if id_ in results else "" for id_ in ids),
         *(str(results[id_].outcome) if id_ in results else "" for id_ in ids),
         *(number(results[id_].points) if id_ in results else "" for id_ in replaced),
     ]
+
+
+def _cell(value: str | int | None) -> str:
+    return escape_formula(clean_line("" if value is None else str(value), NAME_LIMIT))
 
 
 def escape_formula(cell: str) -> str:

@@ -1,15 +1,21 @@
 """From a folder of submissions to frozen `Submission` records, without trusting a byte of them.
 
+collect       what a platform's download, or a folder, holds: one collector per layout
 identity      display names, file-name slugs, who is the same student
 members       rules for names and sizes that every archive must keep
+junk          what tools leave and nobody submitted
 zip_format    a strict zip reader
 folder        a folder reader that follows no link
 archive       which files are archives, and which of them are read
+nested        archives inside a submission
+places        which folder of a submission counts
+near_names    files that were probably meant as one of the session's
 source        size, encoding and line ends of one Python file
 manifest      the hash manifest that `submit` packs
-submission    all of it together: `collect`, `read_submission`
+submission    all of it together for one student: `read_submission`
 """
 
-from autograder.submissions.submission import Collected, Submission, collect, read_submission
+from autograder.submissions.collect import LAYOUTS, Collected, collect
+from autograder.submissions.submission import Submission, read_submission
 
-__all__ = ["Collected", "Submission", "collect", "read_submission"]
+__all__ = ["LAYOUTS", "Collected", "Submission", "collect", "read_submission"]

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from autograder.course import ArchiveLimits
 from autograder.errors import SubmissionError
 from autograder.submissions.files import Folder, read_file
-from autograder.submissions.members import Member
+from autograder.submissions.members import ZIP, Member
 from autograder.submissions.zip_format import read_zip
 
-_ZIP = ".zip"
+MAX_BYTES_WITH_JUNK = 256_000_000
+"""Of an archive as it lies there: the course's limit is for what is left without junk."""
+
 # What else people pack with: recognized, so that nobody's submission is skipped without a record.
 _COMPRESSIONS = ("gz", "bz2", "xz", "zst")
 _OTHERS = (
@@ -27,7 +29,7 @@ _OTHERS = (
 def archive_suffix(name: str) -> str:
     """The suffix that makes `name` an archive, accepted or not; empty if none does."""
     folded = name.lower()
-    for suffix in (_ZIP, *_OTHERS):
+    for suffix in (ZIP, *_OTHERS):
         if folded.endswith(suffix) and len(name) > len(suffix):
             return name[-len(suffix) :]
     return ""
@@ -36,14 +38,30 @@ def archive_suffix(name: str) -> str:
 def read_archive(
     name: str, limits: ArchiveLimits, max_sizes: Mapping[str, int], parent: Folder | None = None
 ) -> tuple[Member, ...]:
-    """All files of a zip; content of the listed ones only (`members.is_kept`).
+    """All files of a zip but junk; content of the listed ones only (`members.is_kept`).
 
     SubmissionError in one line, without the archive's name, for whatever is not a plain zip
     within the limits; OSError if the file cannot be read.
     """
-    if archive_suffix(os.path.basename(name)).lower() != _ZIP:  # noqa: PTH119
+    check_suffix(os.path.basename(name))  # noqa: PTH119
+    return parse_archive(read_file(name, max_packed(limits), parent), limits, max_sizes)
+
+
+def check_suffix(name: str) -> None:
+    """SubmissionError for an archive that is no zip by its name."""
+    if archive_suffix(name).lower() != ZIP:
         raise SubmissionError("is not a zip; pack it as .zip")
-    data = memoryview(read_file(name, limits.max_bytes, parent))
+
+
+def max_packed(limits: ArchiveLimits) -> int:
+    """The bytes that are read of an archive, junk included."""
+    return max(limits.max_bytes, MAX_BYTES_WITH_JUNK)
+
+
+def parse_archive(
+    data: bytes, limits: ArchiveLimits, max_sizes: Mapping[str, int]
+) -> tuple[Member, ...]:
+    """`read_archive` from the bytes of a zip."""
     if not data:
         raise SubmissionError("the file is empty")
-    return read_zip(data, limits, max_sizes)
+    return read_zip(memoryview(data), limits, max_sizes)

@@ -60,7 +60,9 @@ def read_file(name: str, limit: int, parent: Folder | None = None) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or not os.path.samestat(before, status):
             raise SubmissionError("is not a regular file")
-        data = file.read(limit + 1)
+        data = file.read(min(limit, status.st_size) + 1)
     if len(data) > limit:
         raise SubmissionError(f"is larger than {limit:,} bytes")
+    if len(data) > status.st_size:
+        raise SubmissionError("grew while it was read")
     return data

@@ -54,24 +54,20 @@ class Member:
         """The last part of the path; empty for a folder."""
         return self.path.rpartition("/")[2]
 
-    @property
-    def is_hidden(self) -> bool:
-        """Whether it is a dot file, in a dot folder, or what macOS adds to archives."""
-        return is_hidden(self.path)
 
-
-def is_hidden(path: str) -> bool:
-    """Whether any part of the path is hidden."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+ZIP = ".zip"
+ANY_ZIP = "*.zip"
 
 
 def is_kept(path: str, size: int, max_sizes: Mapping[str, int]) -> bool:
-    """Whether content is kept: a listed name within its size, at the top or one folder below.
+    """Whether content is kept: a listed name within its size, at any depth.
 
-    `max_sizes` maps the names of the listed files to the bytes that each may have.
+    `max_sizes` maps the names of the listed files to the bytes that each may have, and ANY_ZIP to
+    those of a zip inside the submission, if such are wanted.
     """
-    parts = path.split("/")
-    return len(parts) <= 2 and size <= max_sizes.get(parts[-1], -1)
+    name = path.rpartition("/")[2]
+    other = max_sizes.get(ANY_ZIP, -1) if name.lower().endswith(ZIP) else -1
+    return size <= max_sizes.get(name, other)
 
 
 class Budget:
@@ -138,6 +134,11 @@ class Inventory:
             raise SubmissionError(f"{quoted(path)} occurs twice")
 
 
+def with_slashes(raw: str) -> str:
+    """A member's name with forward slashes: some packers of Windows write backslashes."""
+    return raw.replace("\\", "/")
+
+
 def _parts(raw: str) -> list[str]:
     """The parts of a member's name; SubmissionError for a name that could mean anything else."""
     name = quoted(raw)
@@ -145,8 +146,7 @@ def _parts(raw: str) -> list[str]:
         raise SubmissionError(f"the name {name} is longer than {MAX_PATH} characters")
     if any(unicodedata.category(c) in _NOT_IN_NAMES or c in _BIDI for c in raw):
         raise UnsafeArchive(f"the name {name} holds a control character")
-    if "\\" in raw:
-        raise SubmissionError(f"the name {name} holds a backslash; pack with forward slashes")
+    raw = with_slashes(raw)
     if raw.startswith("/"):
         raise UnsafeArchive(f"the name {name} is an absolute path")
     path = raw.removesuffix("/")

@@ -3,7 +3,9 @@
 Every byte of the file must belong to exactly one member, the central directory or the end
 record: this excludes overlapping members, hidden ones and data in front. The central directory
 and the local headers must agree, and sizes and checksums are those of the bytes that really come
-out. The standard library's reader is more forgiving, which is why it is not used here.
+out. The standard library's reader is more forgiving, which is why it is not used here. Junk
+(`autograder.submissions.junk`) has to keep its place in the file, but is neither unpacked nor
+counted.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from __future__ import annotations
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from autograder.course import ArchiveLimits
 from autograder.errors import SubmissionError
 from autograder.submissions.identity import quoted
 from autograder.submissions.inflate import inflated, plain
+from autograder.submissions.junk import environments, is_junk
 from autograder.submissions.members import (
     Budget,
     Inventory,
@@ -25,6 +28,7 @@ from autograder.submissions.members import (
     UnsafeArchive,
     is_kept,
     read_all,
+    with_slashes,
 )
 
 _END = struct.Struct("<4s4H2LH")
@@ -45,34 +49,60 @@ _ZIP64 = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class _ZipEntry:
-    """One record of the central directory."""
+    """One record of the central directory; `mode` is Unix's, `name` has forward slashes."""
 
     raw_name: bytes
     name: str
-    path: str
-    is_folder: bool
+    flags: int
+    disk: int
+    mode: int
     method: int
     crc: int
     packed: int
     size: int
     offset: int
 
+    @property
+    def is_folder(self) -> bool:
+        return self.name.endswith("/")
+
 
 def read_zip(
     data: memoryview, limits: ArchiveLimits, max_sizes: Mapping[str, int]
 ) -> tuple[Member, ...]:
-    """All files of a zip archive; SubmissionError in one line for any that is not plain."""
+    """All files of a zip archive but junk; SubmissionError in one line if it is not plain."""
     start, end, count = _find_directory(data)
     if count == 0:
         raise SubmissionError("the archive is empty")
-    if count > limits.max_files:
-        raise SubmissionError(f"more than {limits.max_files:,} files")
-    entries = list(_read_directory(data[start:end], count, Inventory(limits)))
-    budget = Budget(len(data), limits)
-    budget.check(sum(entry.size for entry in entries))
+    entries = list(_read_directory(data[start:end], count))
     spans = _locate(data, entries, start)
-    members = [_read_member(*pair, budget, max_sizes) for pair in zip(entries, spans, strict=True)]
-    return tuple(m for m, entry in zip(members, entries, strict=True) if not entry.is_folder)
+    roots = environments((entry.name.rstrip("/") for entry in entries), max_sizes)
+    wanted = [
+        (entry, span)
+        for entry, span in zip(entries, spans, strict=True)
+        if not is_junk(entry.name.rstrip("/"), roots)
+    ]
+    paths = _admit((entry for entry, _ in wanted), limits)
+    junk = sum(entry.packed for entry in entries) - sum(entry.packed for entry, _ in wanted)
+    if len(data) - junk > limits.max_bytes:
+        raise SubmissionError(f"is larger than {limits.max_bytes:,} bytes")
+    budget = Budget(len(data) - junk, limits)
+    budget.check(sum(entry.size for entry, _ in wanted))
+    members = [
+        (entry, _read_member(entry, path, span, budget, max_sizes))
+        for (entry, span), path in zip(wanted, paths, strict=True)
+    ]
+    return tuple(member for entry, member in members if not entry.is_folder)
+
+
+def _admit(entries: Iterable[_ZipEntry], limits: ArchiveLimits) -> list[str]:
+    """The path of each entry; SubmissionError for a name or a kind that no ordinary tool writes."""
+    inventory = Inventory(limits)
+    paths = []
+    for entry in entries:
+        _check_kind(entry)
+        paths.append(inventory.admit(entry.name, entry.is_folder))
+    return paths
 
 
 def _find_directory(data: memoryview) -> tuple[int, int, int]:
@@ -101,7 +131,7 @@ def _find_directory(data: memoryview) -> tuple[int, int, int]:
     return offset, end, count
 
 
-def _read_directory(directory: memoryview, count: int, inventory: Inventory) -> Iterator[_ZipEntry]:
+def _read_directory(directory: memoryview, count: int) -> Iterator[_ZipEntry]:
     position = 0
     for _ in range(count):
         if position + _CENTRAL.size > len(directory):
@@ -115,15 +145,11 @@ def _read_directory(directory: memoryview, count: int, inventory: Inventory) -> 
         name_start = position + _CENTRAL.size
         raw_name = bytes(directory[name_start : name_start + name_length])
         position = name_start + name_length + extra_length + comment_length
-        name = _decode_name(raw_name, flags)
-        is_folder = name.endswith("/")
-        _check_kind(name, flags, method, disk, attributes >> 16)
+        name = with_slashes(_decode_name(raw_name, flags))
+        mode = attributes >> 16
         if _ZIP64 in (packed, size, offset):
             raise SubmissionError("zip64 archives are not accepted")
-        if is_folder and size:
-            raise UnsafeArchive(f"{quoted(name)} is a folder with content")
-        path = inventory.admit(name, is_folder)
-        yield _ZipEntry(raw_name, name, path, is_folder, method, crc, packed, size, offset)
+        yield _ZipEntry(raw_name, name, flags, disk, mode, method, crc, packed, size, offset)
     if position != len(directory):
         raise UnsafeArchive("the archive's directory is not as long as its end record says")
 
@@ -138,18 +164,21 @@ def _decode_name(raw: bytes, flags: int) -> str:
         return raw.decode("cp437")
 
 
-def _check_kind(name: str, flags: int, method: int, disk: int, mode: int) -> None:
+def _check_kind(entry: _ZipEntry) -> None:
+    name, flags = quoted(entry.name), entry.flags
     if flags & _ENCRYPTED_FLAGS:
-        raise SubmissionError(f"{quoted(name)} is encrypted")
-    if flags & _PATCH_FLAG or method not in (_STORED, _DEFLATED):
-        way = f"method {method}, flags {flags:#x}"
-        raise SubmissionError(f"{quoted(name)} is packed in an unsupported way ({way})")
-    if disk:
+        raise SubmissionError(f"{name} is encrypted")
+    if flags & _PATCH_FLAG or entry.method not in (_STORED, _DEFLATED):
+        way = f"method {entry.method}, flags {flags:#x}"
+        raise SubmissionError(f"{name} is packed in an unsupported way ({way})")
+    if entry.disk:
         raise SubmissionError("archives in several parts are not accepted")
-    if stat.S_ISLNK(mode):
-        raise UnsafeArchive(f"{quoted(name)} is a symbolic link")
-    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise UnsafeArchive(f"{quoted(name)} is a device or another special file")
+    if stat.S_ISLNK(entry.mode):
+        raise UnsafeArchive(f"{name} is a symbolic link")
+    if stat.S_IFMT(entry.mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise UnsafeArchive(f"{name} is a device or another special file")
+    if entry.is_folder and entry.size:
+        raise UnsafeArchive(f"{name} is a folder with content")
 
 
 def _locate(data: memoryview, entries: list[_ZipEntry], directory: int) -> list[memoryview]:
@@ -204,7 +233,7 @@ def _descriptors(entry: _ZipEntry) -> tuple[bytes, ...]:
 
 
 def _read_member(
-    entry: _ZipEntry, packed: memoryview, budget: Budget, max_sizes: Mapping[str, int]
+    entry: _ZipEntry, path: str, packed: memoryview, budget: Budget, max_sizes: Mapping[str, int]
 ) -> Member:
     """Decompress one member, counting its bytes; content is kept for listed files only."""
     name = quoted(entry.name)
@@ -225,8 +254,8 @@ def _read_member(
         if size != entry.size:
             raise UnsafeArchive(f"{name} is smaller than the archive says")
 
-    keep = is_kept(entry.path, entry.size, max_sizes)
+    keep = is_kept(path, entry.size, max_sizes)
     data = read_all(checked_chunks(), keep)
     if crc != entry.crc:
         raise SubmissionError(f"{name} is damaged (wrong checksum)")
-    return Member(entry.path, entry.size, data)
+    return Member(path, entry.size, data)

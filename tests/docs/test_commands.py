@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import typer.main
 
 from autograder.cli.app import app
 from benchmarks.mutation import __main__ as mutation
+from tests import bank
+from tests.integrations import importers
 from tests.support import ROOT
 
 DOCUMENTS = [
@@ -50,6 +53,10 @@ def test_a_command_that_is_shown_exists_with_its_options(document: str, command:
     known: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
     name, *arguments = shlex.split(command)[1:]
     assert name in known
+    inner = vars(known[name]).get("commands")
+    if inner is not None:  # a group: its command has to exist with its options
+        known, (name, *arguments) = inner, arguments
+        assert name in known
     known[name].make_context(name, arguments)
 
 
@@ -96,10 +103,12 @@ def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path) -> N
     shutil.copy(entry / "model.onnx", project / "out")
     shutil.copy(entry / "card.yaml", project)
     shutil.copytree(entry, project / "submissions" / "ada")
+    _put_downloads(kit)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     folder = kit
     ran = 0
-    for line in commands(ROOT / "README.md"):
+    shown = [f"cd {kit}", *commands(ROOT / "docs" / "platforms.md")]
+    for line in [*commands(ROOT / "README.md"), *shown]:
         if line.startswith("cd "):
             folder = kit / line.removeprefix("cd ")
         if not line.startswith(("autograder ", "cp ")):
@@ -119,3 +128,25 @@ def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path) -> N
     assert ran > 10
     assert (kit / "results" / "grades.csv").read_text().count("ada,") == 1
     assert (project / "results" / "leaderboard.html").is_file()
+    assert (kit / "results-canvas" / "export" / "canvas-s1-feedback.zip").is_file()
+    assert (kit / "results-moodle" / "export" / "moodle-s1.csv").is_file()
+
+
+def _put_downloads(kit: Path) -> None:
+    """What docs/platforms.md calls moodle.zip, downloads/, roster.csv and the two gradebooks."""
+    blank = [p for p in (ROOT / "assignments" / "s1_intro").glob("*.py") if p.stem != "lab"]
+    folder = "Ada Lovelace_101_assignsubmission_file_"
+    with zipfile.ZipFile(kit / "moodle.zip", "w") as archive:
+        for file in blank:
+            archive.write(file, f"{folder}/{file.name}")
+    (kit / "downloads").mkdir()
+    for number, file in enumerate(blank):
+        shutil.copy(file, kit / "downloads" / f"lovelaceada_11_90{number}_{file.name}")
+    table = (ROOT / "docs" / "platforms.md").read_text("utf-8").partition("\nstudent,name")[2]
+    (kit / "roster.csv").write_text("student,name" + table.partition("```")[0])
+    rows = [(101, "Ada Lovelace", "ada@example.org")]
+    (kit / "worksheet.csv").write_bytes(importers.worksheet(rows))
+    title = bank.course().session("s1").title
+    (kit / "gradebook.csv").write_bytes(
+        importers.gradebook([("Lovelace, Ada", 11, "", "ada")], {f"{title} (501)": "100"})
+    )

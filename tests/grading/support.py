@@ -63,6 +63,7 @@ class Class:
     root: Path
     text: str = COURSE
     modules: dict[str, str] = field(default_factory=dict)
+    times: dict[str, str] = field(default_factory=dict)  # of submission, from the platform
     asked: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     broken: set[tuple[str, str]] = field(default_factory=set)  # (student, exercise): our fault
@@ -81,7 +82,10 @@ class Class:
         return self.root / "graders"
 
     def submissions(self) -> list[Submission]:
-        return [submission(name, {"work.py": text}) for name, text in self.modules.items()]
+        return [
+            submission(name, {"work.py": text}, submitted_at=self.times.get(name))
+            for name, text in self.modules.items()
+        ]
 
     def grade(self, *, session: str = "s1", **options: object) -> Batch:
         """One run; `asked` and `notes` are of this run."""

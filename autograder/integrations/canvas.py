@@ -1,0 +1,159 @@
+"""Grades back to Canvas: its exported gradebook with one column filled in, and feedback files.
+
+The rules of the header are those of Canvas' lib/gradebook_importer.rb: "Student" and "ID" first,
+perhaps "SIS User ID" and "SIS Login ID" (and "Integration ID", "Root Account"), then "Section",
+then assignments as "Title (id)". Rows are found by id; a row "Points Possible" holds maxima, and
+"(read only)" there marks what Canvas computes itself. A cell that is left out, or emptied, would
+clear a grade, so only the filled column is written, with its former cells where nothing is known.
+Feedback is taken by the two numbers in a file's name: the user's and an attachment's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from autograder.course import Session
+from autograder.errors import AutograderError
+from autograder.grading.roster import Roster
+from autograder.integrations.gradebook import (
+    Filled,
+    Owners,
+    Row,
+    Sheet,
+    cautions,
+    decimal,
+    grade_of,
+    listed_columns,
+    with_rows,
+)
+from autograder.records import Report
+from autograder.submissions.identity import quoted
+
+LAYOUT = "canvas"
+_TITLE = re.compile(r"(?P<title>.*?)\s*\((?P<id>\d+)\)\s*", re.DOTALL)
+_EXCUSED = "EX"
+_NOT_ASSIGNMENTS = re.compile(
+    r"(Current|Final|Override) (Score|Points|Grade|Status)|Unposted ", re.IGNORECASE
+)
+_HAS_ATTACHMENT = re.compile(r"_\d+_\d+_$")
+
+
+def fill(
+    sheet: Sheet,
+    reports: Sequence[Report],
+    roster: Roster | None,
+    session: Session,
+    column: str | None = None,
+) -> Filled:
+    """The gradebook with this session's grades in the assignment's column.
+
+    `column` is its header, title or id; without it, the one that names the session. Excused
+    students and those without a report keep their cells. AutograderError if it is no gradebook of
+    Canvas, has no such column, or knows none of the students.
+    """
+    info = _student_columns(sheet)
+    chosen = _column(sheet, info, session, column)
+    possible = _points_possible(sheet, chosen)
+    owners = Owners(reports, roster, LAYOUT)
+    rows: list[Row] = [(*sheet.header[:info], sheet.header[chosen])]
+    graded: list[Report] = []
+    for index, row in enumerate(sheet.rows[1:], start=2):
+        cell = row[chosen]
+        if not _is_no_student(row):
+            logins = [row[i] for i in range(2, info - 1) if row[i]]
+            report = owners.of(index, row[1].strip(), logins, row[0])
+            if report is not None and (reason := _kept(report, cell)):
+                owners.lines.append(f"{quoted(report.student)} {reason}; left as it is")
+            elif report is not None:
+                cell = grade_of(report, possible)
+                graded.append(report)
+        rows.append((*row[:info], cell))
+    owners.finish(sheet)
+    names, lines = _feedback(reports)
+    lines = [*owners.lines, *cautions(graded, possible, sheet), *lines]
+    return Filled(with_rows(sheet, rows), names, len(graded), tuple(lines))
+
+
+def _student_columns(sheet: Sheet) -> int:
+    """How many columns stand before those of assignments."""
+    header = sheet.header
+    if len(header) > 3 and "Student" in header[0] and "ID" in header[1]:
+        for index, name in enumerate(header[2:8], start=2):
+            if "Section" in name:
+                return index + 1
+    raise AutograderError(
+        f"{sheet.name} is no gradebook of Canvas: expected the columns 'Student', 'ID', …, "
+        f"'Section', got {listed_columns(header[:6])}; export it under Grades"
+    )
+
+
+def _column(sheet: Sheet, info: int, session: Session, wanted: str | None) -> int:
+    titles = {
+        index: name
+        for index, name in enumerate(sheet.header)
+        if index >= info and name and not _NOT_ASSIGNMENTS.search(name)
+    }
+    if wanted is not None:
+        found = [index for index, name in titles.items() if wanted in _names(name)]
+    else:
+        found = [index for index, name in titles.items() if _is_of(name, session)]
+    if len(found) == 1:
+        return found[0]
+    what = f"no column {wanted!r}" if wanted else f"no single column that names {session.id}"
+    raise AutograderError(
+        f"{sheet.name}: {what}; give --column with one of {listed_columns(titles.values())}"
+    )
+
+
+def _names(header: str) -> tuple[str, ...]:
+    match = _TITLE.fullmatch(header)
+    return (header, match["title"], match["id"]) if match else (header,)
+
+
+def _is_of(header: str, session: Session) -> bool:
+    """Whether a column's title is the session's, or has its id as a word."""
+    title = _names(header)[-2].casefold() if _TITLE.fullmatch(header) else header.casefold()
+    words = re.split(r"[^a-z0-9_]+", title)
+    return session.title.casefold() in title or session.id in words or session.folder in words
+
+
+def _points_possible(sheet: Sheet, column: int) -> float | None:
+    for row in sheet.rows[1:]:
+        if "Points Possible" in row[0]:
+            if "read only" in row[column]:
+                raise AutograderError(
+                    f"{sheet.name}: Canvas computes the column {sheet.header[column]!r} itself; "
+                    "choose another with --column"
+                )
+            return decimal(row[column])
+    return None
+
+
+def _is_no_student(row: Row) -> bool:
+    """Rows of maxima and of Canvas' own remarks, and its test student."""
+    is_remark = all(re.fullmatch(r"\s*(Muted|Manual Posting.*)?\s*", cell, re.I) for cell in row)
+    return is_remark or "Points Possible" in row[0] or row[0] == "Student, Test"
+
+
+def _kept(report: Report, cell: str) -> str:
+    """Why a cell stays as it is; empty if it gets the grade."""
+    if cell.strip().upper() == _EXCUSED:
+        return "is excused"
+    return "has exercises that have to be graded again" if report.has_tool_error else ""
+
+
+def _feedback(reports: Sequence[Report]) -> tuple[dict[str, str], list[str]]:
+    """Names that Canvas takes back, one per attachment, and a line on who has none."""
+    names: dict[str, str] = {}
+    lacking = []
+    for report in reports:
+        start = report.identity.download
+        if report.identity.layout != LAYOUT or not _HAS_ATTACHMENT.search(start):
+            lacking.append(quoted(report.student))
+        elif f"{start}feedback.html" not in names.values():  # a group's file comes to all of it
+            names[report.slug] = f"{start}feedback.html"
+    if not lacking:
+        return names, []
+    line = f"no feedback file for {len(lacking)} without a file in Canvas' download: "
+    return names, [line + ", ".join(lacking[:5]) + (", …" if len(lacking) > 5 else "")]

@@ -1,0 +1,213 @@
+"""A gradebook that a platform exported: read, filled in, and written as it was.
+
+Only cells of the grade (and empty ones for comments) change. Names, ids, separators, the byte-order
+mark and the ends of lines stay, so that the platform recognizes its own file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autograder.errors import AutograderError
+from autograder.grading.roster import PLATFORMS, People, Person, Roster
+from autograder.records import Report
+from autograder.reports.view import number
+from autograder.submissions.identity import quoted
+from autograder.text_safety import clean_line
+
+MAX_BYTES = 50_000_000
+_BOM = "\ufeff"
+_SHOWN = 20
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The cells of a CSV file, its header first, and how it was written."""
+
+    name: str
+    rows: tuple[Row, ...]
+    delimiter: str = ","
+    newline: str = "\n"
+    bom: bool = False
+
+    @property
+    def header(self) -> Row:
+        """The first row."""
+        return self.rows[0]
+
+    def to_bytes(self) -> bytes:
+        """The file, quoted where needed, in UTF-8."""
+        out = io.StringIO()
+        csv.writer(out, delimiter=self.delimiter, lineterminator=self.newline).writerows(self.rows)
+        return ((_BOM if self.bom else "") + out.getvalue()).encode("utf-8")
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A gradebook with grades, the name of each feedback file by slug, and lines on the rest."""
+
+    sheet: Sheet
+    feedback: dict[str, str]
+    grades: int
+    lines: tuple[str, ...]
+
+
+def read_sheet(path: Path) -> Sheet:
+    """Read a CSV file with commas or semicolons; AutograderError in one line if it is none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise AutograderError(f"{path}: more than {MAX_BYTES:,} bytes")
+        text = data.decode("utf-8")
+    except OSError as error:
+        raise AutograderError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise AutograderError(
+            f"{path}: not UTF-8; export it again, without a spreadsheet"
+        ) from None
+    body = text.removeprefix(_BOM)
+    first = body.partition("\n")[0]
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    try:
+        reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
+        rows = tuple(tuple(cells) for cells in reader if cells)
+    except csv.Error as error:
+        raise AutograderError(f"{path}: not CSV: {error}") from None
+    if not rows:
+        raise AutograderError(f"{path} is empty")
+    for line, row in enumerate(rows, start=1):
+        if len(row) < len(rows[0]):
+            raise AutograderError(
+                f"{path}: row {line} has {len(row)} cells, the header {len(rows[0])}"
+            )
+    newline = "\r\n" if first.endswith("\r") else "\n"
+    return Sheet(path.name, rows, delimiter, newline, text != body)
+
+
+def decimal(cell: str) -> float | None:
+    """A number with a point or a comma; None for anything else, and for what is not positive."""
+    try:
+        value = float(cell.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None
+
+
+def grade_of(report: Report, maximum: float | None) -> str:
+    """The points after the late penalty on the platform's scale of 0 to `maximum`."""
+    scale = maximum / report.maximum if maximum and report.maximum else 1.0
+    return number(report.points * scale)
+
+
+# ---- whose a row is ------------------------------------------------------------------------------
+
+
+class Owners:
+    """Finds the report that belongs to a row, and remembers which have been found."""
+
+    def __init__(self, reports: Sequence[Report], roster: Roster | None, layout: str) -> None:
+        self._layout = layout
+        names = Counter(report.student for report in reports)
+        self._reports = {r.student if names[r.student] == 1 else r.slug: r for r in reports}
+        enrolled = {person.student: person for person in (roster.people if roster else ())}
+        people = (
+            _person(student, report, enrolled.get(report.student), layout)
+            for student, report in self._reports.items()
+        )
+        self._people = People(Roster(tuple(people)))
+        self._found: dict[str, int] = {}
+        self.lines: list[str] = []
+
+    def of(self, row: int, platform_id: str, logins: Iterable[str], name: str) -> Report | None:
+        """The report of a row by the platform's id, then by logins, then by name."""
+        tries = [(platform_id, "", ""), *(("", login, login) for login in logins), ("", "", name)]
+        for ident, email, called in tries:
+            people = self._people.find(self._layout, ident, email, called)
+            if len(people) > 1:
+                shown = " or ".join(quoted(self._reports[p.student].student) for p in people)
+                self.lines.append(f"row {row}, {quoted(name)}: may be {shown}; left as it is")
+                return None
+            if people:
+                return self._taken(row, people[0].student, name)
+        return None
+
+    def _taken(self, row: int, student: str, name: str) -> Report | None:
+        if student in self._found:
+            before = self._found[student]
+            self.lines.append(
+                f"row {row}, {quoted(name)}: the grade of row {before}; left as it is"
+            )
+            return None
+        self._found[student] = row
+        return self._reports[student]
+
+    def finish(self, sheet: Sheet) -> None:
+        """Note whose rows are missing; AutograderError if nobody has one."""
+        lost = [quoted(student) for student in self._reports if student not in self._found]
+        if self._reports and not self._found:
+            raise AutograderError(
+                f"{sheet.name}: none of its rows is one of the {len(lost)} students here "
+                f"({', '.join(lost[:3])}, …): is it of another course?"
+            )
+        if lost:
+            more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+            self.lines.append(f"no row in {sheet.name}: {', '.join(lost[:_SHOWN])}{more}")
+
+
+def _person(student: str, report: Report, enrolled: Person | None, layout: str) -> Person:
+    """A report's student under all names; `student` is one that nobody shares."""
+    identity = report.identity
+    ids = dict(enrolled.ids) if enrolled is not None else {}
+    column = PLATFORMS.get(layout, "")
+    if identity.layout == layout and identity.platform_id:
+        ids.setdefault(column, identity.platform_id)
+    name = identity.name or report.student
+    return Person(student, name, identity.email, identity.section, "", ids)
+
+
+# ---- what is the same everywhere -----------------------------------------------------------------
+
+
+def cautions(reports: Iterable[Report], maximum: float | None, sheet: Sheet) -> list[str]:
+    """Lines on what a person should know before the grades go out."""
+    reports = list(reports)
+    lines = []
+    waiting = [quoted(report.student) for report in reports if report.unmarked]
+    if waiting:
+        lines.append(f"exercises that nobody has marked count 0: {_some(waiting)}")
+    unknown = [quoted(report.student) for report in reports if report.lateness.unknown]
+    if unknown:
+        lines.append(f"no late penalty, since no time of submission is known: {_some(unknown)}")
+    own = {report.maximum for report in reports}
+    if maximum is not None and own - {maximum}:
+        shown = number(maximum)
+        lines.append(f"{sheet.name} grades out of {shown}: points were scaled to that")
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def with_cell(row: Row, column: int, cell: str) -> Row:
+    """The row with another cell."""
+    return (*row[:column], cell, *row[column + 1 :])
+
+
+def listed_columns(names: Iterable[str]) -> str:
+    """Column names for a message."""
+    return ", ".join(f"'{clean_line(name, 60)}'" for name in names) or "none"
+
+
+def with_rows(sheet: Sheet, rows: Iterable[Row]) -> Sheet:
+    """The same file with other rows."""
+    return replace(sheet, rows=tuple(rows))

@@ -1,0 +1,122 @@
+"""Grades back to Moodle: its grading worksheet filled in, and feedback files in one zip.
+
+The worksheet ("Download grading worksheet") comes back by "Upload grading worksheet". The importer
+(mod/assign/feedback/offline) looks for the columns "Identifier", "Grade" and "Last modified
+(grade)", and takes the participant's id from the end of "Identifier". Feedback files ("Upload
+multiple feedback files in a zip", mod/assign/feedback/file) are told apart by a part of their path
+that is `NAME_ID_PLUGINTYPE_PLUGIN`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from autograder.errors import AutograderError
+from autograder.grading.roster import Roster
+from autograder.integrations.gradebook import (
+    Filled,
+    Owners,
+    Row,
+    Sheet,
+    cautions,
+    decimal,
+    grade_of,
+    listed_columns,
+    with_cell,
+    with_rows,
+)
+from autograder.records import Report
+from autograder.reports.view import number
+from autograder.submissions.identity import file_name_for, quoted
+
+LAYOUT = "moodle"
+IDENTIFIER, GRADE, MODIFIED = "Identifier", "Grade", "Last modified (grade)"
+MAXIMUM, CHANGEABLE = "Maximum Grade", "Grade can be changed"
+COMMENTS = "Feedback comments"
+_NAME_COLUMNS = ("Full name",)
+_LOGIN_COLUMNS = ("Email address", "Username", "ID number")
+_NUMBER = re.compile(r"(\d+)\s*$")
+_DOWNLOAD = re.compile(r"[^_]*_(\d+)_assignsubmission_[a-z0-9]+")
+
+
+def fill(sheet: Sheet, reports: Sequence[Report], roster: Roster | None) -> Filled:
+    """The worksheet with grades, and a line of points where a comment is empty.
+
+    Students without a report, and grades that Moodle will not change, keep their cells.
+    AutograderError if it is no grading worksheet, or knows none of the students.
+    """
+    columns = _columns(sheet)
+    owners = Owners(reports, roster, LAYOUT)
+    rows: list[Row] = [sheet.header]
+    graded: list[Report] = []
+    names: dict[str, str] = {}
+    maximum = None
+    for index, row in enumerate(sheet.rows[1:], start=2):
+        participant = _participant(sheet, columns, index, row)
+        name = _cell(columns, row, _NAME_COLUMNS)
+        logins = [cell for each in _LOGIN_COLUMNS if (cell := _cell(columns, row, (each,)))]
+        report = owners.of(index, participant, logins, name)
+        if report is not None:
+            names[report.slug] = _feedback_name(report, participant, name)
+            if reason := _kept(report, columns, row):
+                owners.lines.append(f"{quoted(report.student)} {reason}; left as it is")
+            else:
+                maximum = decimal(_cell(columns, row, (MAXIMUM,)))
+                row = _graded(row, columns, report, maximum)
+                graded.append(report)
+        rows.append(row)
+    owners.finish(sheet)
+    lines = (*owners.lines, *cautions(graded, maximum, sheet))
+    return Filled(with_rows(sheet, rows), names, len(graded), lines)
+
+
+def _columns(sheet: Sheet) -> dict[str, int]:
+    columns = {name: index for index, name in reversed(list(enumerate(sheet.header)))}
+    missing = [name for name in (IDENTIFIER, GRADE, MODIFIED) if name not in columns]
+    if missing:
+        raise AutograderError(
+            f"{sheet.name} is no grading worksheet of Moodle in English: no column "
+            f"{listed_columns(missing)}; got {listed_columns(sheet.header)}"
+        )
+    return columns
+
+
+def _cell(columns: dict[str, int], row: Row, names: Sequence[str]) -> str:
+    return next((row[columns[name]] for name in names if name in columns), "")
+
+
+def _participant(sheet: Sheet, columns: dict[str, int], index: int, row: Row) -> str:
+    match = _NUMBER.search(row[columns[IDENTIFIER]])
+    if match is None:
+        shown = quoted(row[columns[IDENTIFIER]])
+        raise AutograderError(
+            f"{sheet.name}, row {index}: expected an identifier such as 'Participant 101', "
+            f"got {shown}"
+        )
+    return match[1]
+
+
+def _kept(report: Report, columns: dict[str, int], row: Row) -> str:
+    """Why a row stays as it is; empty if it gets the grade."""
+    if _cell(columns, row, (CHANGEABLE,)).strip().casefold() == "no":
+        return "has a grade that Moodle does not let change"
+    return "has exercises that have to be graded again" if report.has_tool_error else ""
+
+
+def _graded(row: Row, columns: dict[str, int], report: Report, maximum: float | None) -> Row:
+    row = with_cell(row, columns[GRADE], grade_of(report, maximum))
+    if COMMENTS in columns and not row[columns[COMMENTS]].strip():
+        points = f"{number(report.points)} of {number(report.maximum)} points"
+        row = with_cell(row, columns[COMMENTS], f"{points}; see feedback.html")
+    return row
+
+
+def _feedback_name(report: Report, participant: str, name: str) -> str:
+    """The name that the download had, or one made of the worksheet: a team's has another id."""
+    start = report.identity.download
+    match = _DOWNLOAD.match(start)
+    if report.identity.layout == LAYOUT and match and match[1] == participant:
+        return f"{start}feedback.html"
+    who = file_name_for((name or report.student).replace("_", " ")) or "student"
+    return f"{who}_{participant}_assignsubmission_file_/feedback.html"

@@ -1,0 +1,133 @@
+"""nbgrader's `submitted/STUDENT/ASSIGNMENT/…` with timestamp.txt: a course folder, or submitted/.
+
+timestamp.txt holds `2027-01-25 22:59:00.123456 UTC`; as in nbgrader, a time without a zone is UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from autograder.course import Session
+from autograder.errors import SubmissionError
+from autograder.submissions.collect.candidate import (
+    Candidate,
+    Claim,
+    Layout,
+    Part,
+    Place,
+    listed,
+    utc,
+)
+from autograder.submissions.identity import quoted
+from autograder.submissions.junk import is_junk_name
+
+SUBMITTED = "submitted"
+TIMESTAMP = "timestamp.txt"
+_MAX_BYTES = 1_000
+
+
+def claim(place: Place) -> Claim:
+    """One candidate per student who has the session's assignment."""
+    students = _students(place)
+    assignments = {name: _assignments(students, name) for name in _names(students)}
+    known = sorted({each for found in assignments.values() for each in found})
+    if not known:
+        return Claim()
+    assignment = _chosen(known, place.session)
+    candidates, lines = [], []
+    for student, found in assignments.items():
+        if assignment in found:
+            candidates.append(_candidate(students, student, assignment))
+        else:
+            lines.append(f"{quoted(student)} has not submitted {quoted(assignment)}")
+    taken = place.names() if students is not place else frozenset(assignments)
+    return Claim(tuple(candidates), taken, tuple(lines))
+
+
+def _students(place: Place) -> Place:
+    """The folder whose names are students."""
+    if not any(entry.name == SUBMITTED and entry.is_folder for entry in place.entries):
+        return place
+    folder = place.path(SUBMITTED)
+    return Place(place.listing, folder, place.listing.entries(folder), place.session)
+
+
+def _names(students: Place) -> list[str]:
+    return [e.name for e in students.entries if e.is_folder and not is_junk_name(e.name)]
+
+
+def _assignments(students: Place, student: str) -> list[str]:
+    entries = students.listing.entries(students.path(student))
+    return [e.name for e in entries if e.is_folder and not is_junk_name(e.name)]
+
+
+def _chosen(known: list[str], session: Session) -> str:
+    for name in (session.id, session.folder):
+        if name in known:
+            return name
+    if len(known) == 1:
+        return known[0]
+    raise SubmissionError(
+        f"none of the assignments {listed(known)} is named {session.id} or {session.folder}; "
+        f"give the folder of one student's, or rename the assignment"
+    )
+
+
+def _candidate(students: Place, student: str, assignment: str) -> Candidate:
+    folder = students.path(f"{student}/{assignment}")
+    moment, note = _time(students, f"{folder}/{TIMESTAMP}")
+    return Candidate(
+        raw=student,
+        name=student,
+        shown=quoted(f"{student}/{assignment}/"),
+        parts=(Part(folder, is_folder=True),),
+        platform_id=student,
+        submitted_at=moment,
+        download=f"{student}/{assignment}/",
+        notes=(note,) if note else (),
+    )
+
+
+def _time(students: Place, path: str) -> tuple[str | None, str]:
+    try:
+        text = students.listing.file(path, _MAX_BYTES).decode("utf-8").strip()
+    except (SubmissionError, OSError, KeyError, UnicodeDecodeError):
+        return None, f"no time of submission: there is no {TIMESTAMP} that can be read"
+    moment = parse_timestamp(text)
+    if moment is None:
+        return None, f"{TIMESTAMP} holds no time that can be read: {quoted(text)}"
+    return utc(moment), ""
+
+
+def parse_timestamp(text: str) -> datetime | None:
+    """A time as nbgrader writes it; None if it is none, or in a zone that is not known."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        date, _, zone = text.rpartition(" ")
+    try:
+        return datetime.fromisoformat(date).replace(tzinfo=_zone(zone))
+    except (ValueError, OSError, KeyError):
+        return None
+
+
+def _zone(name: str) -> tzinfo:
+    return UTC if name in ("UTC", "GMT", "Z") else ZoneInfo(name)
+
+
+def _recognizes(place: Place) -> bool:
+    """A folder submitted/, or students' folders with time stamps two levels below."""
+    students = _students(place)
+    if students is place and place.name != SUBMITTED:
+        return any(
+            TIMESTAMP in place.names(f"{student}/{assignment}")
+            for student in _names(place)
+            for assignment in _assignments(place, student)
+        )
+    return any(_assignments(students, student) for student in _names(students))
+
+
+LAYOUT = Layout(
+    "nbgrader", "nbgrader's folders", "submitted/STUDENT/ASSIGNMENT/", claim, _recognizes
+)

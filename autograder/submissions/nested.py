@@ -1,0 +1,82 @@
+"""Archives inside a submission: opened in memory where the session's files do not lie open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from autograder.course import ArchiveLimits
+from autograder.errors import SubmissionError
+from autograder.submissions.archive import archive_suffix, check_suffix, parse_archive
+from autograder.submissions.identity import quoted
+from autograder.submissions.members import Member, UnsafeArchive
+
+MAX_OPENED = 4  # archives per submission
+MAX_LEVELS = 2  # an archive in an archive: a platform's, a student's
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The members with what archives among them hold, and a line on each that was not opened."""
+
+    members: tuple[Member, ...]
+    failures: tuple[str, ...] = ()
+    unsafe: tuple[str, ...] = ()
+
+
+def open_archives(
+    members: Sequence[Member],
+    required: Iterable[str],
+    limits: ArchiveLimits,
+    max_sizes: Mapping[str, int],
+) -> Opened:
+    """Replace archives by their members, each below a folder of the archive's name.
+
+    Nothing is opened if all `required` files lie at the top: nothing could win over them.
+    """
+    top = {member.name for member in members if not member.parent and member.data is not None}
+    if set(required) <= top:
+        return Opened(tuple(members))
+    opening = _Opening(limits, max_sizes)
+    return Opened(opening.expanded(members), tuple(opening.failures), tuple(opening.unsafe))
+
+
+class _Opening:
+    def __init__(self, limits: ArchiveLimits, max_sizes: Mapping[str, int]) -> None:
+        self._limits, self._max_sizes = limits, max_sizes
+        self._opened = 0
+        self.failures: list[str] = []
+        self.unsafe: list[str] = []
+
+    def expanded(self, members: Iterable[Member], level: int = 0) -> tuple[Member, ...]:
+        result: list[Member] = []
+        for member in members:
+            if not archive_suffix(member.name) or member.name in self._max_sizes:
+                result.append(member)
+                continue
+            try:
+                inside = self._members(member, level)
+            except SubmissionError as error:
+                line = f"{quoted(member.path)}: {error}"
+                self.failures.append(line)
+                if isinstance(error, UnsafeArchive):
+                    self.unsafe.append(line)
+                result.append(replace(member, data=None))
+            else:
+                result += self.expanded(inside, level + 1)
+        return tuple(result)
+
+    def _members(self, archive: Member, level: int) -> list[Member]:
+        """What an archive holds; SubmissionError without its name if it is not opened."""
+        if archive.reason:
+            raise SubmissionError(archive.reason)
+        check_suffix(archive.name)
+        if level >= MAX_LEVELS:
+            raise SubmissionError(f"lies in {level} archives; pack the files once")
+        if self._opened >= MAX_OPENED:
+            raise SubmissionError(f"was not opened after {MAX_OPENED} other archives; keep one")
+        if archive.data is None:
+            raise SubmissionError(f"is larger than {self._limits.max_bytes:,} bytes")
+        self._opened += 1
+        inside = parse_archive(archive.data, self._limits, self._max_sizes)
+        return [replace(m, path=f"{archive.path}/{m.path}") for m in inside]

@@ -1,0 +1,69 @@
+"""Which folder of a submission counts, where the session's files may lie anywhere in it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autograder.submissions.identity import quoted
+from autograder.submissions.members import Member
+
+Contents = Mapping[str, Member]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder that counts (None: there is no telling) with its listed files by name.
+
+    `problem` is a line on why there is no telling; `note` names others that are as complete.
+    """
+
+    folder: str | None
+    files: Contents
+    problem: str = ""
+    note: str = ""
+
+
+def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) -> Place:
+    """The place of the `required` files among the members of a submission.
+
+    One with all of them wins over one with some, then the nearest to the top, then the session's
+    `own_folder`, then the one with more of them. If several are left, they have to agree byte for
+    byte: else there is no telling which one is meant.
+    """
+    found: dict[str, dict[str, Member]] = defaultdict(dict)
+    for member in members:
+        if member.name in required:
+            found[member.parent][member.name] = member
+    if not found:
+        return Place(None, {})
+
+    def rank(folder: str) -> tuple[bool, int, bool, int]:
+        readable = sum(member.data is not None for member in found[folder].values())
+        depth = folder.count("/") + 1 if folder else 0
+        is_own = folder.rpartition("/")[2] == own_folder
+        return readable == len(required), -depth, is_own, readable
+
+    best = max(map(rank, found))
+    equal = sorted(folder for folder in found if rank(folder) == best)
+    if any(_bytes(found[folder]) != _bytes(found[equal[0]]) for folder in equal):
+        shown = _listed(equal)
+        problem = f"the session's files lie in more than one place ({shown}); keep one"
+        return Place(None, {}, problem=problem)
+    others = sorted(
+        folder
+        for folder in found
+        if best[0] and rank(folder)[0] and _bytes(found[folder]) != _bytes(found[equal[0]])
+    )
+    chosen = quoted(equal[0]) if equal[0] else "the top"
+    note = f"other complete files were not graded ({_listed(others)}), those of {chosen} were"
+    return Place(equal[0], found[equal[0]], note=note if others else "")
+
+
+def _bytes(files: Contents) -> dict[str, bytes | None]:
+    return {name: member.data for name, member in files.items()}
+
+
+def _listed(folders: Iterable[str]) -> str:
+    return " and ".join(quoted(folder) if folder else "the top" for folder in folders)

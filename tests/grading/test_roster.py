@@ -1,0 +1,250 @@
+"""The roster ties downloads to students: groups, extensions, who is missing and who is unknown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograder.course import parse_course
+from autograder.errors import InputErrors
+from autograder.grading.enrolment import enrol
+from autograder.grading.roster import People, Roster, name_keys, read_roster
+from autograder.records import Identity
+from autograder.submissions import Submission
+from autograder.submissions.identity import slug
+from tests.grading.support import COURSE, Class, klass, points
+from tests.support import submission
+
+__all__ = ["klass"]
+
+CLASS = """student,name,email,section,group,moodle,canvas,s1 due
+ada,Ada Lovelace,ada@x.org,A,,101,11,
+bob,Bob O'Hara,bob@x.org,A,,102,12,2027-02-01T12:00:00+01:00
+sofia,Софья Ковалевская,sofia@x.org,B,,103,13,
+"=1+1","Smith, =Jane",,B,,104,14,
+"""
+
+
+def roster(tmp_path: Path, text: str = CLASS) -> Roster:
+    path = tmp_path / "roster.csv"
+    path.write_text(text, encoding="utf-8")
+    return read_roster(path, parse_course(COURSE))
+
+
+def sent(name: str, text: str = "add", time: str | None = None, **identity: object) -> Submission:
+    made = submission(name, {"work.py": text})
+    return replace(
+        made,
+        submitted_at=time,
+        identity=Identity(name=name, **identity),  # type: ignore[arg-type]
+    )
+
+
+def students(submissions: tuple[Submission, ...]) -> dict[str, str]:
+    return {s.student: dict(s.files).get("work.py", b"").decode() for s in submissions}
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def test_a_roster_is_read(tmp_path: Path) -> None:
+    read = roster(tmp_path)
+    ada, _, sofia, jane = read.people
+    assert (ada.student, ada.name, ada.email, ada.section) == (
+        *("ada", "Ada Lovelace", "ada@x.org", "A"),
+    )
+    assert ada.ids == {"moodle": "101", "canvas": "11"}
+    assert (sofia.name, jane.student, jane.name) == ("Софья Ковалевская", "=1+1", "Smith, =Jane")
+    (extension,) = read.extensions
+    assert (extension.student, extension.session) == ("bob", "s1")
+    assert read.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name\nada\n", "expected the columns student"),
+        ("student,name\n,Ada\n", "2: student: expected an id"),
+        ("student\nada\nAda\n", "3: student: 'Ada' is also that of line 2"),
+        ("student,moodle\nada,1\nbob,1\n", "3: moodle: '1' is also that of line 2"),
+        ("student,email\nada,a@x\nbob,A@x\n", "3: email: 'A@x' is also that of line 2"),
+        ("student,s1 due\nada,tomorrow\n", "2: s1 due: expected ISO 8601"),
+        ("student,s1 due\nada,2027-02-01T12:00\n", "2: s1 due: expected ISO 8601"),
+        ("student,s1 due\nada,2026-02-01T12:00:00Z\n", "2: s1 due: expected a date after"),
+        ("student,s2 due\nada,2027-02-01T12:00:00Z\n", "2: s2 due: s2 has no due date"),
+        ("student,name\nada\n", "2: expected 2 cells, got 1"),
+    ],
+)
+def test_mistakes_are_lines(tmp_path: Path, text: str, line: str) -> None:
+    with pytest.raises(InputErrors) as caught:
+        roster(tmp_path, text)
+    assert any(line in each for each in (str(caught.value), *caught.value.lines))
+
+
+def test_columns_that_nothing_reads_are_named(tmp_path: Path) -> None:
+    read = roster(tmp_path, "student,moodel,s1 due,tutor\nada,1,,x\n")
+    assert read.notes == ("roster.csv: nothing reads the columns 'moodel', 'tutor'",)
+
+
+# ---- who is who ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layout", "platform_id", "email", "name", "student"),
+    [
+        ("moodle", "101", "", "Somebody", "ada"),
+        ("canvas", "13", "", "x", "sofia"),
+        ("canvas", "99", "", "lovelaceada", "ada"),
+        ("canvas", "99", "", "oharabob", "bob"),
+        ("canvas", "99", "", "ковалевскаясофья", "sofia"),
+        ("moodle", "999", "", "ADA  Lovelace", "ada"),
+        ("gradescope", "bob", "", "x", "bob"),
+        ("gradescope", "", "SOFIA@x.org", "x", "sofia"),
+        ("plain", "", "", "Lovelace, Ada", "ada"),
+        ("plain", "", "", "ada", "ada"),
+        ("plain", "", "", "=1+1", "=1+1"),
+        ("plain", "", "", "ada@x.org", "ada"),
+        ("plain", "", "", "11", None),
+        ("plain", "", "", "Ada", "ada"),
+        ("moodle", "", "", "", None),
+    ],
+)
+def test_what_a_download_calls_a_student(
+    tmp_path: Path, layout: str, platform_id: str, email: str, name: str, student: str | None
+) -> None:
+    found = People(roster(tmp_path)).find(layout, platform_id, email, name)
+    assert [person.student for person in found] == ([student] if student else [])
+
+
+@given(st.lists(st.text("abcдé'-", min_size=1, max_size=6), min_size=1, max_size=4))
+def test_a_name_is_found_from_each_of_its_words_on(words: list[str]) -> None:
+    name = " ".join(words)
+    for i in range(len(words)):
+        turned = " ".join(words[i:] + words[:i])
+        joined = "".join(c for c in "".join(words[i:] + words[:i]) if c.isalnum())
+        assert len(joined) < 3 or joined in name_keys(name) & name_keys(turned)
+
+
+def test_unknown_and_ambiguous_students_are_named_and_kept(tmp_path: Path) -> None:
+    two = "student,name\nkim1,Kim Lee\nkim2,Kim Lee\nada,Ada\n"
+    made = enrol([sent("Kim Lee"), sent("Eve"), sent("Ada")], roster(tmp_path, two))
+    assert set(students(made.submissions)) == {"Kim Lee", "Eve", "ada"}
+    assert made.lines == (
+        "'Kim Lee' may be 'kim1' or 'kim2'; graded under this name, so give platform ids in the "
+        "roster",
+        "'Eve' is not in the roster; graded under this name",
+    )
+
+
+def test_what_the_roster_knows_is_on_the_record(tmp_path: Path) -> None:
+    made = enrol(
+        [sent("lovelaceada", layout="canvas", platform_id="11", download="x_")], roster(tmp_path)
+    )
+    (ada,) = made.submissions
+    assert (ada.student, ada.slug) == ("ada", slug("ada"))
+    assert ada.identity == Identity(
+        *("Ada Lovelace", "ada@x.org", "A", "", "canvas", "11", None, "x_")
+    )
+
+
+# ---- groups and attempts -------------------------------------------------------------------------
+
+GROUPS = """student,name,group,moodle
+ada,Ada Lovelace,red,1
+bob,Bob O'Hara,red,2
+cleo,Cleo,,3
+"""
+
+
+@pytest.mark.parametrize("by", ["member", "group", "both"])
+def test_a_group_has_one_submission_per_member(tmp_path: Path, by: str) -> None:
+    found = {
+        "member": [sent("Bob O'Hara", "add", layout="moodle", platform_id="2")],
+        "group": [sent("Red", "add", layout="moodle", platform_id="77")],
+        "both": [sent("Bob O'Hara", "add"), sent("Ada Lovelace", "add")],
+    }[by]
+    made = enrol([*found, sent("Cleo", "sub")], roster(tmp_path, GROUPS))
+    assert made.lines == ()
+    assert students(made.submissions) == {"ada": "add", "bob": "add", "cleo": "sub"}
+    ada, bob, cleo = made.submissions
+    assert ada.group == bob.group != ""
+    assert cleo.group == ""
+    assert {s.identity.name for s in made.submissions} == {"Ada Lovelace", "Bob O'Hara", "Cleo"}
+    assert ada.slug != bob.slug
+
+
+def test_the_last_of_a_groups_attempts_counts(tmp_path: Path) -> None:
+    one = sent("Ada Lovelace", "add", "2027-01-20T10:00:00+00:00")
+    two = sent("Bob O'Hara", "add sub", "2027-01-20T09:30:00-02:00")
+    made = enrol([two, one], roster(tmp_path, GROUPS))
+    assert students(made.submissions) == {"ada": "add sub", "bob": "add sub"}
+    assert all("'Ada Lovelace' is earlier" in s.notes[0] for s in made.submissions)
+    empty = replace(one, files=(), sha256="0", submitted_at="2027-02-20T10:00:00+00:00")
+    made = enrol([two, empty], roster(tmp_path, GROUPS))
+    assert students(made.submissions) == {"ada": "add sub", "bob": "add sub"}
+
+
+def test_attempts_without_times_are_not_guessed_at(tmp_path: Path) -> None:
+    made = enrol([sent("Ada Lovelace", "1"), sent("Bob O'Hara", "2")], roster(tmp_path, GROUPS))
+    line = "'Ada Lovelace' and 'Bob O'Hara' are both of 'red'; none was graded, keep one"
+    assert made.lines == (line,)
+    assert [(s.student, s.problems, s.files) for s in made.submissions] == [
+        ("ada", (line,), ()),
+        ("bob", (line,), ()),
+    ]
+
+
+def test_two_layouts_of_one_student(tmp_path: Path) -> None:
+    found = [sent("lovelaceada", "1", layout="canvas", platform_id="11"), sent("ada", "2")]
+    made = enrol(found, roster(tmp_path))
+    assert [(s.student, s.files) for s in made.submissions] == [("ada", ())]
+    assert "none was graded" in made.lines[0]
+
+
+# ---- in a run ------------------------------------------------------------------------------------
+
+
+def test_a_group_is_graded_once_and_reported_to_each(klass: Class) -> None:
+    table = klass.root / "roster.csv"
+    table.write_text("student,group,s1 due\nada,red,\nbob,red,2027-02-20T12:00:00+01:00\nzoe,,\n")
+    klass.modules = {"red": "add sub", "cleo": "add"}
+    klass.times = {"red": "2027-01-27T12:00:00+01:00"}
+    made = klass.grade(roster=table)
+    assert sorted(klass.asked) == [
+        *(("ada", "add"), ("ada", "sub"), ("cleo", "add"), ("cleo", "sub")),
+    ]
+    assert points(made)["ada"] == points(made)["bob"]
+    assert set(points(made)) == {"ada", "bob", "cleo"}
+    late = {report.student: report.lateness.penalty for report in made.reports}
+    assert late["ada"] > 0
+    assert late["bob"] == 0
+    assert any("'cleo' is not in the roster" in line for line in klass.notes)
+    assert "1 of 3 have not submitted: 'zoe'" in klass.notes
+    for name in ("ada", "bob"):
+        assert (klass.results.path / "feedback" / f"{slug(name)}.html").is_file()
+    again = klass.grade(resume=True)  # with the roster that the folder keeps
+    assert (klass.asked, again.kept, again.changes) == ([], 3, ())
+    assert any("'zoe'" in line for line in klass.notes)
+    klass.report()
+    assert any("'zoe'" in line for line in klass.notes)
+
+
+def test_a_bad_roster_stops_before_anything_is_written(klass: Class) -> None:
+    table = klass.root / "roster.csv"
+    table.write_text("student\nada\nada\n")
+    with pytest.raises(InputErrors):
+        klass.grade(roster=table)
+    assert not klass.results.path.exists()
+
+
+def test_marks_and_times_go_by_any_name_that_is_one_students(klass: Class) -> None:
+    table = klass.root / "roster.csv"
+    table.write_text("student,name,email\nada,Ada L,ada@x.org\nbob,Bob B,\ncleo,Cleo,\n")
+    marks = klass.root / "marks.csv"
+    marks.write_text("student,exercise,points\nada@x.org,essay,7\nBob B,essay,5\ncleo,essay,3\n")
+    made = klass.grade(roster=table, marks=marks)
+    assert {s: p["essay"] for s, p in points(made).items()} == {"ada": 7, "bob": 5, "cleo": 3}
