@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -68,6 +69,8 @@ class GradingJob:
         solution: the model solution's files by name, on which known mistakes are tried; empty: no
             mistake is named.
         scratch: the folder for everything temporary; the pool makes and removes it.
+        total_seconds: what a submission may take altogether, also for naming known mistakes, which
+            no limit of course.yaml counts: a platform that hosts the grader ends it then.
     """
 
     course_id: str
@@ -86,6 +89,7 @@ class GradingJob:
     public: bool = False
     solution: Mapping[str, bytes] = field(default_factory=dict)
     scratch: str = ""
+    total_seconds: float = math.inf
 
     @property
     def exercises(self) -> tuple[Exercise, ...]:
