@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := build/demo
-# Two processes; each file of tests stays in one of them, because its tests share what is graded.
-PARALLEL := --numprocesses 2 --dist loadfile
+# Two processes; tests that share what is graded stay in one of them (tests/conftest.py).
+PARALLEL := --numprocesses 2 --dist loadgroup
 
 .PHONY: setup demo test test-fast lint release clean
 

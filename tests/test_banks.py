@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any
+
 import pytest
 
 from autograder.course import Course, Session
 from autograder.engine.judge.calls import exercise_calls
 from autograder.grading.kinds import graders_of
 from autograder.records import Outcome, Report
+from autograder.submissions import Submission
 from tests import bank, feedback
 from tests.support import grade, submission
 
@@ -24,57 +29,79 @@ def with_session(session: Session) -> Course:
     return COURSE.model_copy(update={"sessions": (session,)})
 
 
-@pytest.fixture(scope="module")
-def correct() -> dict[tuple[str, str], Report]:
-    """Reports of the solution, the right variants and the blank, by session and name."""
-    reports = {}
-    for session in SESSIONS.values():
-        texts = {
-            "solution": bank.solution(session),
-            "blank": bank.blank(session),
-            **bank.right(session),
-        }
-        entries = [submission(name, files) for name, files in texts.items()]
-        graded = grade(with_session(session), entries, graders_of(session), jobs=2)
-        reports.update({(session.id, name): report for name, report in graded.items()})
-    return reports
-
-
-@pytest.fixture(scope="module")
-def mistaken() -> dict[str, Report]:
-    """Reports of the wrong submissions, each graded on the exercise that it changes."""
-    reports: dict[str, Report] = {}
-    for session in SESSIONS.values():
-        entries = WRONG[session.id]
-        own = {entry.submission.slug: (entry.exercise,) for entry in entries}
-        course, graders = with_session(session), graders_of(session)
-        solution = {name: text.encode() for name, text in bank.solution(session).items()}
-        submissions = [entry.submission for entry in entries]
-        reports |= grade(course, submissions, graders, jobs=2, only_for=own, solution=solution)
-    return reports
-
-
-SAMPLE = [entries[place] for entries in WRONG.values() for place in range(0, len(entries), 25)]
+SAMPLE = {key: entries[::25] for key, entries in WRONG.items()}
 """Some mistakes of each session, graded on the whole session."""
 
 
+def each(entries: Mapping[str, Sequence[bank.Wrong]]) -> pytest.MarkDecorator:
+    """One test for each entry, given its session."""
+    return pytest.mark.parametrize(
+        ("session", "entry"),
+        [pytest.param(key, w, id=w.name) for key, some in entries.items() for w in some],
+    )
+
+
+class Graded:
+    """Reports of one session's bank, each part graded once, when it is asked for."""
+
+    def __init__(self, key: str, update_goldens: bool) -> None:
+        self.key = key
+        self._session = SESSIONS[key]
+        self._update = update_goldens
+
+    def _grade(self, submissions: Iterable[Submission], **options: Any) -> dict[str, Report]:
+        course, graders = with_session(self._session), graders_of(self._session)
+        return grade(course, submissions, graders, jobs=2, **options)
+
+    @cached_property
+    def correct(self) -> dict[str, Report]:
+        """The solution, the right variants and the blank, by name."""
+        session = self._session
+        texts = {"solution": bank.solution(session), "blank": bank.blank(session)}
+        texts |= bank.right(session)
+        return self._grade([submission(name, files) for name, files in texts.items()])
+
+    @cached_property
+    def mistaken(self) -> dict[str, Report]:
+        """The wrong submissions, each graded on the exercise that it changes."""
+        if self._update:
+            feedback.forget(self._session)
+        solution = {name: text.encode() for name, text in bank.solution(self._session).items()}
+        entries = WRONG[self.key]
+        return self._grade(
+            [entry.submission for entry in entries],
+            only_for={entry.submission.slug: (entry.exercise,) for entry in entries},
+            solution=solution,
+            diagnosis_seconds=300.0,  # what is named may not depend on the machine
+        )
+
+    @cached_property
+    def sampled(self) -> dict[str, Report]:
+        """`SAMPLE` on all exercises."""
+        return self._grade([w.submission for w in SAMPLE[self.key]])
+
+    @cached_property
+    def composed(self) -> dict[str, Report]:
+        """`CALLED`, on the mistaken exercise and on those whose solutions call it."""
+        entries, calling = CALLED[self.key], CALLERS[self.key]
+        own = {w.submission.slug: (w.exercise, *sorted(calling[w.exercise])) for w in entries}
+        return self._grade([w.submission for w in entries], only_for=own)
+
+
 @pytest.fixture(scope="module")
-def sampled() -> dict[str, Report]:
-    """Reports of `SAMPLE` on all exercises."""
-    reports: dict[str, Report] = {}
-    for session in SESSIONS.values():
-        entries = [w.submission for w in SAMPLE if w in WRONG[session.id]]
-        reports |= grade(with_session(session), entries, graders_of(session), jobs=2)
-    return reports
+def graded(request: pytest.FixtureRequest) -> Callable[[str], Graded]:
+    """The graded bank of a session."""
+    update = bool(request.config.getoption("--update-goldens"))
+    return cache(lambda key: Graded(key, update))
 
 
 @pytest.mark.parametrize(
     ("session", "name"), [(key, name) for key, names in RIGHT.items() for name in names]
 )
 def test_right_work_keeps_every_point(
-    correct: dict[tuple[str, str], Report], session: str, name: str
+    graded: Callable[[str], Graded], session: str, name: str
 ) -> None:
-    report = correct[session, name]
+    report = graded(session).correct[name]
     lost = [
         (t.name, t.message, t.detail) for e in report.exercises for t in e.tests if t.credit < 1
     ]
@@ -84,28 +111,26 @@ def test_right_work_keeps_every_point(
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-def test_the_blank_is_blank_everywhere(
-    correct: dict[tuple[str, str], Report], session: str
-) -> None:
-    report = correct[session, "blank"]
+def test_the_blank_is_blank_everywhere(graded: Callable[[str], Graded], session: str) -> None:
+    report = graded(session).correct["blank"]
     assert report.points == 0
     assert {exercise.outcome for exercise in report.exercises} == {Outcome.BLANK}
 
 
-@pytest.mark.parametrize(
-    "entry", [w for entries in WRONG.values() for w in entries], ids=lambda entry: entry.name
-)
+@each(WRONG)
 def test_a_mistake_loses_points_in_its_exercise(
-    mistaken: dict[str, Report], entry: bank.Wrong
+    graded: Callable[[str], Graded], session: str, entry: bank.Wrong
 ) -> None:
-    assert lost_in(mistaken[entry.submission.student]) == {entry.exercise}, entry.reason
+    report = graded(session).mistaken[entry.submission.student]
+    assert lost_in(report) == {entry.exercise}, entry.reason
 
 
 @pytest.mark.parametrize("session", SESSIONS)
 def test_a_mistake_fails_what_is_stated_and_is_named(
-    mistaken: dict[str, Report], session: str, request: pytest.FixtureRequest
+    graded: Callable[[str], Graded], session: str, request: pytest.FixtureRequest
 ) -> None:
     """`expected.yaml` says of each file which checks it fails and which mistakes are named."""
+    mistaken = graded(session).mistaken
     known = feedback.sentences(SESSIONS[session])
     found = {}
     for entry in WRONG[session]:
@@ -125,8 +150,9 @@ def test_a_mistake_fails_what_is_stated_and_is_named(
 
 @pytest.mark.parametrize("session", SESSIONS)
 def test_what_an_exercise_is_about_costs_half_of_it(
-    mistaken: dict[str, Report], session: str
+    graded: Callable[[str], Graded], session: str
 ) -> None:
+    mistaken = graded(session).mistaken
     starred = feedback.starred(SESSIONS[session])
     assert len(starred) >= 10
     for entry in WRONG[session]:
@@ -137,17 +163,20 @@ def test_what_an_exercise_is_about_costs_half_of_it(
 
 @pytest.mark.parametrize("session", SESSIONS)
 def test_checks_of_arguments_are_worth_a_tenth_at_most(
-    correct: dict[tuple[str, str], Report], session: str
+    graded: Callable[[str], Graded], session: str
 ) -> None:
-    for result in correct[session, "solution"].exercises:
+    for result in graded(session).correct["solution"].exercises:
         weights = [(test.weight, test.guard) for test in result.tests]
         guards = sum(weight for weight, guard in weights if guard)
         assert guards <= 0.1 * sum(weight for weight, _ in weights) + 1e-9, result.id
 
 
-@pytest.mark.parametrize("entry", SAMPLE, ids=lambda entry: entry.name)
-def test_a_mistake_loses_points_nowhere_else(sampled: dict[str, Report], entry: bank.Wrong) -> None:
-    assert lost_in(sampled[entry.submission.student]) == {entry.exercise}, entry.reason
+@each(SAMPLE)
+def test_a_mistake_loses_points_nowhere_else(
+    graded: Callable[[str], Graded], session: str, entry: bank.Wrong
+) -> None:
+    report = graded(session).sampled[entry.submission.student]
+    assert lost_in(report) == {entry.exercise}, entry.reason
 
 
 def lost_in(report: Report) -> set[str]:
@@ -172,34 +201,18 @@ def callers(session: Session) -> dict[str, set[str]]:
 
 
 CALLERS = {key: callers(session) for key, session in SESSIONS.items()}
-CALLED = [
-    next(w for w in WRONG[key] if w.exercise == callee)
+CALLED = {
+    key: [next(w for w in WRONG[key] if w.exercise == callee) for callee in sorted(found)]
     for key, found in CALLERS.items()
-    for callee in sorted(found)
-]
+}
 """A mistake in each exercise that the solution of another one calls."""
 
 
-@pytest.fixture(scope="module")
-def composed() -> dict[str, Report]:
-    """Reports of `CALLED`, on the mistaken exercise and on those whose solutions call it."""
-    reports: dict[str, Report] = {}
-    for key, session in SESSIONS.items():
-        entries = [w for w in CALLED if w in WRONG[key]]
-        graded = {
-            w.submission.slug: (w.exercise, *sorted(CALLERS[key][w.exercise])) for w in entries
-        }
-        course, graders = with_session(session), graders_of(session)
-        subs = [w.submission for w in entries]
-        reports |= grade(course, subs, graders, jobs=2, only_for=graded)
-    return reports
-
-
-@pytest.mark.parametrize("entry", CALLED, ids=lambda entry: entry.name)
+@each(CALLED)
 def test_a_mistake_does_not_reach_what_calls_its_function(
-    composed: dict[str, Report], entry: bank.Wrong
+    graded: Callable[[str], Graded], session: str, entry: bank.Wrong
 ) -> None:
-    report = composed[entry.submission.student]
+    report = graded(session).composed[entry.submission.student]
     assert len(report.exercises) > 1
     assert lost_in(report) == {entry.exercise}, entry.reason
 

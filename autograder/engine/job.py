@@ -68,6 +68,7 @@ class GradingJob:
         public: the inputs of the tests are no secret: a failed one shows its last call.
         solution: the model solution's files by name, on which known mistakes are tried; empty: no
             mistake is named.
+        diagnosis_seconds: for one exercise of one submission; then no other mistake is named.
         scratch: the folder for everything temporary; the pool makes and removes it.
         total_seconds: what a submission may take altogether, also for naming known mistakes, which
             no limit of course.yaml counts: a platform that hosts the grader ends it then.
@@ -88,6 +89,7 @@ class GradingJob:
     context: object = None
     public: bool = False
     solution: Mapping[str, bytes] = field(default_factory=dict)
+    diagnosis_seconds: float = 20.0
     scratch: str = ""
     total_seconds: float = math.inf
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,8 @@ from tests.support import exercise, grade, small_course, submission
 # ---- choosing ------------------------------------------------------------------------------------
 
 
-def attempt(result: object, failed: bool | None) -> Attempt:
-    return Attempt(failed, Transcript([result]))
+def attempt(result: object, failed: bool | None, check: str = "") -> Attempt:
+    return Attempt(check, failed, Transcript([result]))
 
 
 @dataclass
@@ -42,17 +42,28 @@ class Bank:
     """Mistakes by name, and what each gives in the checks 0, 1, …; the right result is 0."""
 
     results: dict[str, tuple[int, ...]]
+    replays: list[tuple[str, int]] = field(default_factory=list)
 
-    def named(self, student: tuple[int, ...]) -> dict[int, str]:
-        mistakes = [Mistake(name, name, "") for name in self.results]
-        attempts = [attempt(value, value != 0) for value in student]
+    def named(self, student: tuple[int, ...], stated: bool = False) -> dict[int, str]:
+        """What is found; with `stated`, each mistake says which checks it fails."""
+        self.replays.clear()
+        mistakes = [
+            Mistake(name, name, "", fails_of(values) if stated else None)
+            for name, values in self.results.items()
+        ]
+        attempts = [attempt(value, value != 0, str(i)) for i, value in enumerate(student)]
 
         def replay(mistake: Mistake, index: int) -> Attempt:
+            self.replays.append((mistake.name, index))
             value = self.results[mistake.sentence][index]
             return attempt(value, value != 0)
 
         found = diagnose(attempts, mistakes, replay)
         return {index: mistake.sentence for index, mistake in found.items()}
+
+
+def fails_of(values: Iterable[int]) -> frozenset[str]:
+    return frozenset(str(index) for index, value in enumerate(values) if value != 0)
 
 
 def test_the_mistake_that_explains_all_failures_is_named() -> None:
@@ -92,7 +103,7 @@ def test_without_time_nothing_is_named() -> None:
 def test_partial_credit_and_lost_workers_are_not_explained() -> None:
     lost = Transcript()
     lost.fail(TimedOut("too long"))
-    attempts = [attempt(1, None), Attempt(True, lost)]
+    attempts = [attempt(1, None), Attempt("", True, lost)]
     mistakes = [Mistake("m", "m", "")]
     assert diagnose(attempts, mistakes, lambda _, index: attempts[index]) == {}
 
@@ -107,6 +118,25 @@ def test_whatever_is_named_gave_the_same_and_fails_nothing_that_passes(
         gives = bank.results[name]
         assert gives[index] == student[index] != 0
         assert all(given == 0 for given, own in zip(gives, student, strict=True) if own == 0)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.data())
+def test_what_is_stated_of_a_mistake_saves_replays_and_changes_nothing(
+    student: list[int], data: st.DataObject
+) -> None:
+    one = st.tuples(*[st.integers(0, 3)] * len(student))
+    bank = Bank(data.draw(st.dictionaries(st.sampled_from("abcd"), one)))
+    found = bank.named(tuple(student))
+    tried = list(bank.replays)
+    assert bank.named(tuple(student), stated=True) == found
+    assert set(bank.replays) <= set(tried)
+    assert all(bank.results[name][index] != 0 for name, index in bank.replays)
+
+
+def test_a_mistake_is_not_tried_on_a_check_that_it_is_not_stated_to_fail() -> None:
+    bank = Bank({"twice": (2, 2, 0), "half": (0, 5, 5)})
+    assert bank.named((2, 2, 0), stated=True) == {0: "twice", 1: "twice"}
+    assert sorted(bank.replays) == [("twice", 0), ("twice", 1)]
 
 
 def test_a_sentence_stands_once_and_says_how_far_it_reaches() -> None:

@@ -81,6 +81,7 @@ class Raised:
 class Attempt:
     """One run of a check: whether it failed (None: with part of the credit), and its transcript."""
 
+    check: str
     failed: bool | None
     transcript: Transcript
 
@@ -95,23 +96,34 @@ def diagnose(
     """Number of a failed check -> the mistake that explains it.
 
     Mistakes are tried on the first check that is not explained yet, and only those that explain it
-    on all others. The one that explains most checks is named; of two that explain as many, neither.
+    on all others, each on the checks alone that it may fail. The one that explains most checks is
+    named; of two that explain as many, neither.
     """
     failed = [i for i, one in enumerate(attempts) if one.failed and one.transcript.complete]
     passed = [i for i, one in enumerate(attempts) if one.failed is False]
+    # How many failed checks each may explain at most; those that may explain more come first.
+    reach = {
+        mistake: sum(mistake.may_fail(attempts[index].check) for index in failed)
+        for mistake in mistakes
+    }
     explained: dict[int, Mistake] = {}
     try:
         for check in failed:
             if check in explained:
                 continue
-            candidates = []
-            for mistake in mistakes:
-                others = [index for index in failed if index != check]
+            others = [index for index in failed if index != check]
+            most = 0
+            best: list[tuple[Mistake, frozenset[int]]] = []
+            for mistake in sorted(mistakes, key=lambda one: -reach[one]):
+                if reach[mistake] < most:
+                    break
+                if not mistake.may_fail(attempts[check].check):
+                    continue
                 matches = _matches(mistake, attempts, [check, *others], passed, replay)
-                if matches:
-                    candidates.append((len(matches), mistake, matches))
-            most = max((count for count, _, _ in candidates), default=0)
-            best = [(mistake, matches) for count, mistake, matches in candidates if count == most]
+                if len(matches) > most:
+                    most, best = len(matches), []
+                if matches and len(matches) == most:
+                    best.append((mistake, matches))
             if len(best) == 1:
                 ((mistake, matches),) = best
                 explained |= dict.fromkeys(matches.difference(explained), mistake)
@@ -133,6 +145,10 @@ def _matches(
 ) -> frozenset[int]:
     """The failed checks that a mistake explains; none if it does not explain the first of them."""
     matches = set()
+    failed, passed = (
+        [index for index in indices if mistake.may_fail(attempts[index].check)]
+        for indices in (failed, passed)
+    )
     for index in failed:
         other = _tried(mistake, index, replay)
         if other.failed and same_results(attempts[index].transcript, other.transcript):

@@ -249,7 +249,7 @@ class JudgePlugin:
         try:
             for item, following in zip(items, [*items[1:], None], strict=True):
                 results.append(self._run_test(exercise_run, item, following))
-                attempts.append(Attempt(_FAILED.get(results[-1].outcome), self._test.transcript))
+                attempts.append(self._attempt(item, results[-1]))
         finally:
             exercise_run.close()
         return self._diagnosed(exercise_run, items, results, attempts)
@@ -282,8 +282,10 @@ class JudgePlugin:
 
     def try_again(self, exercise_run: ExerciseRun, item: pytest.Item) -> Attempt:
         """Run a check, with the same draws, on the modules of another run of the submission."""
-        result = self._run_test(exercise_run, item, None)
-        return Attempt(_FAILED.get(result.outcome), self._test.transcript)
+        return self._attempt(item, self._run_test(exercise_run, item, None))
+
+    def _attempt(self, item: pytest.Item, result: TestResult) -> Attempt:
+        return Attempt(item.name, _FAILED.get(result.outcome), self._test.transcript)
 
     def new_run(self, of: ExerciseRun, sources: Mapping[str, bytes]) -> ExerciseRun:
         """A run of the same exercise on other modules, which costs the submission nothing."""

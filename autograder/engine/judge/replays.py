@@ -14,9 +14,6 @@ from autograder.engine.judge.diagnosis import Attempt
 from autograder.engine.judge.exercise_run import ExerciseRun
 from autograder.engine.judge.mistakes import Mistake
 
-MAX_SECONDS = 20.0
-"""For one exercise of one submission; then no mistake is named."""
-
 
 class Checks(Protocol):
     """What runs a check: the judge's plugin."""
@@ -43,7 +40,7 @@ class Replays:
         self._of = of
         self._items = items
         self._run: tuple[Mistake, ExerciseRun] | None = None
-        self._ends = time.monotonic() + MAX_SECONDS
+        self._ends = time.monotonic() + checks.job.diagnosis_seconds
 
     def __call__(self, mistake: Mistake, index: int) -> Attempt | None:
         """The attempt at check number `index`; None when the time is up."""

@@ -30,6 +30,7 @@ from autograder.engine.judge.diagnosis import Transcript
 from autograder.engine.judge.processes import Cause, Deadline, WorkerFailure, WorkerProcess
 from autograder.graders.toolkit.failures import (
     Died,
+    LeftChanged,
     OutOfMemory,
     Refused,
     StudentError,
@@ -98,6 +99,7 @@ class Student:
         self._clock = clock
         self._worker: WorkerProcess | None = None
         self._refs = 0
+        self._advanced = False  # the global generators
         self._callbacks: dict[int, Callable[..., Any]] = {}  # what the worker may call now
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -142,8 +144,12 @@ class Student:
         return count
 
     def rng_fingerprint(self) -> str:
-        """A digest of the global generators of torch, NumPy and random."""
-        digest: str = self._request({"op": "generators"})
+        """A digest of the global generators of torch, NumPy and random.
+
+        The first one of a check draws from them before, see `worker.global_state`.
+        """
+        digest: str = self._request({"op": "generators", "advance": not self._advanced})
+        self._advanced = True
         return digest
 
     def get(self, handle: Handle, name: str) -> Any:
@@ -347,6 +353,8 @@ def student_error(header: dict[str, Any]) -> StudentFailure:
     value_error = header.get("value_error") is True
     if kind == "MissingName":
         return StudentFailure(text[:MAX_TEXT])
+    if kind == "LeftChanged":
+        return LeftChanged(kind, text[:MAX_TEXT])
     error = StudentError(kind[:100], text[:MAX_TEXT], where[:200], value_error, trace)
     if kind == "MemoryError":
         error.outcome = Outcome.OUT_OF_MEMORY

@@ -6,10 +6,8 @@ student code shares its process; the judge counts only on what it can check.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
-import random
 import signal
 import socket
 import sys
@@ -20,14 +18,13 @@ from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from autograder.engine.channel import frames
 from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
 from autograder.engine.channel.values import FUNCTIONS, Decoder, Encoder, Node, Special, Unsendable
-from autograder.engine.worker import loader
+from autograder.engine.worker import global_state, loader
 from autograder.records import Isolation
 
 VALUE_ERROR = ValueError  # bound before student code could rename it
@@ -166,7 +163,8 @@ class WorkerServer:
     def _call(self, decoder: Decoder, header: dict[str, Any]) -> Any:
         args, kwargs = decoder.decode(header["args"])
         target = self._target(header)
-        result = target(*args, **kwargs)
+        with global_state.kept():
+            result = target(*args, **kwargs)
         return Instance(result) if isinstance(target, type) else result
 
     def _target(self, header: dict[str, Any]) -> Any:
@@ -203,11 +201,8 @@ class WorkerServer:
         ]
         return sum(len(table) for table in tables) + len(_global_forward_hooks())
 
-    def _generators(self, _decoder: Decoder, _header: dict[str, Any]) -> str:
-        digest = hashlib.sha256(bytes(torch.get_rng_state().numpy()))
-        digest.update(repr(random.getstate()).encode())
-        digest.update(repr(np.random.get_state()).encode())
-        return digest.hexdigest()
+    def _generators(self, _decoder: Decoder, header: dict[str, Any]) -> str:
+        return global_state.generators(bool(header["advance"]))
 
     def _vjp(self, decoder: Decoder, header: dict[str, Any]) -> tuple[Any, tuple[Tensor, ...]]:
         args, kwargs = decoder.decode(header["args"])
@@ -215,7 +210,8 @@ class WorkerServer:
         inputs = [args[index].detach().requires_grad_() for index in header["wrt"]]
         for index, leaf in zip(header["wrt"], inputs, strict=True):
             args[index] = leaf
-        output = self._target(header)(*args, **kwargs)
+        with global_state.kept():
+            output = self._target(header)(*args, **kwargs)
         gradients = torch.autograd.grad(output, inputs, cotangent, allow_unused=True)
         zeros = [torch.zeros_like(leaf) for leaf in inputs]
         return output, tuple(
@@ -224,7 +220,9 @@ class WorkerServer:
 
     def _backward(self, decoder: Decoder, header: dict[str, Any]) -> None:
         args, kwargs = decoder.decode(header["args"])
-        self._target(header)(*args, **kwargs).backward(decoder.decode(header["cotangent"]))
+        with global_state.kept():
+            output = self._target(header)(*args, **kwargs)
+        output.backward(decoder.decode(header["cotangent"]))
 
     # ---- values ------------------------------------------------------------------------------
 

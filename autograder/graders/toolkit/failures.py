@@ -3,6 +3,7 @@
 Failure                    a property does not hold: what checks raise
 StudentFailure             never the grader's fault
 ├── StudentError           the code raised; `kind` is the class name, `is_value_error` a fact
+│   └── LeftChanged        a call left something global changed, such as the default dtype
 ├── TimedOut               a call, an exercise or the submission passed its deadline
 ├── OutOfMemory            the worker grew past its limit, or raised MemoryError
 ├── Died                   the worker's process ended: exit, signal, closed channel
@@ -46,6 +47,15 @@ class StudentError(StudentFailure):
         self.text = text
         self.where = where
         self.is_value_error = is_value_error
+
+
+class LeftChanged(StudentError):
+    """A call left something global changed; `text` says what."""
+
+    outcome = Outcome.FAILED
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class TimedOut(StudentFailure):
