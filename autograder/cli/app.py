@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from autograder.cli import export, lecturer, project, staff, student
+from autograder.cli import export, lecturer, platforms, project, staff, student
 from autograder.cli.common import err
 from autograder.errors import AutograderError, ExitCode, InputErrors
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for commands in (student, staff, export, lecturer, project):
+for commands in (student, staff, lecturer, project, export, platforms):
     commands.register(app)
 
 

@@ -1,138 +1,71 @@
-"""`autograder export`: what other systems take, one function per platform."""
+"""Commands that write the course for somewhere else: `autograder export TARGET …`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autograder.cli.common import CourseOption, note, open_course, out
-from autograder.course import Course, Session
-from autograder.errors import AutograderError
-from autograder.files import writable_folder, write
-from autograder.grading.results import ResultsFolder
-from autograder.grading.roster import Roster, read_roster
-from autograder.integrations import canvas as canvas_gradebook
-from autograder.integrations import moodle as moodle_worksheet
-from autograder.integrations.feedback_archive import archive, names_of_download
-from autograder.integrations.gradebook import Filled, read_sheet
-from autograder.records import Report
+from autograder.cli import gradebooks
+from autograder.cli.common import CourseOption, SessionName, open_course, out
+from autograder.integrations.gradescope.bundle import DEFAULT_MINUTES, write_bundle
+from autograder.integrations.nbgrader.course import write_course
+from autograder.release.student_kit import write_student_kit
 
 export = typer.Typer(
-    name="export",
-    help="Write what other systems take: gradebooks, feedback.",
+    help="Write the course, or its results, for students and for other platforms.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 
-ResultsArgument = Annotated[Path, typer.Argument(help="A results folder that `grade` wrote.")]
-OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="Folder of the files; by default RESULTS/export."),
-]
-
 
 def register(app: typer.Typer) -> None:
-    """Add the group of commands of this module."""
-    app.add_typer(export)
+    """Add the commands of this module, and those that write gradebooks."""
+    gradebooks.register(export)
+    app.add_typer(export, name="export")
 
 
-@export.command(epilog="Example: autograder export canvas results/ --gradebook gradebook.csv")
-def canvas(
-    results: ResultsArgument,
-    gradebook: Annotated[Path, typer.Option(help="The gradebook that Canvas exported (CSV).")],
-    column: Annotated[
-        str | None,
-        typer.Option(help="The assignment's column, if its title does not name the session."),
-    ] = None,
-    output: OutputOption = None,
+def _print(what: str, written: object) -> None:
+    out.print(f"{what} {written}", markup=False, highlight=False, soft_wrap=True)
+
+
+@export.command(
+    "student-kit", epilog="Example: autograder export student-kit build/student-kit.zip"
+)
+def student_kit(
+    target: Annotated[
+        Path, typer.Argument(metavar="DIR_OR_ZIP", help="A new folder, or a new file.zip.")
+    ],
     course: CourseOption = None,
 ) -> None:
-    """Fill in Canvas' gradebook, and pack the feedback for "Upload submissions"."""
-    graded = _graded(results, course)
-    sheet = read_sheet(gradebook)
-    filled = canvas_gradebook.fill(sheet, graded.reports, graded.roster, graded.session, column)
-    _write(graded, filled, "canvas", gradebook, output)
+    """What students get: assignments, library, public tests, checker; nothing hidden."""
+    root, rules = open_course(course)
+    _print("Student kit", write_student_kit(rules, root, target))
 
 
-@export.command(epilog="Example: autograder export moodle results/ --gradebook worksheet.csv")
-def moodle(
-    results: ResultsArgument,
-    gradebook: Annotated[Path, typer.Option(help="Moodle's grading worksheet (CSV).")],
-    output: OutputOption = None,
+@export.command(
+    "gradescope", epilog="Example: autograder export gradescope s3 build/s3-gradescope.zip"
+)
+def gradescope(
+    session: SessionName,
+    target: Annotated[Path, typer.Argument(metavar="OUT.zip", help="A new file.")],
+    minutes: Annotated[
+        float, typer.Option("--minutes", help="The time limit that is set on Gradescope.")
+    ] = DEFAULT_MINUTES,
     course: CourseOption = None,
 ) -> None:
-    """Fill in Moodle's grading worksheet, and pack the feedback for its upload in a zip."""
-    graded = _graded(results, course)
-    filled = moodle_worksheet.fill(read_sheet(gradebook), graded.reports, graded.roster)
-    _write(graded, filled, "moodle", gradebook, output)
+    """A session's autograder for Gradescope. Keep the file to yourself: it holds the graders."""
+    root, rules = open_course(course)
+    written = write_bundle(rules, root, rules.session(session), target, minutes)
+    _print("Gradescope autograder", written)
 
 
-@export.command(epilog="Example: autograder export feedback results/")
-def feedback(
-    results: ResultsArgument, output: OutputOption = None, course: CourseOption = None
+@export.command("nbgrader", epilog="Example: autograder export nbgrader ../nbgrader-course")
+def nbgrader(
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    course: CourseOption = None,
 ) -> None:
-    """Pack all feedback pages under the names that the download had."""
-    graded = _graded(results, course)
-    folder = writable_folder(output if output is not None else results / "export")
-    path = folder / "feedback.zip"
-    names = names_of_download(graded.reports)
-    write(path, archive(graded.reports, names, graded.course, graded.session))
-    _say(path, f"{len(names)} pages")
-
-
-# ---- shared --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Graded:
-    """What a results folder holds, under the course's rules."""
-
-    path: Path
-    course: Course
-    session: Session
-    reports: tuple[Report, ...]
-    roster: Roster | None
-
-
-def _graded(results: Path, course: Path | None) -> _Graded:
-    _, rules = open_course(course)
-    folder = ResultsFolder(results)
-    run = folder.run()
-    if run is None:
-        raise AutograderError(f"{results} is not a results folder: it has no run.json")
-    if run.course != rules.id:
-        raise AutograderError(f"{results} holds results of {run.course}, not of {rules.id}")
-    loaded = folder.load()
-    _notes(loaded.errors)
-    if not loaded.reports:
-        raise AutograderError(f"{results} holds no records that can be read")
-    roster = read_roster(folder.roster, rules) if folder.roster.is_file() else None
-    return _Graded(results, rules, rules.session(run.session), loaded.reports, roster)
-
-
-def _write(
-    graded: _Graded, filled: Filled, platform: str, gradebook: Path, output: Path | None
-) -> None:
-    folder = writable_folder(output if output is not None else graded.path / "export")
-    table = folder / f"{platform}-{graded.session.id}.csv"
-    pages = folder / f"{platform}-{graded.session.id}-feedback.zip"
-    if gradebook.resolve() in (table.resolve(), pages.resolve()):
-        raise AutograderError(f"{gradebook} would be overwritten; choose another --output")
-    write(table, filled.sheet.to_bytes())
-    write(pages, archive(graded.reports, filled.feedback, graded.course, graded.session))
-    _notes(filled.lines)
-    _say(table, f"{filled.grades} of {len(graded.reports)} grades")
-    _say(pages, f"{len(filled.feedback)} pages")
-
-
-def _notes(lines: Iterable[str]) -> None:
-    for line in lines:
-        note(line)
-
-
-def _say(path: Path, what: str) -> None:
-    out.print(f"Wrote {path} ({what}).", highlight=False, soft_wrap=True)
+    """A course that the stock nbgrader runs: its source/ and its nbgrader_config.py."""
+    root, rules = open_course(course)
+    _print("nbgrader course", write_course(rules, root, target))

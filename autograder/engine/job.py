@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -69,6 +70,8 @@ class GradingJob:
             mistake is named.
         diagnosis_seconds: for one exercise of one submission; then no other mistake is named.
         scratch: the folder for everything temporary; the pool makes and removes it.
+        total_seconds: what a submission may take altogether, also for naming known mistakes, which
+            no limit of course.yaml counts: a platform that hosts the grader ends it then.
     """
 
     course_id: str
@@ -88,6 +91,7 @@ class GradingJob:
     solution: Mapping[str, bytes] = field(default_factory=dict)
     diagnosis_seconds: float = 20.0
     scratch: str = ""
+    total_seconds: float = math.inf
 
     @property
     def exercises(self) -> tuple[Exercise, ...]:

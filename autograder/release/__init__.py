@@ -21,7 +21,7 @@ Every refusal is a `ReleaseError` that starts with file and line.
 """
 
 from autograder.release.build import build_release
-from autograder.release.notebook import lab_notebook
+from autograder.release.notebook import lab_notebook, teachers_notebook
 from autograder.release.regions import Region, exercise_ids_in, find_regions, strip_source
 from autograder.release.sync import MANIFEST, check_release, write_release
 
@@ -34,5 +34,6 @@ __all__ = [
     "find_regions",
     "lab_notebook",
     "strip_source",
+    "teachers_notebook",
     "write_release",
 ]

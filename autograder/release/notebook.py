@@ -56,6 +56,15 @@ def lab_notebook(text: str, where: str = LAB_SOURCE) -> bytes:
     return _write_notebook(_read_notebook(stripped.split("\n"), where), where)
 
 
+def teachers_notebook(text: str, where: str = LAB_SOURCE) -> bytes:
+    """The notebook of a lab sheet with its answers, as nbgrader's `source/` holds it.
+
+    Raises `ReleaseError` for what `lab_notebook` refuses.
+    """
+    lab_notebook(text, where)
+    return _write_notebook(_read_notebook(normalize(text).split("\n"), where), where, blank=False)
+
+
 def _lab_marks(lines: list[str], tokens: list[Comment], where: str) -> dict[int, Comment]:
     """Return the comments that are markers, by line.
 
@@ -156,7 +165,7 @@ def _metadata_problem(cells: Sequence[Any], where: str) -> str:
     return ""
 
 
-def _write_notebook(notebook: Any, where: str) -> bytes:
+def _write_notebook(notebook: Any, where: str, blank: bool = True) -> bytes:
     nbformat = _tool("nbformat", where)
     notebook.metadata = {"kernelspec": _KERNEL, "generated": notice(where)}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
@@ -164,7 +173,7 @@ def _write_notebook(notebook: Any, where: str) -> bytes:
     for cell in notebook.cells:
         stub = "\n".join(_CODE_STUB if cell.cell_type == "code" else _TEXT_STUB)
         has_stub = any(line.strip() == stub.split("\n")[0] for line in cell.source.split("\n"))
-        if _is_solution(cell) and not has_stub:
+        if blank and _is_solution(cell) and not has_stub:
             cell.source = stub
         cell.metadata = {k: v for k, v in cell.metadata.items() if k in _CELL_METADATA}
         cell.id = _cell_id(cell, used)

@@ -186,7 +186,7 @@ class JudgePlugin:
         started = time.monotonic()
         run = SubmissionRun(
             submission=submission,
-            deadline=started + self.job.limits.submission_seconds,
+            deadline=started + min(self.job.limits.submission_seconds, self.job.total_seconds),
             started=started,
             sources={Path(name).stem: data for name, data in submission.files},
         )
@@ -265,15 +265,17 @@ class JudgePlugin:
         exercise = exercise_run.exercise
         mistakes = self._mistakes.get(exercise.id, ())
         failed = [index for index, attempt in enumerate(attempts) if attempt.failed]
-        if not (mistakes and failed):
+        started, run = time.monotonic(), exercise_run.run
+        ends = run.started + self.job.total_seconds
+        if not (mistakes and failed) or started - run.started > self.job.total_seconds / 2:
             return results
-        started = time.monotonic()
         replays = Replays(self, exercise_run, items)
         try:
             explained = diagnose(attempts, mistakes, replays)
         finally:
             replays.close()
-            exercise_run.run.deadline += time.monotonic() - started  # not the student's time
+            spent = time.monotonic() - started  # not the student's time
+            run.deadline = min(run.deadline + spent, ends)
         for index, text in sentences(explained, len(failed)).items():
             results[index] = replace(results[index], message=text)
         return results
@@ -290,7 +292,10 @@ class JudgePlugin:
         limits = self.job.limits
         run = SubmissionRun(
             submission=of.run.submission,
-            deadline=time.monotonic() + limits.submission_seconds,
+            deadline=min(
+                time.monotonic() + limits.submission_seconds,
+                of.run.started + self.job.total_seconds,
+            ),
             started=of.run.started,
             sources=dict(sources),
         )

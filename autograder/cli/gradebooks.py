@@ -1,0 +1,133 @@
+"""What a platform's gradebook takes of a results folder: `autograder export canvas …`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autograder.cli.common import CourseOption, note, open_course, out
+from autograder.course import Course, Session
+from autograder.errors import AutograderError
+from autograder.files import writable_folder, write
+from autograder.grading.results import ResultsFolder
+from autograder.grading.roster import Roster, read_roster
+from autograder.integrations import canvas as canvas_gradebook
+from autograder.integrations import moodle as moodle_worksheet
+from autograder.integrations.feedback_archive import archive, names_of_download
+from autograder.integrations.gradebook import Filled, read_sheet
+from autograder.records import Report
+
+ResultsArgument = Annotated[Path, typer.Argument(help="A results folder that `grade` wrote.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Folder of the files; by default RESULTS/export."),
+]
+
+
+def register(export: typer.Typer) -> None:
+    """Add the commands of this module to the group `export`."""
+    for function, example in (
+        (canvas, "autograder export canvas results/ --gradebook gradebook.csv"),
+        (moodle, "autograder export moodle results/ --gradebook worksheet.csv"),
+        (feedback, "autograder export feedback results/"),
+    ):
+        export.command(epilog=f"Example: {example}")(function)
+
+
+def canvas(
+    results: ResultsArgument,
+    gradebook: Annotated[Path, typer.Option(help="The gradebook that Canvas exported (CSV).")],
+    column: Annotated[
+        str | None,
+        typer.Option(help="The assignment's column, if its title does not name the session."),
+    ] = None,
+    output: OutputOption = None,
+    course: CourseOption = None,
+) -> None:
+    """Fill in Canvas' gradebook, and pack the feedback for "Upload submissions"."""
+    graded = _graded(results, course)
+    sheet = read_sheet(gradebook)
+    filled = canvas_gradebook.fill(sheet, graded.reports, graded.roster, graded.session, column)
+    _write(graded, filled, "canvas", gradebook, output)
+
+
+def moodle(
+    results: ResultsArgument,
+    gradebook: Annotated[Path, typer.Option(help="Moodle's grading worksheet (CSV).")],
+    output: OutputOption = None,
+    course: CourseOption = None,
+) -> None:
+    """Fill in Moodle's grading worksheet, and pack the feedback for its upload in a zip."""
+    graded = _graded(results, course)
+    filled = moodle_worksheet.fill(read_sheet(gradebook), graded.reports, graded.roster)
+    _write(graded, filled, "moodle", gradebook, output)
+
+
+def feedback(
+    results: ResultsArgument, output: OutputOption = None, course: CourseOption = None
+) -> None:
+    """Pack all feedback pages under the names that the download had."""
+    graded = _graded(results, course)
+    folder = writable_folder(output if output is not None else results / "export")
+    path = folder / "feedback.zip"
+    names = names_of_download(graded.reports)
+    write(path, archive(graded.reports, names, graded.course, graded.session))
+    _say(path, f"{len(names)} pages")
+
+
+# ---- shared --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Graded:
+    """What a results folder holds, under the course's rules."""
+
+    path: Path
+    course: Course
+    session: Session
+    reports: tuple[Report, ...]
+    roster: Roster | None
+
+
+def _graded(results: Path, course: Path | None) -> _Graded:
+    _, rules = open_course(course)
+    folder = ResultsFolder(results)
+    run = folder.run()
+    if run is None:
+        raise AutograderError(f"{results} is not a results folder: it has no run.json")
+    if run.course != rules.id:
+        raise AutograderError(f"{results} holds results of {run.course}, not of {rules.id}")
+    loaded = folder.load()
+    _notes(loaded.errors)
+    if not loaded.reports:
+        raise AutograderError(f"{results} holds no records that can be read")
+    roster = read_roster(folder.roster, rules) if folder.roster.is_file() else None
+    return _Graded(results, rules, rules.session(run.session), loaded.reports, roster)
+
+
+def _write(
+    graded: _Graded, filled: Filled, platform: str, gradebook: Path, output: Path | None
+) -> None:
+    folder = writable_folder(output if output is not None else graded.path / "export")
+    table = folder / f"{platform}-{graded.session.id}.csv"
+    pages = folder / f"{platform}-{graded.session.id}-feedback.zip"
+    if gradebook.resolve() in (table.resolve(), pages.resolve()):
+        raise AutograderError(f"{gradebook} would be overwritten; choose another --output")
+    write(table, filled.sheet.to_bytes())
+    write(pages, archive(graded.reports, filled.feedback, graded.course, graded.session))
+    _notes(filled.lines)
+    _say(table, f"{filled.grades} of {len(graded.reports)} grades")
+    _say(pages, f"{len(filled.feedback)} pages")
+
+
+def _notes(lines: Iterable[str]) -> None:
+    for line in lines:
+        note(line)
+
+
+def _say(path: Path, what: str) -> None:
+    out.print(f"Wrote {path} ({what}).", highlight=False, soft_wrap=True)

@@ -1,0 +1,208 @@
+"""The kit's own code as other machines get it: files by path, and archives of them.
+
+`checker` is what runs public tests; `graders` is what it leaves out. What is taken is what
+`pyproject.toml` would install, so that nothing goes along that merely lies there.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tomllib
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+import autograder
+import shared
+from autograder.course import Course
+from autograder.errors import ReleaseError
+from autograder.files import write
+from autograder.release.build import walk
+
+GRADERS = Path(autograder.__file__).parent / "graders"
+PYPROJECT, CONSTRAINTS = "pyproject.toml", "constraints.txt"
+PUBLIC_GRADERS = ("__init__.py", "toolkit")
+"""What of autograder/graders/ everybody may read: public tests are written with it."""
+DEVELOPERS = "dev"
+"""The extra of whoever works on the kit itself."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can express: same files, same bytes
+_PLAIN, _RUNNABLE = 0o100644 << 16, 0o100755 << 16
+
+Files = Mapping[str, bytes]
+"""Contents by relative POSIX path."""
+
+
+def checker(root: Path) -> dict[str, bytes]:
+    """Engine, toolkit, library and how they are installed; no hidden grader.
+
+    `root` is the course's folder, with pyproject.toml and constraints.txt. ReleaseError without.
+    """
+    data = _project(root).get("tool", {}).get("setuptools", {}).get("package-data", {})
+    files: dict[str, bytes] = {}
+    for package in (autograder, shared):
+        folder = Path(str(package.__file__)).parent
+        extra = {path for pattern in data.get(folder.name, ()) for path in folder.glob(pattern)}
+        for path in walk(folder):
+            name = path.relative_to(folder)
+            if _is_hidden(folder.name, name.parts) or not (path.suffix == ".py" or path in extra):
+                continue
+            files[f"{folder.name}/{name.as_posix()}"] = path.read_bytes()
+    files[PYPROJECT] = _pyproject(root).encode()
+    files[CONSTRAINTS] = _read(root / CONSTRAINTS)
+    return dict(sorted(files.items()))
+
+
+def graders(session_folder: str) -> dict[str, bytes]:
+    """The hidden graders of one session with their known mistakes, and what sessions share."""
+    files = {}
+    for path in walk(GRADERS):
+        name = path.relative_to(GRADERS)
+        shared_by_all = len(name.parts) == 1
+        if path.suffix != ".py" or name.parts[0] in PUBLIC_GRADERS:
+            continue
+        if shared_by_all or name.parts[0] == session_folder:
+            files[f"autograder/graders/{name.as_posix()}"] = path.read_bytes()
+    return files
+
+
+def _is_hidden(package: str, parts: tuple[str, ...]) -> bool:
+    return package == "autograder" and parts[0] == "graders" and parts[1] not in PUBLIC_GRADERS
+
+
+def course_text(course: Course) -> str:
+    """course.yaml again, without its comments, which are the staff's."""
+    tree = course.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
+# ---- how it is installed -------------------------------------------------------------------------
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ReleaseError(
+            f"{path} cannot be read ({error.strerror}); export from the course's repository"
+        ) from None
+
+
+def _project(root: Path) -> dict[str, Any]:
+    path = root / PYPROJECT
+    try:
+        return tomllib.loads(_read(path).decode())
+    except ValueError as error:
+        raise ReleaseError(f"{path}: not TOML: {error}") from None
+
+
+def _pyproject(root: Path) -> str:
+    """A pyproject.toml that installs the same code without what only developers need."""
+    tree = _project(root)
+    project, build = tree.get("project", {}), tree.get("build-system", {})
+    keys = ("name", "version", "description", "requires-python", "dependencies")
+    if missing := [key for key in keys if key not in project]:
+        raise ReleaseError(f"{root / PYPROJECT}: [project] has no {missing[0]}")
+    extras = project.get("optional-dependencies", {})
+    setuptools = tree.get("tool", {}).get("setuptools", {})
+    return "\n".join(
+        [
+            *_table("build-system", build),
+            *_table("project", {key: project[key] for key in keys}),
+            *_table(
+                "project.optional-dependencies",
+                {name: extra for name, extra in extras.items() if name != DEVELOPERS},
+            ),
+            *_table("project.scripts", project.get("scripts", {})),
+            *_table("tool.setuptools.packages.find", {"include": ["autograder*", "shared*"]}),
+            *_table("tool.setuptools.package-data", setuptools.get("package-data", {})),
+        ]
+    )
+
+
+def _table(name: str, values: Mapping[str, str | list[str]]) -> Iterator[str]:
+    """One table of TOML; JSON's strings and lists of strings are TOML's too."""
+    yield f"[{name}]"
+    for key, value in values.items():
+        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    yield ""
+
+
+# ---- writing -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an export made: where, how many files, how many bytes."""
+
+    path: Path
+    files: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.files} files, {self.size / 1000:,.0f} kB"
+
+
+def zipped(files: Files, runnable: Collection[str] = ()) -> bytes:
+    """A zip of these files, the same bytes for the same files; `runnable` may be executed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
+            member = zipfile.ZipInfo(name, _EPOCH)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = _RUNNABLE if name in runnable else _PLAIN
+            archive.writestr(member, content)
+    return buffer.getvalue()
+
+
+def check_target(target: Path) -> None:
+    """ReleaseError if an export would write over anything: only a new or empty place will do."""
+    try:
+        taken = any(target.iterdir()) if target.is_dir() else target.exists()
+    except OSError as error:
+        raise ReleaseError(f"{target} cannot be read: {error.strerror}") from None
+    if taken:
+        raise ReleaseError(f"{target} already exists; remove it, or choose another name")
+
+
+def write_zip(files: Files, target: Path, runnable: Collection[str] = ()) -> Written:
+    """Write a zip that is not there yet, whole or not at all. ReleaseError if it cannot be."""
+    check_target(target)
+    if target.is_dir():
+        raise ReleaseError(f"{target} is a folder; name a file that ends in .zip")
+    content = zipped(files, runnable)
+    with _refusals(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(target, content)
+    return Written(target, len(files), len(content))
+
+
+def write_folder(files: Files, target: Path, runnable: Collection[str] = ()) -> Written:
+    """Write files into a folder that is new or empty. ReleaseError if it cannot be."""
+    check_target(target)
+    with _refusals(target):
+        for name, content in files.items():
+            path = target / PurePosixPath(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(0o755 if name in runnable else 0o644)
+    return Written(target, len(files), _size(files.values()))
+
+
+def _size(contents: Iterable[bytes]) -> int:
+    return sum(map(len, contents))
+
+
+@contextmanager
+def _refusals(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReleaseError(f"{target} cannot be written: {error.strerror}") from None
