@@ -3,7 +3,7 @@
 Everything that prints or exits is here; nothing imports this package.
 
 student     check, submit          staff       grade, report, doctor
-lecturer    release                project     score, leaderboard, pull-request
+lecturer    release                project     tidy, score, leaderboard, pull-request
 """
 
 from autograder.cli.app import main

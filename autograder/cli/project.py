@@ -1,4 +1,4 @@
-"""Commands of the final project: score a file, rank records, check a pull request."""
+"""Commands of the final project: tidy and score a file, rank records, check a pull request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from autograder.cli.common import (
 )
 from autograder.errors import AutograderError, ExitCode
 from autograder.files import check_writable, writable_folder, write
-from autograder.grading import checking, scores
+from autograder.grading import checking, scores, tidying
 from autograder.grading.kinds import project_of
 from autograder.integrations import pull_request as pull_requests
 from autograder.project.card import parse_card, read_bytes
@@ -29,6 +29,7 @@ from autograder.project.context import dataset_of
 from autograder.project.leaderboard import boards
 from autograder.reports.leaderboard import leaderboard_markdown, leaderboard_page, leaderboard_table
 from autograder.reports.score import terminal
+from autograder.reports.tidy import tidy_report
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +38,10 @@ def register(app: typer.Typer) -> None:
         epilog="Example: autograder score model.onnx --dataset digits. Exit code 1 if the file is "
         "refused or below the gate."
     )(score)
+    app.command(
+        epilog="Example: autograder tidy exported.onnx -o model.onnx. Exit code 1 if the scorer "
+        "would still refuse the file."
+    )(tidy)
     app.command(epilog="Example: autograder leaderboard scores/")(leaderboard)
     app.command(
         "pull-request",
@@ -89,6 +94,36 @@ def score(
         written = scores.keep(report, output)
         out.print(f"Record: {written}", highlight=False, soft_wrap=True)
     if not report.score.valid:
+        raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def tidy(
+    model: Annotated[Path, typer.Argument(help="What an exporter or a quantiser wrote.")],
+    out_file: Annotated[
+        Path | None, typer.Argument(metavar="[OUT]", help="As --output.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The tidied file; by default MODEL.tidy.onnx."),
+    ] = None,
+    require_isolation: IsolationOption = "process",
+    course: CourseOption = None,
+) -> None:
+    """Write an ONNX file as the scorer reads it, with the same outputs."""
+    _, rules = open_course(course)
+    project = project_of(rules)
+    contracts = [(each.input_shape, each.classes) for each in project.datasets.values()]
+    required = isolation_level(require_isolation)
+    if output is not None and out_file is not None:
+        raise AutograderError("give the tidied file once: OUT or --output")
+    target = output or out_file or model.with_name(f"{model.stem}.tidy.onnx")
+    check_writable(target.parent)
+    with err.status("tidying"):
+        report = tidying.tidy(model, target, contracts, required)
+    out.print(tidy_report(report))
+    if report.size <= project.max_bytes:
+        out.print(f"Wrote {target} ({report.size:,} bytes).", highlight=False, soft_wrap=True)
+    if report.scorer:
         raise typer.Exit(ExitCode.PROBLEMS)
 
 

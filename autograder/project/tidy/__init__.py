@@ -1,0 +1,308 @@
+"""Writes what exporters leave in a file as the graph language has it, and checks the outputs.
+
+    tidied = tidy(content, beside)     # beside: external data by file name
+
+Functions are inlined and old opsets converted by ONNX's own tools; computed shapes, constants for
+every image, arithmetic on constants and operators outside the graph language by the passes here.
+Before anything is returned, both files have been run on the same images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import (
+    FunctionProto,
+    ModelProto,
+    TensorProto,
+    helper,
+    inliner,
+    numpy_helper,
+    version_converter,
+)
+
+from autograder.project import rules
+from autograder.project.parsing import free_shape
+from autograder.project.tidy import cleaning, folding, rewriting, running, shapes
+from autograder.project.tidy.draft import CannotTidy, Draft, graphs_of
+
+__all__ = ["CannotTidy", "Tidied", "external_files", "tidy"]
+
+_CHECKED = (1, 2, 5)  # images at once, when outputs are compared
+_TOLERANCE = 1e-3  # relative to the largest logit; half precision has 5e-4
+_ROUNDS = 8  # of passes, each of which may make work for the others
+_LOWEST_OPSET = 18  # to which older files are converted: reductions take axes as inputs
+_EXPANDED_NODES = 200_000
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """A tidied file.
+
+    Attributes:
+        content: its bytes.
+        changes: how often each kind of change was made.
+        left: what could not be changed, and why.
+        difference: the largest between outputs before and after, relative to the largest output.
+        images: on how many that was seen.
+        nodes: before and after.
+    """
+
+    content: bytes
+    changes: Mapping[str, int]
+    left: tuple[str, ...]
+    difference: float
+    images: int
+    nodes: tuple[int, int]
+
+
+def external_files(content: bytes) -> list[str]:
+    """Names of the files that hold external data."""
+    names: dict[str, None] = {}
+    for tensor in _stored(_parse(content)):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            where = {entry.key: entry.value for entry in tensor.external_data}
+            names[where.get("location", "")] = None
+    return list(names)
+
+
+def tidy(content: bytes, beside: Mapping[str, bytes] | None = None) -> Tidied:
+    """Tidy a file; `beside` are the files of its external data by name.
+
+    Raises CannotTidy, in one sentence, if it is no model with one input and one output, does not
+    run, or would not give the same outputs afterwards.
+    """
+    original = _parse(content)
+    count = len(original.graph.node)
+    taken_in = _take_in(original, beside or {})
+    if len(original.graph.output) != 1:
+        raise CannotTidy(
+            f"there must be one output, the logits; this file has {len(original.graph.output)}"
+        )
+    model, inlined = _inlined(original)
+    draft = Draft(model)
+    if taken_in:
+        draft.note("external data taken into the file", taken_in)
+    if inlined:
+        draft.note("local functions inlined", inlined)
+    cleaning.free_inputs(draft)
+    running.images(draft.model, 1)  # says what is wrong with the input, before anything runs
+    draft = _passes(_converted(draft))
+    _settle_output(draft)
+    result = draft.assembled().SerializeToString()
+    reference = original.SerializeToString()
+    difference, images = _compare(original, reference, result)
+    return Tidied(
+        result,
+        dict(draft.changes),
+        tuple(draft.left),
+        difference,
+        images,
+        (count, len(draft.nodes)),
+    )
+
+
+def _passes(draft: Draft) -> Draft:
+    cleaning.drop_notes(draft)
+    for _ in range(_ROUNDS):
+        before = draft.assembled().SerializeToString()
+        cleaning.sort(draft)
+        cleaning.drop_what_is_unused(draft)
+        shapes.choose_branches(draft)
+        cleaning.sort(draft)
+        shapes.fold_shapes(draft)
+        cleaning.drop_what_is_unused(draft)
+        folding.fold_constants(draft)
+        cleaning.bypass_copies(draft)
+        rewriting.write_out(draft)
+        draft = rewriting.expand_functions(draft)
+        if draft.assembled().SerializeToString() == before:
+            break
+    cleaning.drop_what_is_unused(draft)
+    cleaning.sort(draft)
+    cleaning.keep_own_imports(draft)
+    return draft
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def _parse(content: bytes) -> ModelProto:
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception:
+        raise CannotTidy("this is not an ONNX file, or it is damaged") from None
+    if not model.graph.node or not model.graph.output:
+        raise CannotTidy("this is not an ONNX file, or its graph is empty")
+    return model
+
+
+def _stored(model: ModelProto) -> list[TensorProto]:
+    tensors = list(model.graph.initializer)
+    waiting = [*model.graph.node, *(node for f in model.functions for node in f.node)]
+    while waiting:
+        node = waiting.pop()
+        tensors += [each.t for each in node.attribute if each.HasField("t")]
+        for graph in graphs_of(node):
+            tensors += graph.initializer
+            waiting += graph.node
+    return tensors
+
+
+def _take_in(model: ModelProto, beside: Mapping[str, bytes]) -> int:
+    """Put external data into the model; returns how many tensors that were."""
+    count = 0
+    for tensor in _stored(model):
+        if tensor.data_location != TensorProto.EXTERNAL:
+            continue
+        where = {entry.key: entry.value for entry in tensor.external_data}
+        name = where.get("location", "")
+        if name not in beside:
+            raise CannotTidy(
+                f"tensor {tensor.name[:60]!r} lies in {name[:60]!r}, which is not beside the model"
+            )
+        try:
+            start = int(where.get("offset", 0))
+            end = start + int(where["length"]) if "length" in where else None
+        except ValueError:
+            raise CannotTidy(f"tensor {tensor.name[:60]!r} has damaged external data") from None
+        tensor.raw_data = beside[name][start:end]
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+        count += 1
+    sparse = list(model.graph.sparse_initializer)
+    for each in sparse:
+        model.graph.initializer.add().CopyFrom(_dense(each))
+    del model.graph.sparse_initializer[:]
+    return count
+
+
+def _dense(sparse: onnx.SparseTensorProto) -> TensorProto:
+    values = numpy_helper.to_array(sparse.values)
+    where = numpy_helper.to_array(sparse.indices)
+    dense = np.zeros(math.prod(sparse.dims), values.dtype)
+    if where.ndim == 2:
+        where = np.ravel_multi_index(tuple(where.T), tuple(sparse.dims))
+    dense[where] = values
+    return numpy_helper.from_array(dense.reshape(tuple(sparse.dims)), sparse.values.name)
+
+
+def _inlined(model: ModelProto) -> tuple[ModelProto, int]:
+    """Without local functions; CannotTidy if written out they were far too many nodes."""
+    if not model.functions:
+        return model, 0
+    if _expanded_size(model) > _EXPANDED_NODES:
+        raise CannotTidy("its local functions call each other too often to be written out")
+    return inliner.inline_local_functions(model), len(model.functions)
+
+
+def _expanded_size(model: ModelProto) -> int:
+    functions = {(f.domain, f.name): f for f in model.functions}
+    known: dict[tuple[str, str], int] = {}
+
+    def size(function: FunctionProto, above: tuple[tuple[str, str], ...]) -> int:
+        key = (function.domain, function.name)
+        if key in above or len(above) > 100:
+            raise CannotTidy("its local functions call themselves")
+        if key not in known:
+            known[key] = sum(
+                size(functions[inner], (*above, key)) if inner in functions else 1
+                for inner in ((node.domain, node.op_type) for node in function.node)
+            )
+        return known[key]
+
+    calls = ((node.domain, node.op_type) for node in model.graph.node)
+    return sum(size(functions[call], ()) if call in functions else 1 for call in calls)
+
+
+def _converted(draft: Draft) -> Draft:
+    """With an opset that the graph language has, by ONNX's own converter."""
+    own = {node.domain for node in draft.nodes}
+    low = rules.OPSETS[0]
+    needs_types = "com.microsoft" in own and draft.opset < 21
+    target = 21 if needs_types else _LOWEST_OPSET if draft.opset < low else draft.opset
+    if draft.opset > rules.OPSETS[-1]:
+        target = rules.OPSETS[-1]
+    if target == draft.opset:
+        return draft
+    cleaning.keep_own_imports(draft)
+    cleaning.sort(draft)
+    try:
+        model = version_converter.convert_version(draft.assembled(), target)
+    except Exception:
+        draft.leave(f"opset {draft.opset}: ONNX's converter cannot write it as {target}")
+        return draft
+    converted = Draft(model)
+    converted.changes, converted.left = draft.changes, draft.left
+    converted.note(f"opset {draft.opset} converted to {target}")
+    return converted
+
+
+# ---- the output, and whether it stayed -----------------------------------------------------------
+
+
+def _settle_output(draft: Draft) -> None:
+    """Float32, with a free first size."""
+    (value,) = draft.model.graph.output
+    kind = draft.type(value.name) or value.type.tensor_type.elem_type
+    if kind in (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE):
+        inner = draft.fresh("logits")
+        for node in draft.nodes:
+            node.output[:] = [inner if name == value.name else name for name in node.output]
+            node.input[:] = [inner if name == value.name else name for name in node.input]
+        cast = helper.make_node("Cast", [inner], [value.name], to=TensorProto.FLOAT)
+        draft.nodes.append(cast)
+        draft.note("output cast to float32")
+    elif kind != TensorProto.FLOAT:
+        return
+    extents = free_shape(value) or list(draft.shape(draft.result) or ())
+    free = running.has_free_batch(draft.model)
+    sizes: list[int | str] = [each or "N" for each in extents]
+    if free and sizes:
+        sizes[0] = "N"
+    declared = helper.make_tensor_value_info(value.name, TensorProto.FLOAT, sizes)
+    value.CopyFrom(declared)
+
+
+def _compare(original: ModelProto, before: bytes, after: bytes) -> tuple[float, int]:
+    batches = _CHECKED if running.has_free_batch(_without_constants(original)) else (1,)
+    worst, images = 0.0, 0
+    for batch in batches:
+        name, image = running.images(_without_constants(original), batch)
+        (old,) = running.run(before, name, image)
+        (new,) = running.run(after, name, image)
+        images += len(image)
+        worst = max(worst, _difference(old, new))
+    if worst > _TOLERANCE:
+        raise CannotTidy(
+            f"the tidied file would give other outputs (by {worst:.2g} of the largest): nothing "
+            "was written; please report it with the file"
+        )
+    return worst, images
+
+
+def _without_constants(model: ModelProto) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    cleaning.free_inputs(Draft(copy))
+    draft = Draft(copy)
+    cleaning.free_inputs(draft)
+    return draft.model
+
+
+def _difference(old: np.ndarray, new: np.ndarray) -> float:
+    """The largest, relative to the largest output; infinite for other shapes or other NaN."""
+    if old.shape != new.shape:
+        return math.inf
+    old, new = old.astype(np.float64), new.astype(np.float64)
+    if (np.isfinite(old) != np.isfinite(new)).any():
+        return math.inf
+    finite = np.isfinite(old)
+    if not finite.any():
+        return 0.0
+    scale = max(1e-6, float(np.abs(old[finite]).max()))
+    return float(np.abs(old - new)[finite].max()) / scale
