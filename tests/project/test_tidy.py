@@ -394,6 +394,24 @@ def test_a_transformer_of_the_older_exporter() -> None:
     tidied(stream.getvalue(), "Shape")
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_file_for_one_size_of_the_batch_is_freed(batch: int) -> None:
+    torch.manual_seed(0)
+    stream = io.BytesIO()
+    image = torch.zeros(batch, 1, 8, 8, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(Tokens().eval(), (image,), stream, dynamo=False)
+    content = stream.getvalue()
+    with pytest.raises(Refusal, match="with N free"):
+        build.count(content)
+    made = tidy(content).content
+    build.count(made)
+    pixels = images(4)
+    parts = [outputs(content, pixels[i : i + batch]) for i in range(0, 4, batch)]
+    np.testing.assert_allclose(outputs(made, pixels), np.concatenate(parts), atol=1e-5)
+
+
 # ---- the command ---------------------------------------------------------------------------------
 
 

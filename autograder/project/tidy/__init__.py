@@ -27,7 +27,7 @@ from onnx import (
 
 from autograder.project import rules
 from autograder.project.parsing import free_shape
-from autograder.project.tidy import cleaning, folding, rewriting, running, shapes
+from autograder.project.tidy import batches, cleaning, folding, rewriting, running, shapes
 from autograder.project.tidy.draft import CannotTidy, Draft, graphs_of
 
 __all__ = ["CannotTidy", "Tidied", "external_files", "tidy"]
@@ -91,11 +91,21 @@ def tidy(content: bytes, beside: Mapping[str, bytes] | None = None) -> Tidied:
         draft.note("local functions inlined", inlined)
     cleaning.free_inputs(draft)
     running.images(draft.model, 1)  # says what is wrong with the input, before anything runs
-    draft = _passes(_converted(draft))
-    _settle_output(draft)
-    result = draft.assembled().SerializeToString()
-    reference = original.SerializeToString()
-    difference, images = _compare(original, reference, result)
+    draft = _converted(draft)
+    tries = (True, False) if batches.fixed_batch(draft) else (False,)
+    for frees_batch in tries:
+        copy = draft.copy()
+        try:
+            copy = _passes(copy, frees_batch)
+            _settle_output(copy)
+            result = copy.assembled().SerializeToString()
+            difference, images = _compare(original, result)
+            break
+        except CannotTidy:
+            if frees_batch == tries[-1]:
+                raise
+            draft.leave("its batch is fixed: export it with a free one")
+    draft = copy
     return Tidied(
         result,
         dict(draft.changes),
@@ -106,26 +116,34 @@ def tidy(content: bytes, beside: Mapping[str, bytes] | None = None) -> Tidied:
     )
 
 
-def _passes(draft: Draft) -> Draft:
+def _passes(draft: Draft, frees_batch: bool) -> Draft:
     cleaning.drop_notes(draft)
+    if frees_batch:
+        draft = _round(draft)  # shapes as constants, for the size that it has
+        batches.free_batch(draft)
     for _ in range(_ROUNDS):
         before = draft.assembled().SerializeToString()
-        cleaning.sort(draft)
-        cleaning.drop_what_is_unused(draft)
-        shapes.choose_branches(draft)
-        cleaning.sort(draft)
-        shapes.fold_shapes(draft)
-        cleaning.drop_what_is_unused(draft)
-        folding.fold_constants(draft)
-        cleaning.bypass_copies(draft)
-        rewriting.write_out(draft)
-        draft = rewriting.expand_functions(draft)
+        draft = _round(draft)
         if draft.assembled().SerializeToString() == before:
             break
     cleaning.drop_what_is_unused(draft)
     cleaning.sort(draft)
     cleaning.keep_own_imports(draft)
     return draft
+
+
+def _round(draft: Draft) -> Draft:
+    """Every pass once."""
+    cleaning.sort(draft)
+    cleaning.drop_what_is_unused(draft)
+    shapes.choose_branches(draft)
+    cleaning.sort(draft)
+    shapes.fold_shapes(draft)
+    cleaning.drop_what_is_unused(draft)
+    folding.fold_constants(draft)
+    cleaning.bypass_copies(draft)
+    rewriting.write_out(draft)
+    return rewriting.expand_functions(draft)
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -268,12 +286,20 @@ def _settle_output(draft: Draft) -> None:
     value.CopyFrom(declared)
 
 
-def _compare(original: ModelProto, before: bytes, after: bytes) -> tuple[float, int]:
-    batches = _CHECKED if running.has_free_batch(_without_constants(original)) else (1,)
+def _compare(original: ModelProto, after: bytes) -> tuple[float, int]:
+    before, plain = original.SerializeToString(), _without_constants(original)
+    is_free, is_freed = (
+        running.has_free_batch(model) for model in (plain, onnx.load_model_from_string(after))
+    )
     worst, images = 0.0, 0
-    for batch in batches:
-        name, image = running.images(_without_constants(original), batch)
-        (old,) = running.run(before, name, image)
+    for batch in _CHECKED:
+        name, image = running.images(plain, batch)
+        if is_free or not is_freed:
+            (old,) = running.run(before, name, image)
+        else:  # as many fixed batches as make one
+            parts = [running.images(plain, seed)[1] for seed in range(batch)]
+            old = np.concatenate([running.run(before, name, part)[0] for part in parts])
+            image = np.concatenate(parts)
         (new,) = running.run(after, name, image)
         images += len(image)
         worst = max(worst, _difference(old, new))

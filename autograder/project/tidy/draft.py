@@ -78,6 +78,13 @@ class Draft:
         """The name of the logits."""
         return str(self.model.graph.output[0].name)
 
+    def copy(self) -> Draft:
+        """Another draft of the same."""
+        copy = Draft(self.assembled())
+        copy.changes.update(self.changes)
+        copy.left.update(self.left)
+        return copy
+
     def note(self, change: str, count: int = 1) -> None:
         """A kind of change was made."""
         self.changes[change] += count

@@ -181,7 +181,12 @@ def _use_once(
         node.input[index] = stored[name]
         draft.note("constants repeated for every image: used once")
     elif node.op_type == "Concat" and attribute(node, "axis") % once.ndim != axis:
-        _join(draft, node, once, index)
+        if len(node.input) != 2:
+            draft.leave("Concat: a constant for every image among more than two parts")
+            return
+        other = node.input[1 - index]
+        (_, shapes), *_ = observe(draft, [], [other])
+        join(draft, node, once, index, shapes[other])
     else:
         draft.leave(f"{node.op_type}: takes a constant that is repeated for every image")
 
@@ -199,19 +204,15 @@ def _repeated_axis(values: Sequence[Array]) -> int | None:
     return axes[0] if same else None
 
 
-def _join(draft: Draft, node: NodeProto, once: Array, index: int) -> None:
+def join(draft: Draft, node: NodeProto, once: Array, index: int, other_shape: Shape) -> None:
     """Concat of a constant and a tensor, as the tensor with room beside it, plus the constant.
 
     A class token before the patches: zeros in front of the patches, and a sum with the token and
-    zeros.
+    zeros. `once` is the constant for one image, at input `index` of two.
     """
-    if len(node.input) != 2:
-        draft.leave("Concat: a constant for every image among more than two parts")
-        return
     axis, rank = attribute(node, "axis") % once.ndim, once.ndim
     other, room = node.input[1 - index], once.shape[axis]
-    (_, shapes), *_ = observe(draft, [], [other])
-    extent = shapes[other][axis]
+    extent = other_shape[axis]
     pads = [0] * (2 * rank)
     pads[axis + rank * index] = room  # before it, or behind
     zeros = np.zeros([*once.shape[:axis], extent, *once.shape[axis + 1 :]], once.dtype)
