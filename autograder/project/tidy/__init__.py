@@ -15,20 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import (
-    FunctionProto,
-    ModelProto,
-    TensorProto,
-    helper,
-    inliner,
-    numpy_helper,
-    version_converter,
-)
+from onnx import ModelProto, TensorProto, helper, version_converter
 
 from autograder.project import rules
 from autograder.project.parsing import free_shape
 from autograder.project.tidy import batches, cleaning, folding, rewriting, running, shapes
-from autograder.project.tidy.draft import CannotTidy, Draft, graphs_of
+from autograder.project.tidy.draft import CannotTidy, Draft
+from autograder.project.tidy.reading import external_files, inlined, parse, take_in
 
 __all__ = ["CannotTidy", "Tidied", "external_files", "tidy"]
 
@@ -36,7 +29,6 @@ _CHECKED = (1, 2, 5)  # images at once, when outputs are compared
 _TOLERANCE = 1e-3  # relative to the largest logit; half precision has 5e-4
 _ROUNDS = 8  # of passes, each of which may make work for the others
 _LOWEST_OPSET = 18  # to which older files are converted: reductions take axes as inputs
-_EXPANDED_NODES = 200_000
 
 
 @dataclass(frozen=True)
@@ -60,38 +52,31 @@ class Tidied:
     nodes: tuple[int, int]
 
 
-def external_files(content: bytes) -> list[str]:
-    """Names of the files that hold external data."""
-    names: dict[str, None] = {}
-    for tensor in _stored(_parse(content)):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            where = {entry.key: entry.value for entry in tensor.external_data}
-            names[where.get("location", "")] = None
-    return list(names)
-
-
 def tidy(content: bytes, beside: Mapping[str, bytes] | None = None) -> Tidied:
     """Tidy a file; `beside` are the files of its external data by name.
 
     Raises CannotTidy, in one sentence, if it is no model with one input and one output, does not
     run, or would not give the same outputs afterwards.
     """
-    original = _parse(content)
-    count = len(original.graph.node)
-    taken_in = _take_in(original, beside or {})
+    original = parse(content)
+    taken_in = take_in(original, beside or {})
     if len(original.graph.output) != 1:
         raise CannotTidy(
             f"there must be one output, the logits; this file has {len(original.graph.output)}"
         )
-    model, inlined = _inlined(original)
+    model, functions = inlined(original)
     draft = Draft(model)
     if taken_in:
         draft.note("external data taken into the file", taken_in)
-    if inlined:
-        draft.note("local functions inlined", inlined)
+    if functions:
+        draft.note("local functions inlined", functions)
     cleaning.free_inputs(draft)
     running.images(draft.model, 1)  # says what is wrong with the input, before anything runs
-    draft = _converted(draft)
+    return _tidied(_converted(draft), original)
+
+
+def _tidied(draft: Draft, original: ModelProto) -> Tidied:
+    """The passes, with a free batch if that keeps the outputs, else with the fixed one."""
     tries = (True, False) if batches.fixed_batch(draft) else (False,)
     for frees_batch in tries:
         copy = draft.copy()
@@ -112,7 +97,7 @@ def tidy(content: bytes, beside: Mapping[str, bytes] | None = None) -> Tidied:
         tuple(draft.left),
         difference,
         images,
-        (count, len(draft.nodes)),
+        (len(original.graph.node), len(draft.nodes)),
     )
 
 
@@ -144,97 +129,6 @@ def _round(draft: Draft) -> Draft:
     cleaning.bypass_copies(draft)
     rewriting.write_out(draft)
     return rewriting.expand_functions(draft)
-
-
-# ---- reading -------------------------------------------------------------------------------------
-
-
-def _parse(content: bytes) -> ModelProto:
-    try:
-        model = onnx.load_model_from_string(content)
-    except Exception:
-        raise CannotTidy("this is not an ONNX file, or it is damaged") from None
-    if not model.graph.node or not model.graph.output:
-        raise CannotTidy("this is not an ONNX file, or its graph is empty")
-    return model
-
-
-def _stored(model: ModelProto) -> list[TensorProto]:
-    tensors = list(model.graph.initializer)
-    waiting = [*model.graph.node, *(node for f in model.functions for node in f.node)]
-    while waiting:
-        node = waiting.pop()
-        tensors += [each.t for each in node.attribute if each.HasField("t")]
-        for graph in graphs_of(node):
-            tensors += graph.initializer
-            waiting += graph.node
-    return tensors
-
-
-def _take_in(model: ModelProto, beside: Mapping[str, bytes]) -> int:
-    """Put external data into the model; returns how many tensors that were."""
-    count = 0
-    for tensor in _stored(model):
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        where = {entry.key: entry.value for entry in tensor.external_data}
-        name = where.get("location", "")
-        if name not in beside:
-            raise CannotTidy(
-                f"tensor {tensor.name[:60]!r} lies in {name[:60]!r}, which is not beside the model"
-            )
-        try:
-            start = int(where.get("offset", 0))
-            end = start + int(where["length"]) if "length" in where else None
-        except ValueError:
-            raise CannotTidy(f"tensor {tensor.name[:60]!r} has damaged external data") from None
-        tensor.raw_data = beside[name][start:end]
-        tensor.ClearField("external_data")
-        tensor.ClearField("data_location")
-        count += 1
-    sparse = list(model.graph.sparse_initializer)
-    for each in sparse:
-        model.graph.initializer.add().CopyFrom(_dense(each))
-    del model.graph.sparse_initializer[:]
-    return count
-
-
-def _dense(sparse: onnx.SparseTensorProto) -> TensorProto:
-    values = numpy_helper.to_array(sparse.values)
-    where = numpy_helper.to_array(sparse.indices)
-    dense = np.zeros(math.prod(sparse.dims), values.dtype)
-    if where.ndim == 2:
-        where = np.ravel_multi_index(tuple(where.T), tuple(sparse.dims))
-    dense[where] = values
-    return numpy_helper.from_array(dense.reshape(tuple(sparse.dims)), sparse.values.name)
-
-
-def _inlined(model: ModelProto) -> tuple[ModelProto, int]:
-    """Without local functions; CannotTidy if written out they were far too many nodes."""
-    if not model.functions:
-        return model, 0
-    if _expanded_size(model) > _EXPANDED_NODES:
-        raise CannotTidy("its local functions call each other too often to be written out")
-    return inliner.inline_local_functions(model), len(model.functions)
-
-
-def _expanded_size(model: ModelProto) -> int:
-    functions = {(f.domain, f.name): f for f in model.functions}
-    known: dict[tuple[str, str], int] = {}
-
-    def size(function: FunctionProto, above: tuple[tuple[str, str], ...]) -> int:
-        key = (function.domain, function.name)
-        if key in above or len(above) > 100:
-            raise CannotTidy("its local functions call themselves")
-        if key not in known:
-            known[key] = sum(
-                size(functions[inner], (*above, key)) if inner in functions else 1
-                for inner in ((node.domain, node.op_type) for node in function.node)
-            )
-        return known[key]
-
-    calls = ((node.domain, node.op_type) for node in model.graph.node)
-    return sum(size(functions[call], ()) if call in functions else 1 for call in calls)
 
 
 def _converted(draft: Draft) -> Draft:

@@ -214,8 +214,10 @@ def _grid(draft: Draft, node: NodeProto) -> list[NodeProto] | None:
     grid = index.shape[:-1]
     if set(axes[0]) & set(axes[1]) or shape[2:].count(0) > 1:
         return None
-    if any(size > 1 and axis not in (*axes[0], *axes[1]) for axis, size in enumerate(grid)):
-        return None
+    for axis, size in enumerate(grid):  # along which one row or column is repeated
+        if size > 1 and axis not in (*axes[0], *axes[1]):
+            axes[bool(axes[0])].append(axis)
+    axes = [sorted(each) for each in axes]
     first, second, flat = (draft.fresh("grid") for _ in range(3))
     taken = [_along(each, kept) for each, kept in zip((rows, columns), axes)]
     rest = [axis for axis in range(len(grid)) if axis not in (*axes[0], *axes[1])]
