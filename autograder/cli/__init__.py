@@ -3,8 +3,8 @@
 Everything that prints or exits is here; nothing imports this package.
 
 student     check, submit          staff       grade, report, doctor
-lecturer    release                project     score, leaderboard, pull-request
-export      export canvas, moodle, feedback
+lecturer    release                project     tidy, score, leaderboard, pull-request
+export      student-kit, gradescope, nbgrader, canvas, moodle, feedback
 """
 
 from autograder.cli.app import main

@@ -1,4 +1,4 @@
-"""Commands of the final project: score a file, rank records, check a pull request."""
+"""Commands of the final project: tidy and score a file, rank records, check a pull request."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ from autograder.cli.common import (
 )
 from autograder.errors import AutograderError, ExitCode
 from autograder.files import check_writable, writable_folder, write
-from autograder.grading import checking, scores
+from autograder.grading import checking, scores, tidying
 from autograder.grading.kinds import project_of
 from autograder.integrations import pull_request as pull_requests
-from autograder.project.card import parse_card, read_bytes
-from autograder.project.context import dataset_of
+from autograder.project.card import NO_CARD, Card, parse_card, read_bytes
+from autograder.project.context import CARD, dataset_of
 from autograder.project.leaderboard import boards
 from autograder.reports.leaderboard import leaderboard_markdown, leaderboard_page, leaderboard_table
 from autograder.reports.score import terminal
+from autograder.reports.tidy import tidy_report
+
+NO_ENTRY = "without a card this is no entry: write card.yaml beside the model"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +40,10 @@ def register(app: typer.Typer) -> None:
         epilog="Example: autograder score model.onnx --dataset digits. Exit code 1 if the file is "
         "refused or below the gate."
     )(score)
+    app.command(
+        epilog="Example: autograder tidy exported.onnx -o model.onnx. Exit code 1 if the scorer "
+        "would still refuse the file."
+    )(tidy)
     app.command(epilog="Example: autograder leaderboard scores/")(leaderboard)
     app.command(
         "pull-request",
@@ -48,7 +55,8 @@ def register(app: typer.Typer) -> None:
 def score(
     model: Annotated[Path, typer.Argument(help="The ONNX file.")],
     card: Annotated[
-        Path | None, typer.Option(help="By default card.yaml beside the model.")
+        Path | None,
+        typer.Option(help="By default card.yaml beside the model; without one, no entry."),
     ] = None,
     dataset: DatasetOption = None,
     output: Annotated[
@@ -65,12 +73,12 @@ def score(
     project = project_of(rules)
     required = isolation_level(require_isolation)
     content = read_bytes(model, project.max_bytes)
-    path = card if card is not None else model.with_name("card.yaml")
-    text = read_bytes(path, None, "there is no card; write one beside the model")
-    about = parse_card(text, str(path))
     chosen = dataset_option(rules, dataset)
+    about, text = _card_of(model, card)
     dataset_of(project, chosen, about)  # a card that names no data set of the course
     if output is not None:
+        if text is None:
+            raise AutograderError(f"--output keeps entries, and {NO_ENTRY}")
         check_writable(output)  # before minutes of scoring
     with err.status("scoring") as status:
         report = checking.score(
@@ -85,10 +93,51 @@ def score(
         )
     assert report.score is not None
     out.print(terminal(report.score, brief))
+    if text is None:
+        note(NO_ENTRY)
     if output is not None:
         written = scores.keep(report, output)
         out.print(f"Record: {written}", highlight=False, soft_wrap=True)
     if not report.score.valid:
+        raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def _card_of(model: Path, option: Path | None) -> tuple[Card, bytes | None]:
+    """The card and its text; no text where none was named and none lies beside the model."""
+    path = option if option is not None else model.with_name(CARD)
+    if option is None and not path.exists():
+        return NO_CARD, None
+    text = read_bytes(path, None)
+    return parse_card(text, str(path)), text
+
+
+def tidy(
+    model: Annotated[Path, typer.Argument(help="What an exporter or a quantiser wrote.")],
+    out_file: Annotated[
+        Path | None, typer.Argument(metavar="[OUT]", help="As --output.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The tidied file; by default MODEL.tidy.onnx."),
+    ] = None,
+    require_isolation: IsolationOption = "process",
+    course: CourseOption = None,
+) -> None:
+    """Write an ONNX file as the scorer reads it, with the same outputs."""
+    _, rules = open_course(course)
+    project = project_of(rules)
+    contracts = [(each.input_shape, each.classes) for each in project.datasets.values()]
+    required = isolation_level(require_isolation)
+    if output is not None and out_file is not None:
+        raise AutograderError("give the tidied file once: OUT or --output")
+    target = output or out_file or model.with_name(f"{model.stem}.tidy.onnx")
+    check_writable(target.parent)
+    with err.status("tidying"):
+        report = tidying.tidy(model, target, contracts, required)
+    out.print(tidy_report(report))
+    if report.size <= project.max_bytes:
+        out.print(f"Wrote {target} ({report.size:,} bytes).", highlight=False, soft_wrap=True)
+    if report.scorer:
         raise typer.Exit(ExitCode.PROBLEMS)
 
 

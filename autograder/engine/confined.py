@@ -24,7 +24,12 @@ from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
 from autograder.engine.channel.values import Decoder, Encoder
 from autograder.engine.job import Level, isolation_shortfall
 from autograder.engine.judge.clock import PATIENCE, Clock
-from autograder.engine.judge.processes import Cause, WorkerFailure, WorkerProcess
+from autograder.engine.judge.processes import (
+    Cause,
+    WorkerFailure,
+    WorkerProcess,
+    cpu_seconds,
+)
 from autograder.engine.judge.workers import SpawnedWorkers, Workers
 from autograder.engine.sandbox import WorkerLimits, hidden_memory, scratch
 from autograder.engine.sandbox.base import base_folder
@@ -77,6 +82,11 @@ class ConfinedProcess:
     def isolation(self) -> Isolation:
         """What confines it."""
         return self._worker.isolation
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time that it has used, by the system's account."""
+        return cpu_seconds(self._worker.process.pid)
 
     def call(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Run a function of a module and return what the process says is its value.

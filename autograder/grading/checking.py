@@ -93,20 +93,20 @@ def score(
     course: Course,
     team: str,
     model: bytes,
-    card: bytes,
+    card: bytes | None,
     *,
     dataset: DatasetName | None = None,
     require_isolation: Level = "process",
     progress: Progress = lambda *_: None,
     spawn: bool = False,
 ) -> Report:
-    """The report of one entry, whose card says which team it is.
+    """The report of one entry, whose card says which team it is; without a card, of a file.
 
     The draws of perturbed images are keyed by the environment's secret, else they are public.
     AutograderError if the entry cannot be scored for a reason that is not its own.
     """
     session = project_session(course)
-    files = {MODEL: model, CARD: card}
+    files = {MODEL: model} if card is None else {MODEL: model, CARD: card}
     submission = Submission(
         student=display_name(team),
         slug=slug(team),
@@ -118,7 +118,9 @@ def score(
     kind = kind_of(session)
     job = kind.job(course, session, settings)
     assert isinstance(job.context, ProjectContext)
-    context = ProjectContext(job.context.project, dataset, team_from_card=True)
+    context = ProjectContext(
+        job.context.project, dataset, team_from_card=True, has_card=card is not None
+    )
     report = _only_report(replace(job, context=context), submission, progress, spawn)
     for exercise in report.exercises:
         if exercise.outcome is Outcome.TOOL_ERROR:

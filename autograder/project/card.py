@@ -33,6 +33,10 @@ class Card(BaseModel):
     claimed_cost: Annotated[float, Field(ge=0)] | None = None
 
 
+NO_CARD = Card(team="no-card")
+"""What a file without a card is measured as."""
+
+
 class _CardLoader(yaml.SafeLoader):
     """Without aliases: a few lines of them stand for more values than there is memory."""
 

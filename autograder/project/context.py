@@ -20,11 +20,13 @@ class ProjectContext:
     """The rules of the project; `dataset` is what is scored on instead of the card's, if any.
 
     With `team_from_card`, as for `score`, the card says whose entry it is, else the submission.
+    Then there may be no card (`has_card`): the file is measured and is nobody's entry.
     """
 
     project: FinalProject
     dataset: DatasetName | None = None
     team_from_card: bool = False
+    has_card: bool = True
 
 
 def dataset_of(project: FinalProject, option: str | None, card: Card) -> DatasetName:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -75,7 +76,7 @@ def _storage(stored: Stored) -> float:
 
 
 def _operations(layer: MeasuredLayer) -> float:
-    return sum(_multiplications(each) + _additions(each) for each in layer.products) + layer.ops
+    return sum(map(_multiplications, layer.products)) + _additions(layer) + layer.ops
 
 
 def _multiplications(products: Products) -> float:
@@ -85,9 +86,15 @@ def _multiplications(products: Products) -> float:
     return products.nonzero_macs * bits / FULL_BITS
 
 
-def _additions(products: Products) -> int:
-    """Each sum of k products takes max(0, k - 1) additions."""
-    return products.nonzero_macs - (products.outputs - products.empty_outputs)
+def _additions(layer: MeasuredLayer) -> int:
+    """Each sum of k products takes max(0, k - 1) additions.
+
+    The products of a ConvTranspose are counted from its input; its sums are its outputs.
+    """
+    if layer.kind == "ConvTranspose":
+        products = sum(each.nonzero_macs for each in layer.products)
+        return max(0, products - math.prod(layer.shape))
+    return sum(each.nonzero_macs - (each.outputs - each.empty_outputs) for each in layer.products)
 
 
 Cost = Callable[[Measurement, float, float], float]

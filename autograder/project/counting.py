@@ -9,7 +9,7 @@ the arithmetic counted once where it is stored. Each rule has its page: `constan
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autograder.project import macs, rules, storage
@@ -32,8 +32,23 @@ def count(network: Network) -> tuple[MeasuredLayer, ...]:
     )
     total = sum(layer.macs for layer in layers)
     if total > rules.MAX_MACS:
-        raise Refusal(f"{total:,} multiply-accumulates are more than {rules.MAX_MACS:,}")
+        raise Refusal(
+            f"{total:,} multiply-accumulates are more than {rules.MAX_MACS:,} for one image: use "
+            f"fewer channels, or larger strides; most are in {_most(network, layers, 'macs')}"
+        )
+    work = sum(layer.ops for layer in layers)
+    if work > rules.MAX_OPS:
+        raise Refusal(
+            f"{work:,} other operations are more than {rules.MAX_OPS:,} for one image: use fewer "
+            f"channels or cheaper operators; most are in {_most(network, layers, 'ops')}"
+        )
     return layers
+
+
+def _most(network: Network, layers: Sequence[MeasuredLayer], what: str) -> str:
+    """Which operator has most of something."""
+    layer = max(layers, key=lambda layer: getattr(layer, what))
+    return next(node.label for node in network.nodes if node.position == layer.position)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def read(content: bytes, input_shape: Shape, classes: int) -> Network:
     activations = _activations(nodes, source)
     _check_shapes_are_stored(nodes, constants, activations)
     if result not in activations:
-        raise Refusal("the output does not depend on the image")
+        raise Refusal("the output does not depend on the image: export a model that uses its input")
     one = infer(model, nodes, activations, classes)
     network = Network(
         opset, tuple(nodes), source, result, activations, one.shapes, one.types, constants
@@ -42,17 +42,20 @@ def read(content: bytes, input_shape: Shape, classes: int) -> Network:
 def _check_order(nodes: Sequence[Node], source: str, constants: Mapping[str, object]) -> None:
     """Every input exists before it is used, and every name is given once."""
     if source in constants:
-        raise Refusal(f"two tensors are called {quoted(source)}")
+        raise Refusal(f"two tensors are called {quoted(source)}: rename one")
     # A Constant node is a constant everywhere, but it has to stand before its first use.
     later = {name for node in nodes if node.kind == "Constant" for name in node.outputs}
     known = {source, *constants} - later
     for node in nodes:
         missing = [name for name in node.inputs if name and name not in known]
         if missing:
-            raise Refusal(f"{node.label}: {quoted(missing[0])} is used before it is computed")
+            raise Refusal(
+                f"{node.label}: {quoted(missing[0])} is used before it is computed: put the nodes "
+                f"in order with {rules.TIDY}"
+            )
         for name in node.outputs:
             if name and name in known:
-                raise Refusal(f"{node.label}: two tensors are called {quoted(name)}")
+                raise Refusal(f"{node.label}: two tensors are called {quoted(name)}: rename one")
             known.add(name)
 
 
@@ -65,13 +68,16 @@ def _check_use(nodes: list[Node], result: str, constants: Mapping[str, object]) 
     needed = {result}
     for node in reversed(nodes):
         if not needed.intersection(node.outputs):
-            raise Refusal(f"{node.label}: its result is never used; remove the node")
+            raise Refusal(f"{node.label}: its result is never used: remove it with {rules.TIDY}")
         if len([name for name in node.outputs if name]) > 1 and node.kind != "Split":
-            raise Refusal(f"{node.label}: only its first output is allowed")
+            raise Refusal(
+                f"{node.label}: only its first output is allowed: use no indices, masks or "
+                "statistics"
+            )
         needed.update(name for name in node.inputs if name)
     unused = [name for name in constants if name not in needed]
     if unused:
-        raise Refusal(f"initialiser {quoted(unused[0])} is never used; remove it")
+        raise Refusal(f"initialiser {quoted(unused[0])} is never used: remove it with {rules.TIDY}")
 
 
 def _activations(nodes: Iterable[Node], source: str) -> frozenset[str]:
@@ -95,9 +101,15 @@ def _check_shapes_are_stored(
         for index in rules.STRUCTURE.get(node.kind, ()):
             name = node.inputs[index] if index < len(node.inputs) else ""
             if name in activations:
-                raise Refusal(f"{node.label}: shapes and axes may not depend on the image")
+                raise Refusal(
+                    f"{node.label}: shapes and axes may not depend on the image: "
+                    f"{rules.WRITE_SIZES}"
+                )
             if name and name not in constants:
-                raise Refusal(f"{node.label}: shapes and axes have to be stored, not computed")
+                raise Refusal(
+                    f"{node.label}: shapes and axes have to be stored, not computed: fold them "
+                    f"with {rules.TIDY}"
+                )
 
 
 def _check_structure(network: Network) -> None:
@@ -120,8 +132,12 @@ def _check_structure(network: Network) -> None:
             total += count
             if count > rules.MAX_STRUCTURE_EDGE:
                 raise Refusal(
-                    f"{node.label}: {count} {what} are more than {rules.MAX_STRUCTURE_EDGE}"
+                    f"{node.label}: {count} {what} are more than {rules.MAX_STRUCTURE_EDGE}, the "
+                    "cap for one input: use several operators, or fewer parts"
                 )
         if total > rules.MAX_STRUCTURE_TOTAL:
             text = "numbers for shapes and axes, and parts of Concat and Split"
-            raise Refusal(f"more than {rules.MAX_STRUCTURE_TOTAL} {text}")
+            raise Refusal(
+                f"more than {rules.MAX_STRUCTURE_TOTAL} {text}: {node.label} is beyond the cap, "
+                "use fewer operators that cut and join"
+            )

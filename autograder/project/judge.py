@@ -21,7 +21,7 @@ from autograder.engine.judge.workers import Workers, workers_of
 from autograder.engine.messages import Messages
 from autograder.errors import AutograderError, EngineError, SubmissionError
 from autograder.project import credit, scorer
-from autograder.project.card import TEAM, parse_card
+from autograder.project.card import NO_CARD, TEAM, parse_card
 from autograder.project.context import (
     CARD,
     MEMORY_MB,
@@ -62,7 +62,8 @@ def graded(job: GradingJob, submission: Submission, workers: Workers, progress: 
     exercises = job.exercises_for(submission)
     files = dict(submission.files)
     score, isolation, problems = None, Isolation(), submission.problems
-    if missing := [name for name in (MODEL, CARD) if name not in files]:
+    needed = (MODEL, CARD) if job.context.has_card else (MODEL,)
+    if missing := [name for name in needed if name not in files]:
         text = f"{' and '.join(missing)}: not in the submission"
         results = _all(exercises, Outcome.MISSING, text)
     else:
@@ -104,11 +105,11 @@ def _score(
     workers: Workers,
     progress: Progress,
 ) -> tuple[Score, Isolation]:
-    card = parse_card(files[CARD], CARD)
+    card = parse_card(files[CARD], CARD) if context.has_card else NO_CARD
     dataset = dataset_of(context.project, context.dataset, card)
     if not context.team_from_card:
         card = card.model_copy(update={"team": team_of(submission)})
-    elif not context.project.admits(card.team):
+    elif context.has_card and not context.project.admits(card.team):
         raise SubmissionError(f"team {card.team!r} is not in course.yaml")
     return scorer.score(
         files[MODEL],

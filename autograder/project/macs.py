@@ -47,14 +47,17 @@ def _matmul(network: Network, node: Node) -> Sums:
 def _einsum(network: Network, node: Node) -> Sums:
     """Every letter once: the sums are those of the result, the products run over the rest."""
     if len(node.inputs) != 2:
-        raise Refusal(f"{node.label}: exactly two operands are allowed")
+        raise Refusal(f"{node.label}: exactly two operands are allowed: write several Einsum")
     text = node.attributes.get("equation", b"")
     equation = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
     equation = equation.replace(" ", "")
     terms = equation.partition("->")[0].split(",")
     if not equation.replace(",", "").replace("->", "").isalpha() or len(terms) != 2:
         # An ellipsis stands for axes whose extents no letter has.
-        raise Refusal(f"{node.label}: this equation is not allowed, write two terms of letters")
+        raise Refusal(
+            f"{node.label}: this equation is not allowed: write two terms of letters, without an "
+            "ellipsis"
+        )
     extents: dict[str, int] = {}
     for term, shape in zip(terms, _shapes(network, node)):
         for letter, extent in zip(term, shape):
@@ -81,7 +84,10 @@ def attention_sizes(network: Network, node: Node) -> tuple[int, int, int, int, i
     """(heads, queries, keys, depth of a key, depth of a value) of one image."""
     # Keys of the past would be multiplied too, and the shape of the output does not show them.
     if any(node.has_input(index) for index in range(4, len(node.inputs))):
-        raise Refusal(f"{node.label}: only queries, keys, values and a mask are allowed")
+        raise Refusal(
+            f"{node.label}: only queries, keys, values and a mask are allowed: export without a "
+            "cache of past keys"
+        )
     query, key, value = (network.shapes[name] for name in node.inputs[:3])
     if len(query) == 4:
         return query[0] * query[1], query[2], key[2], query[3], value[3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,36 @@ class Refusal(Exception):
 def quoted(name: str) -> str:
     """A name of the file as messages show it."""
     return repr(name[:MAX_NAME])
+
+
+def type_name(kind: int) -> str:
+    """A type of `onnx.TensorProto` as messages show it: NumPy's name."""
+    if kind not in TensorProto.DataType.values():
+        return "no type"
+    name = str(TensorProto.DataType.Name(kind)).lower()
+    return _NUMPY_NAMES.get(name, name)
+
+
+def in_numpy_names(text: str) -> str:
+    """A message of ONNX's or ONNX Runtime's, with types as in every other one.
+
+    They write `tensor(float)`, FLOAT, or numbers.
+    """
+    text = re.sub(r"tensor\((\w+)\)", lambda found: _numpy_name(found[1]), text)
+    text = re.sub(
+        r"elem(?:ent)? type([^()]*)\((\d+)\)( vs )\((\d+)\)",
+        lambda f: f"element type{f[1]}{type_name(int(f[2]))}{f[3]}{type_name(int(f[4]))}",
+        text,
+    )
+    return re.sub(rf"\b(?:{'|'.join(_PROTO_NAMES)})\b", lambda found: _numpy_name(found[0]), text)
+
+
+def _numpy_name(name: str) -> str:
+    return _NUMPY_NAMES.get(name.lower(), name.lower())
+
+
+_NUMPY_NAMES = {"float": "float32", "double": "float64", "undefined": "no type"}
+_PROTO_NAMES = sorted(set(TensorProto.DataType.keys()) - {"UNDEFINED", "STRING"}, key=len)[::-1]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ MAX_BYTES = 50_000_000
 MAX_NODES = 20_000
 MAX_ELEMENTS = 1 << 26
 MAX_MACS = 2_000_000_000
+MAX_OPS = 500_000_000  # as many as so many MACs make free
 # Numbers that only say where data goes are free, so a network could be hidden in them: as many as
 # ordinary networks need, and no more.
 MAX_STRUCTURE_EDGE = 64
@@ -224,14 +225,23 @@ ZERO_POINTS: dict[str, tuple[int, ...]] = {
 }
 """Inputs that are zero points of any kind."""
 
-_COMPUTED_SHAPE = "write sizes as numbers, -1 for the batch (x.flatten(1) for x.view(len(x), -1))"
+TIDY = "`autograder tidy`"
+WRITE_SIZES = "write sizes as numbers, -1 for the batch (x.flatten(1) for x.view(len(x), -1))"
+_FOLDED = f"fold it with {TIDY}, or {WRITE_SIZES}"
+_WRITTEN_OUT = f"{TIDY} writes it in other operators"
+_SIZES = ("Shape", "Size", "ConstantOfShape", "Range", "Mod", "If")
+_COMPOSED = (
+    *("CastLike", "Celu", "GatherND", "GroupNormalization", "InstanceNormalization", "ReduceL1"),
+    *("ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "RMSNormalization"),
+    *("Selu", "Shrink", "Softsign", "Sum", "Swish", "ThresholdedRelu", "Tile", "Where"),
+)
 REMEDIES: dict[str, str] = {
-    "Shape": _COMPUTED_SHAPE,
-    "Size": _COMPUTED_SHAPE,
-    "ConstantOfShape": _COMPUTED_SHAPE,
+    **dict.fromkeys(_SIZES, _FOLDED),
+    **dict.fromkeys(_COMPOSED, _WRITTEN_OUT),
     "Dropout": "call model.eval() before the export",
     "DynamicQuantizeLinear": "fix the scale: quantize statically",
-    "If": "choose the branch before the export",
+    "ScatterND": f"{TIDY} folds it where it writes into constants; else use torch.where or cat",
+    "Resize": "use ConvTranspose2d, or a stride of 1 before it",
     "Loop": "write out what it repeats",
     "Scan": "write out what it repeats",
 }

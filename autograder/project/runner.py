@@ -7,6 +7,7 @@ images; what they answer is checked here before it is used.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -25,6 +26,7 @@ from autograder.engine.job import Level
 from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
 from autograder.project import worker_side
+from autograder.project.network import in_numpy_names
 from autograder.records import Isolation
 from autograder.records.codec import rebuild
 from autograder.records.measurement import MeasuredLayer, Measurement
@@ -32,7 +34,8 @@ from autograder.text_safety import clean_line
 
 PRELOAD = ("autograder.project.worker_side",)
 """What a zygote, or a new interpreter, imports before the process is confined."""
-MAX_REASON = 300
+MAX_REASON = 400
+TRIAL_SECONDS = 60.0  # of processor time, to measure a file, and to try it on few images
 
 
 class EntryRefused(Exception):
@@ -45,13 +48,17 @@ class Sandbox:
     def __init__(self, workers: Workers, caps: Caps, require_isolation: Level) -> None:
         self.isolation = Isolation()
         self._workers = workers
-        self._seconds = caps.seconds
+        self.seconds = caps.seconds
         self._require_isolation = require_isolation
 
     @contextmanager
-    def process(self) -> Iterator[ConfinedProcess]:
-        """A new process, which ends with the block; IsolationTooWeak if too little confines it."""
-        with confined(self._workers, self._seconds, self._require_isolation) as process:
+    def process(self, seconds: float = math.inf) -> Iterator[ConfinedProcess]:
+        """A new process, which ends with the block; IsolationTooWeak if too little confines it.
+
+        It has `seconds`, and at most what the caps say.
+        """
+        allowed = min(seconds, self.seconds)
+        with confined(self._workers, allowed, self._require_isolation) as process:
             self.isolation = process.isolation
             yield process
 
@@ -76,7 +83,7 @@ def measure(
 ) -> Measurement:
     """Count what a file stores and computes; EntryRefused if it is no entry."""
     try:
-        with box.process() as process:
+        with box.process(TRIAL_SECONDS) as process:
             answer = process.call(worker_side.measure, content, list(input_shape), classes)
     except ConfinedFailure as failure:
         raise EntryRefused(f"the file could not be measured: {_line(failure)}") from None
@@ -97,20 +104,64 @@ def predictions(
 ) -> list[NDArray[np.int64]]:
     """The predicted classes for each run, which is (images, batch size).
 
-    EntryRefused if the network does not run, or if a tensor has another shape than was measured.
+    EntryRefused if the network does not run, if a tensor has another shape than was measured, or,
+    before the first run, if all of them would take too long.
     """
-    shape = list(runs[0][0].shape[1:])
+    try:
+        with box.process(TRIAL_SECONDS) as process:
+            _try_out(process, content, runs, classes, box.seconds)
+    except ConfinedFailure as failure:
+        few = f": a few images may take {TRIAL_SECONDS:.0f} s" if "time" in str(failure) else ""
+        raise EntryRefused(f"the network could not be run: {_line(failure)}{few}") from None
     try:
         with box.process() as process:
-            mismatch = process.call(worker_side.shape_mismatch, content, shape, classes)
-            if mismatch != "":
-                raise EntryRefused(_line(mismatch))
             return [
                 _classes(process.call(worker_side.predict, content, *run), len(run[0]), classes)
                 for run in runs
             ]
     except ConfinedFailure as failure:
         raise EntryRefused(f"the network could not be run: {_line(failure)}") from None
+
+
+def _try_out(
+    process: ConfinedProcess,
+    content: bytes,
+    runs: Sequence[tuple[NDArray[np.uint8], int]],
+    classes: int,
+    limit: float,
+) -> None:
+    """Run one image, then one large batch; EntryRefused if all runs took more than `limit`.
+
+    Ten thousand images of a slow file would end at the limit too, a quarter of an hour later.
+    """
+    images = runs[0][0]
+    mismatch = process.call(worker_side.shape_mismatch, content, list(images.shape[1:]), classes)
+    if mismatch != "":
+        raise EntryRefused(_line(mismatch))
+    alone = sum(len(run) for run, batch in runs if batch == 1)
+    largest = max(batch for _, batch in runs)
+    process.call(worker_side.predict, content, images[:1], 1)  # prepares the network too
+    one = _seconds_of(process, content, images[:1])
+    _check_time(one, alone, one * alone, limit)
+    many = _seconds_of(process, content, images[:largest]) / min(largest, len(images))
+    others = sum(len(run) for run, _ in runs) - alone
+    _check_time(max(one, many), alone + others, one * alone + many * others, limit)
+
+
+def _seconds_of(process: ConfinedProcess, content: bytes, images: NDArray[np.uint8]) -> float:
+    """Processor time of one batch."""
+    before = process.cpu_seconds
+    process.call(worker_side.predict, content, images, len(images))
+    return process.cpu_seconds - before
+
+
+def _check_time(each: float, images: int, seconds: float, limit: float) -> None:
+    if seconds > limit:
+        raise EntryRefused(
+            f"one image takes {each:.2f} s of processor time, {images:,} would take "
+            f"{seconds / 60:,.0f} minutes, more than {limit / 60:.0f}: use fewer or cheaper "
+            "operators"
+        )
 
 
 def _classes(logits: object, images: int, classes: int) -> NDArray[np.int64]:
@@ -125,7 +176,7 @@ def _classes(logits: object, images: int, classes: int) -> NDArray[np.int64]:
 
 
 def _line(text: object) -> str:
-    return clean_line(str(text), MAX_REASON)
+    return clean_line(in_numpy_names(str(text)), MAX_REASON)
 
 
 __all__ = [

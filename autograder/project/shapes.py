@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from onnx import ModelProto, TensorProto, checker, shape_inference
 
 from autograder.project import rules
-from autograder.project.network import Node, Refusal, Shape, quoted
+from autograder.project.network import (
+    Node,
+    Refusal,
+    Shape,
+    in_numpy_names,
+    quoted,
+    type_name,
+)
 from autograder.project.parsing import check_size, described, free_shape
 
 MAX_DETAIL = 160
@@ -59,7 +66,8 @@ def _infer(model: ModelProto, nodes: Sequence[Node], batch: int) -> Inferred:
             fixed, check_type=True, strict_mode=True, data_prop=True
         )
     except Exception as error:
-        raise Refusal(f"ONNX's checker refuses {_complaint(str(error), nodes)}") from None
+        complaint = in_numpy_names(_complaint(str(error), nodes))
+        raise Refusal(f"ONNX's checker refuses {complaint}: export it again") from None
     shapes: dict[str, Shape] = {}
     types: dict[str, int] = {}
     for tensor in fixed.graph.initializer:
@@ -96,10 +104,13 @@ def _check_known(
             if name and name not in shapes:
                 raise Refusal(
                     f"{node.label}: the shape of its result is not known when the file is read; "
-                    "only N may be free"
+                    "only N may be free: export for images of the real size"
                 )
             if name and types[name] not in rules.BITS:
-                raise Refusal(f"{node.label}: its result has a forbidden type")
+                raise Refusal(
+                    f"{node.label}: its result has a type that is not allowed, "
+                    f"{type_name(types[name])}: use numbers"
+                )
 
 
 def _check_sizes(shapes: Mapping[str, Shape], nodes: Sequence[Node]) -> None:

@@ -111,7 +111,10 @@ def _folded_batch_norm(network: Network, node: Node, decode: Decode, ledger: _Le
     """Batch norm as the scale and the shift that it is at inference: two numbers per channel."""
     names = node.inputs[1:5]
     if not network.activations.isdisjoint(names):
-        raise Refusal(f"{node.label}: its scale, shift and statistics have to be constants")
+        raise Refusal(
+            f"{node.label}: its scale, shift and statistics have to be constants: call "
+            "model.eval() before the export"
+        )
     parts = [decode(name) for name in names]
     for operand in itertools.chain.from_iterable(part.operands for part in parts):
         ledger.enter(node, operand)

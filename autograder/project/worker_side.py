@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograder.project import counting, graph, inference
+from autograder.project import counting, graph, inference, rules
 from autograder.project.graph import Refusal
+from autograder.project.tidy import CannotTidy, external_files, tidy
 
 _MAX_TRACE = 2000
 
@@ -56,3 +57,41 @@ def predict(content: bytes, images: NDArray[np.uint8], batch: int) -> NDArray[np
         _sessions[key] = inference.session(content)
     logits = inference.logits(_sessions[key], np.asarray(images), batch)
     return np.ascontiguousarray(logits, dtype=np.float32)
+
+
+def outer_files(content: bytes) -> dict[str, Any]:
+    """The files of a model's external data, {"names": list}, or {"refusal": one sentence}."""
+    try:
+        return {"names": external_files(content)}
+    except CannotTidy as refusal:
+        return {"refusal": str(refusal)}
+
+
+def tidied(
+    content: bytes, beside: Mapping[str, bytes], contracts: Sequence[tuple[Sequence[int], int]]
+) -> dict[str, Any]:
+    """What `tidy` makes of a file, with the scorer's word on it, or {"refusal": one sentence}.
+
+    `contracts` are (input shape, classes) of the course's data sets, of which the file's own
+    counts, else the first.
+    """
+    try:
+        made = tidy(content, beside)
+    except CannotTidy as refusal:
+        return {"refusal": str(refusal)}
+    except MemoryError:
+        raise
+    except Exception:  # a pass that met what it does not expect
+        trace = traceback.format_exc()[-_MAX_TRACE:]
+        return {"refusal": "it cannot be tidied; please report it with the file", "detail": trace}
+    answers = [measure(made.content, shape, classes) for shape, classes in contracts]
+    accepted = next((answer for answer in answers if "refusal" not in answer), answers[0])
+    known = asdict(made)
+    # What is too large for an entry is too large for the channel.
+    known["content"] = made.content if len(made.content) <= rules.MAX_BYTES else b""
+    return {
+        **known,
+        "size": len(made.content),
+        "changes": list(made.changes.items()),
+        "scorer": accepted.get("refusal", ""),
+    }

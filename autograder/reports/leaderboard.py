@@ -17,12 +17,13 @@ from rich.text import Text
 from autograder.project.leaderboard import AXES, Board, Number, Standing, front
 from autograder.records.measurement import Score
 from autograder.reports.html import environment
-from autograder.reports.score import escape_markdown, narrow_table, verdict
+from autograder.reports.score import add_columns, escape_markdown, narrow_table, verdict
 from autograder.reports.view import moment
 from autograder.text_safety import clean_line
 
 NAME = 40
 METHOD = 200
+DATE = 10  # characters of a day
 LABEL = 26  # half the width of a chart
 HEADS = ("#", "team", "cost", "accuracy", "nonzeros", "MACs", "file", "scored")
 
@@ -51,27 +52,18 @@ def _cells(rank: int, score: Score, cost: str) -> tuple[str, ...]:
 def leaderboard_table(board: Board) -> Table:
     """For the command line."""
     table = narrow_table(f"{board.dataset}, ranked by {board.cost}")
-    ranked = [_cells(rank, score, board.cost) for rank, score in enumerate(board.ranked, start=1)]
-    unranked = [
-        ("", clean_line(standing.team, NAME), *[""] * (len(HEADS) - 3), "no valid entry")
-        for standing in board.standings
-        if standing.best is None
-    ]
-    for index, head in enumerate(HEADS):
-        # A number is never cut: where there is no room, it is the team's name that gives way.
-        width = max(len(row[index]) for row in (HEADS, *ranked, *unranked))
-        is_team = head == "team"
-        table.add_column(
-            head,
-            justify="left" if is_team or head == "scored" else "right",
-            no_wrap=not is_team,
-            overflow="ellipsis",
-            min_width=len(head) if is_team else width,
-        )
+    # The bytes of the file and the time of day are on the page; here all numbers have to be whole.
+    shown = [index for index, head in enumerate(HEADS) if head != "file"]
+    rows = [_cells(rank, score, board.cost) for rank, score in enumerate(board.ranked, start=1)]
+    ranked = [(*(row[index] for index in shown[:-1]), row[-1][:DATE]) for row in rows]
+    heads = [HEADS[index] for index in shown]
+    add_columns(table, heads, ranked, left=("team", "scored"), folded=("team",))
     for row in ranked:
         table.add_row(*map(Text, row))
-    for row in unranked:
-        table.add_row(*map(Text, row), style="dim")
+    for standing in board.standings:
+        if standing.best is None:
+            name = f"{clean_line(standing.team, NAME)}: no valid entry"
+            table.add_row("", Text(name), style="dim")
     return table
 
 
@@ -193,6 +185,7 @@ def chart(scores: Sequence[Score], title: str, number: Number) -> Chart:
     percents = [100 * score.accuracy for score in scores]
     x_low, x_high = _padded(math.log10(min(values)), math.log10(max(values)), 0.08, 0.05)
     y_low, y_high = _padded(min(percents), max(percents), 0.2, 0.5)
+    y_high = min(y_high, 100.0)  # no accuracy lies beyond
 
     def x(value: float) -> float:
         return _between(math.log10(value), x_low, x_high, LEFT, WIDTH - RIGHT)

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.records import Report
-from autograder.records.measurement import Answers, MeasuredLayer, Score
+from autograder.records.measurement import Answers, MeasuredLayer, Measurement, Score
 from autograder.text_safety import clean_line
 
 NAME = 60
+REVISION = 13  # characters of a commit, enough to tell it
 Row = tuple[str, str, str]
 
 
@@ -78,7 +79,8 @@ def claims(score: Score) -> list[Row]:
     """What the card says beside what was measured."""
     rows: list[Row] = []
     if score.base_revision:
-        rows.append(("base revision", clean_line(score.base_revision, NAME), "as the card says"))
+        shown = clean_line(score.base_revision, REVISION)
+        rows.append(("base revision", shown, "as the card says"))
     if score.claim.accuracy is not None and score.answers is not None:
         gap = 100 * (score.answers.correct / score.answers.images - score.claim.accuracy)
         rows.append(
@@ -123,6 +125,9 @@ USUAL_SPREAD = {
 }
 """How far two means of three draws lie apart, by data set: measured by `benchmarks.draws`."""
 
+NARROWEST = 8  # characters of a text that gives way to numbers
+MOST = 6  # operators that are listed for their operations
+OPERATION_HEADS = ("operator", "nodes", "ops", "share", "largest: #")
 LAYER_HEADS = ("#", "operator", "output", "params", "nonzero", "bits w x a", "MACs", "ops")
 
 
@@ -144,11 +149,42 @@ def terminal(score: Score, brief: bool = False) -> Group:
         return Group(head, table)
     title = "Products, for one image (the .md file has every operator)"
     layers = narrow_table(title)
-    for column, name in enumerate(LAYER_HEADS):
-        layers.add_column(name, justify="left" if column in (1, 2) else "right", no_wrap=True)
-    for cells in layer_rows([layer for layer in score.measurement.layers if layer.products]):
+    rows = layer_rows([layer for layer in score.measurement.layers if layer.products])
+    texts = ("operator", "output")
+    add_columns(layers, LAYER_HEADS, rows, left=texts, folded=texts)
+    for cells in rows:
         layers.add_row(*cells)
-    return Group(head, "", table, *([note] if note.plain else []), "", layers)
+    other = _other_operations(score.measurement)
+    return Group(head, "", table, *([note] if note.plain else []), "", layers, "", other)
+
+
+def costly_operations(measured: Measurement) -> list[tuple[str, ...]]:
+    """(operator, how many, operations, share, position of the largest), the most first.
+
+    Beyond the products: an operator of a product counts with its bias and scale.
+    """
+    groups: dict[str, list[MeasuredLayer]] = {}
+    for layer in measured.layers:
+        if layer.ops:
+            groups.setdefault(layer.kind, []).append(layer)
+    rows = []
+    for kind, layers in groups.items():
+        total = sum(layer.ops for layer in layers)
+        largest = max(layers, key=lambda layer: layer.ops)
+        share = f"{100 * total / measured.ops:.1f} %"
+        rows.append((total, (kind, str(len(layers)), f"{total:,}", share, str(largest.position))))
+    return [row for _, row in sorted(rows, key=lambda pair: -pair[0])[:MOST]]
+
+
+def _other_operations(measured: Measurement) -> Table:
+    free = measured.ops - measured.excess_macs
+    title = f"Other operations: {measured.ops:,}, of which {free:,} are free"
+    table = narrow_table(title)
+    rows = costly_operations(measured)
+    add_columns(table, OPERATION_HEADS, rows, left=OPERATION_HEADS[:1], folded=())
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def narrow_table(title: str) -> Table:
@@ -158,6 +194,26 @@ def narrow_table(title: str) -> Table:
     )
     table.title_justify = "left"
     return table
+
+
+def add_columns(
+    table: Table,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: Sequence[str],
+    folded: Sequence[str],
+) -> None:
+    """Columns with room for every number; those in `folded` give way and go on in the next line."""
+    for index, head in enumerate(heads):
+        width = max(len(row[index]) for row in (heads, *rows))
+        is_folded = head in folded
+        table.add_column(
+            head,
+            justify="left" if head in left else "right",
+            no_wrap=not is_folded,
+            overflow="fold",
+            min_width=min(width, NARROWEST) if is_folded else width,
+        )
 
 
 def markdown(report: Report) -> str:
@@ -172,6 +228,8 @@ def markdown(report: Report) -> str:
     if note := public_draws_note(score):
         lines += ["", escape_markdown(note)]
     if score.measurement is not None:
+        lines += ["", f"| {' | '.join(OPERATION_HEADS)} |", "|---|---:|---:|---:|---:|"]
+        lines += [f"| {' | '.join(cells)} |" for cells in costly_operations(score.measurement)]
         lines += ["", "<details><summary>Operator by operator, for one image</summary>", ""]
         lines += [f"| {' | '.join(LAYER_HEADS)} |", "|---:|---|---|---:|---:|---:|---:|---:|"]
         lines += [f"| {' | '.join(cells)} |" for cells in layer_rows(score.measurement.layers)]

@@ -547,13 +547,13 @@ def constant_answer() -> ModelProto:
     return build.assemble(nodes, {"c": floats(1, 10)})
 
 
-@cheat("type that is not allowed: STRING")
+@cheat("type that is not allowed, string")
 def strings() -> ModelProto:
     tensor = helper.make_tensor("c", TensorProto.STRING, [1], [b"seven"])
     return between([node("Add", ["x", "c"], ["y"])], {"c": tensor})
 
 
-@cheat("type that is not allowed: COMPLEX64")
+@cheat("type that is not allowed, complex64")
 def complex_numbers() -> ModelProto:
     return between([node("Add", ["x", "c"], ["y"])], {"c": np.zeros(1, np.complex64)})
 

@@ -106,6 +106,17 @@ def test_micronet_products_with_signs_are_one_bit() -> None:
     assert micronet_2019(measured, 1, 1) == pytest.approx(200 / 32 + 190)
 
 
+@pytest.mark.parametrize(("kernel", "additions"), [(3, 3 * 9 * 16 - 2 * 9 * 9), (1, 0)])
+def test_micronet_adds_the_products_of_a_transposed_convolution_at_its_outputs(
+    kernel: int, additions: int
+) -> None:
+    """From (3, 4, 4) with a stride of 2 to (2, 9, 9): products less outputs, never below 0."""
+    products = 3 * 16 * kernel**2
+    sums = Products(3 * 16, kernel**2, products, 0, 32, 32)
+    layer = MeasuredLayer(0, "ConvTranspose", (2, 9, 9), (), (sums,))
+    assert micronet_2019(Measurement(1, "", 21, (layer,)), 1, 1) == products + additions
+
+
 def test_micronet_has_no_negative_additions() -> None:
     """A depthwise convolution with kernels of one weight, and of none."""
     weight = np.zeros((4, 1, 3, 3), np.float32)

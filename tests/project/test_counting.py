@@ -577,6 +577,18 @@ def test_older_opsets_have_axes_as_attributes(opset: int) -> None:
     assert build.count(model).ops == 64
 
 
+def test_the_cap_on_other_operations_is_named() -> None:
+    """Work that takes minutes for an image, with few products or none."""
+    nodes = [
+        node("GlobalAveragePool", ["x"], ["g"]),
+        node("Expand", ["g", "to"], ["e0"]),
+        *(node("Exp", [f"e{i}"], [f"e{i + 1}"]) for i in range(2)),
+    ]
+    words = "603,979,840 other operations are more than 500,000,000 for one image.* node 3 'e1'"
+    with pytest.raises(Refusal, match=words):
+        build.count(build.between(nodes, {"to": ints(1, 1, 1 << 13, 1 << 13)}, result="e2"))
+
+
 def test_the_cap_on_multiply_accumulates_is_named() -> None:
     nodes = [
         node("Expand", ["x", "to"], ["e"]),

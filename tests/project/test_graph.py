@@ -76,7 +76,11 @@ def test_a_refusal_fits_into_its_line(size: str) -> None:
         ((), ""),
         ((3, 0, 5), ""),
         ((1 << 13, 1 << 13), ""),
-        ((1 << 13, (1 << 13) + 1), "t has more than 67,108,864 elements, (8192, 8193)"),
+        (
+            (1 << 13, (1 << 13) + 1),
+            "t has more than 67,108,864 elements, (8192, 8193): use fewer channels, or pool "
+            "earlier",
+        ),
         ((-8, -8), "t has a negative dimension, (-8, -8): give its real size"),
         ((0, -1), "t has a negative dimension, (0, -1): give its real size"),
     ],

@@ -247,7 +247,7 @@ def test_the_table_is_whole_in_80_columns() -> None:
     console.print(leaderboard_table(board))
     text = console.export_text()
     assert "…" not in text
-    assert "no valid entry" in text
+    assert "zoe: no valid entry" in text
 
 
 @pytest.mark.parametrize("length", [4, 16, 25, 39])
@@ -258,10 +258,21 @@ def test_numbers_are_never_cut_however_long_a_team_s_name(length: int, cost: flo
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(leaderboard_table(board))
     lines = console.export_text().splitlines()
-    rows = [line.split() for line in lines if "xx" in line or "yy" in line]
+    named = [line.split() for line in lines if "xx" in line or "yy" in line]
+    rows = [row for row in named if len(row) > 1]
     assert [row[0] for row in rows] == ["1", "2"]
     assert [row[2] for row in rows] == [f"{cost:.5f}", f"{cost * 2:.5f}"]
-    assert all("…" not in cell for row in rows for cell in row[2:])
+    assert "…" not in "".join(lines)
+    letters = "".join(cell for line in lines for cell in line.split() if set(cell) == {"x"})
+    assert letters == "x" * length  # the name goes on in the next line
+    assert [row[-1] for row in rows] == ["2027-04-01"] * 2
+
+
+@pytest.mark.parametrize("counted", [360, 359, 340, 0])
+def test_no_tick_is_beyond_all_answers(counted: int) -> None:
+    entries = [entry("a", 0.1, counted=counted), entry("b", 0.2, counted=360)]
+    drawn = chart(entries, "cost", lambda score: score.costs[COST])
+    assert max(float(text) for _, text in drawn.y_ticks) <= 100
 
 
 def test_teams_without_a_valid_entry_have_a_history_too() -> None:
