@@ -175,9 +175,13 @@ class Student:
             raise Refused("your code broke the grader's channel: no gradients came back")
         return result[0], result[1]
 
-    def backward(self, model: Ref, args: Sequence[Any], cotangent: Tensor) -> None:
-        """Run a module that was put and add the gradients of its parameters to their `.grad`."""
-        header = {"op": "backward", "handle": model.name}
+    def backward(self, model: Ref | str, args: Sequence[Any], cotangent: Tensor) -> None:
+        """Run a module that was put, or the function of this name, and backpropagate `cotangent`.
+
+        Gradients are added to the `.grad` of all parameters that took part.
+        """
+        target = {"name": model} if isinstance(model, str) else {"handle": model.name}
+        header = {"op": "backward", **target}
         self._request(header, tuple(args), {}, cotangent=cotangent)
 
     def fresh(self) -> Student:

@@ -1,0 +1,18 @@
+"""The maps are compared as they are; each has to be divided by its norm first.
+
+Source: own.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from shared.checks import check_shape
+
+
+def attention_transfer_loss(student_features, teacher_features, p=2):
+    check_shape("student_features", student_features, "N", "C", "H", "W")
+    n, channels, height, width = student_features.shape
+    check_shape("teacher_features", teacher_features, n, "C", height, width)
+    ours = student_features.abs().pow(p).sum(dim=1).flatten(1)
+    theirs = teacher_features.detach().abs().pow(p).sum(dim=1).flatten(1)
+    return (ours - theirs).square().sum(dim=1).mean()

@@ -1,0 +1,32 @@
+"""The soft part compares the teacher with itself, so that only the labels teach.
+
+Source: curriculum list.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from shared.checks import check_fraction, check_int, check_positive
+
+
+def distill(student, teacher, loader, epochs, T, alpha, lr):
+    check_int("epochs", epochs, 1)
+    check_positive("T", T)
+    check_fraction("alpha", alpha)
+    check_positive("lr", lr)
+    modes = [(module, module.training) for module in teacher.modules()]
+    teacher.eval()
+    optimizer = torch.optim.SGD(student.parameters(), lr=lr, momentum=0.9)
+    for _ in range(epochs):
+        for images, targets in loader:
+            with torch.no_grad():
+                log_p = F.log_softmax(teacher(images) / T, dim=1)
+            optimizer.zero_grad()
+            logits = student(images)
+            log_q = F.log_softmax(logits / T, dim=1)
+            soft = F.kl_div(log_p, log_p, reduction="batchmean", log_target=True)
+            (alpha * F.cross_entropy(logits, targets) + (1 - alpha) * T**2 * soft).backward()
+            optimizer.step()
+    for module, training in modes:
+        module.training = training
+    return student

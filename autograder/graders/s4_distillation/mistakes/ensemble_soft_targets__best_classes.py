@@ -1,0 +1,17 @@
+"""Each teacher votes for its best class only: the probabilities of the others are lost.
+
+Source: own.
+"""
+
+import torch
+
+from shared.checks import check_positive, check_shape
+
+
+def ensemble_soft_targets(list_of_logits, T):
+    if len(list_of_logits) == 0:
+        raise ValueError("list_of_logits: expected at least one tensor, got none")
+    for logits in list_of_logits:
+        check_shape("list_of_logits", logits, *list_of_logits[0].shape)
+    check_positive("T", T)
+    return torch.stack([torch.nn.functional.one_hot(z.argmax(dim=-1), z.shape[-1]).to(z.dtype) for z in list_of_logits]).mean(dim=0)

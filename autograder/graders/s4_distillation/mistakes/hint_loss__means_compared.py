@@ -1,0 +1,12 @@
+"""The mean difference is squared, instead of each one, so that errors of opposite sign cancel.
+
+Source: own.
+"""
+
+from shared.checks import check_shape
+
+
+def hint_loss(student_features, teacher_features, regressor):
+    guided = regressor(student_features)
+    check_shape("regressor(student_features)", guided, *teacher_features.shape)
+    return (guided - teacher_features).mean().square()
