@@ -18,6 +18,7 @@ PRELOADED = (
     "autograder.engine.worker.server",
     "shared.models",
     "shared.probes",
+    "shared.spaces",
     "shared.data",
     "encodings.ascii",  # confine() reads /proc
 )

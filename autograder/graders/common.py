@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.graders.toolkit import RandomInputs
+from autograder.graders.toolkit import Handle, RandomInputs, fail
 from shared.data import load_digits
 from shared.seeding import isolated_rng
 
@@ -77,3 +77,15 @@ def accuracy(model: nn.Module, images: Tensor, targets: Tensor) -> float:
     """Share of right predictions in eval mode."""
     with torch.no_grad():
         return float((model.eval()(images).argmax(dim=1) == targets).double().mean())
+
+
+def remote_generator(student: Any, seed: int) -> Handle:
+    """A seeded torch.Generator in the student's process: that of a loader over there."""
+    own = torch.Generator().manual_seed(seed)
+    loader = student.put(
+        DataLoader(TensorDataset(torch.zeros(1)), batch_size=1, shuffle=True, generator=own)
+    )
+    result = student.get(Handle(loader.name, "DataLoader"), "generator")
+    if not isinstance(result, Handle):
+        fail("your code changed what a loader is")
+    return result

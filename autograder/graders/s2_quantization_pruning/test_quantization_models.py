@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from autograder.graders.common import drawn, in_order
+from autograder.graders.common import drawn, in_order, remote_generator
 from autograder.graders.s2_quantization_pruning.quantization_inputs import (
     WRONG_BITS,
     decibels,
@@ -454,17 +454,6 @@ def test_to_half_leaves_the_network_alone(student: Any, rng: RandomInputs) -> No
 # ---- binarize --------------------------------------------------------------------------------
 
 
-def generator(student: Any, seed: int) -> Handle:
-    """A seeded torch.Generator in the student's process: that of a loader over there."""
-    own = torch.Generator().manual_seed(seed)
-    data = TensorDataset(torch.zeros(1))
-    loader = student.put(DataLoader(data, batch_size=1, shuffle=True, generator=own))
-    result = student.get(Handle(loader.name, "DataLoader"), "generator")
-    if not isinstance(result, Handle):
-        fail("your code changed what a loader is")
-    return result
-
-
 def expect_binary(value: object, w: Tensor) -> Tensor:
     """A tensor like `w` that holds -1 and 1 only."""
     got = expect_tensor(value, "binarize", w.shape, w.dtype)
@@ -488,7 +477,7 @@ def test_signs(student: Any, rng: RandomInputs) -> None:
 
 def stochastic(student: Any, w: Tensor, seed: int) -> Tensor:
     """One stochastic binarisation with a fresh generator."""
-    return expect_binary(student.binarize(w, True, generator(student, seed)), w)
+    return expect_binary(student.binarize(w, True, remote_generator(student, seed)), w)
 
 
 @binarize.check(weight=2)
@@ -514,7 +503,7 @@ def test_stochastic_uses_the_generator(student: Any, rng: RandomInputs) -> None:
     check(student.rng_fingerprint() == before, hint)
     check(torch.equal(stochastic(student, w, seed), first), hint)
     check(not torch.equal(stochastic(student, w, seed + 1), first), hint)
-    one = generator(student, seed)
+    one = remote_generator(student, seed)
     both = [expect_binary(student.binarize(w, True, one), w) for _ in range(2)]
     check(not torch.equal(*both), "every call goes on drawing where the last one stopped")
     student.binarize(w, True)
@@ -527,7 +516,7 @@ def test_binarize_leaves_its_input_alone(student: Any, rng: RandomInputs) -> Non
     w = rng.normal(4, 5)
     expect_unchanged(student, "binarize", w)
     live = student.put(w)
-    student.binarize(live, True, generator(student, rng.seed()))
+    student.binarize(live, True, remote_generator(student, rng.seed()))
     check(torch.equal(student.fetch(live), w), "work on a copy: the weight was changed")
 
 

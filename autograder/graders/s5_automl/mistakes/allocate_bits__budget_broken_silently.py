@@ -1,0 +1,22 @@
+"""If no choice keeps the budget, the fewest bits are returned.
+
+Source: own.
+"""
+
+import itertools
+
+
+def allocate_bits(sensitivity, sizes, budget_bits):
+    if sensitivity.keys() != sizes.keys() or not all(sensitivity.values()):
+        raise ValueError("layers and sizes do not fit")
+
+    names = list(sensitivity)
+    best = None
+    for choice in itertools.product(*(sensitivity[name] for name in names)):
+        used = sum(sizes[n] * b for n, b in zip(names, choice))
+        loss = sum(sensitivity[n][b] for n, b in zip(names, choice))
+        if used <= budget_bits and (best is None or loss < best[0]):
+            best = loss, choice
+    if best is None:
+        return {name: min(each) for name, each in sensitivity.items()}
+    return dict(zip(names, best[1]))

@@ -1,0 +1,12 @@
+"""The logarithm is subtracted from -error, not multiplied.
+
+Source: own.
+"""
+
+import math
+
+
+def amc_reward(error, flops, mode):
+    if mode not in ("resource", "accuracy"):
+        raise ValueError(f"mode: expected resource or accuracy, got {mode!r}")
+    return -error if mode == "resource" else -error - math.log(flops)

@@ -1,0 +1,19 @@
+"""The order of the names in the architecture decides, not that in choices.
+
+Source: own.
+"""
+
+class SearchSpace(SearchSpace):
+    def encode(self, arch):
+        code = []
+        if set(arch) != set(self.choices):
+            raise ValueError(f"arch has other names: {list(arch)}")
+        for name in arch:
+            options = self.choices[name]
+            if self._is_list_valued(name):
+                if len(arch[name]) != len(options):
+                    raise ValueError(f"{name}: {arch[name]}")
+                code += [each.index(value) for each, value in zip(options, arch[name])]
+            else:
+                code.append(options.index(arch[name]))
+        return tuple(code)

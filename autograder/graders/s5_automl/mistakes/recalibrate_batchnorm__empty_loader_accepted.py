@@ -1,0 +1,25 @@
+"""An empty loader leaves statistics that were reset and never measured.
+
+Source: own.
+"""
+
+import torch
+from torch import nn
+
+
+def recalibrate_batchnorm(model, loader):
+    norms = [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))]
+    modes = {m: m.training for m in model.modules()}
+    momenta = [norm.momentum for norm in norms]
+    batches = list(loader)
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    model.train()
+    with torch.no_grad():
+        for batch in batches:
+            model(batch if isinstance(batch, torch.Tensor) else batch[0])
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+    for module, training in modes.items():
+        module.training = training

@@ -1,0 +1,9 @@
+"""A cost that equals its limit is refused.
+
+Source: own.
+"""
+
+def satisfies(measured, limits):
+    if not set(limits) <= set(measured):
+        raise ValueError(f"limits: {set(limits) - set(measured)} not measured")
+    return all(measured[name] < limit for name, limit in limits.items())
