@@ -78,7 +78,7 @@ def plain(one: Feedback) -> dict[str, Any]:
 
 UNSTEADY = ("not_deterministic", "random_ties")
 """Mistakes that fail by chance: not the same checks each time."""
-SLOW = "compress__"
+SLOW = ("compress__", "quantize_static__", "latency_plot__", "build_engine__", "export_onnx__")
 """Files whose checks take seconds, so that time may end before the mistake is found."""
 
 
