@@ -1,8 +1,10 @@
 """Which slow modules are worth importing once, before the first fork.
 
 torch imports `torch._dynamo` (1.5 s, 140 MB) at the first optimiser and at the first
-`TorchDispatchMode`; the digits come with `sklearn.datasets` (1.2 s, 80 MB). Imported before the
-fork this is paid once a batch; otherwise every worker that needs it pays, on the student's clock.
+`TorchDispatchMode`, and exports to ONNX with `onnxscript`; the digits come with `sklearn.datasets`
+(1.2 s, 80 MB). Imported before the fork this is paid once a batch; otherwise every worker that
+needs it pays, on the student's clock. What is to run in confined workers has to be imported here:
+they cannot read the kit's files.
 A batch that needs neither starts without them. Need is read off the text of graders and
 submissions: a word too many costs a second at the start and nothing else.
 """
@@ -18,8 +20,12 @@ from autograder.submissions.submission import Submission
 _MENTIONS = {
     "torch._dynamo": re.compile(
         rb"\boptim\b|\bOptimizer\b|DispatchMode|flop_counter|"
-        rb"\bshared[. ](?:import )?(?:training|tracing|profiling|operators|evaluation)\b"
+        rb"\bshared[. ](?:import )?(?:training|tracing|profiling|operators|evaluation)\b|"
+        rb"\btorch\.onnx\b"
     ),
+    "matplotlib.font_manager": re.compile(rb"\blatency_plot\b"),
+    "onnxscript": re.compile(rb"\btorch\.onnx\b"),
+    "autograder.project.returned_files": re.compile(rb"\bReturnedFiles\b"),
     "sklearn.datasets": re.compile(rb"\bload_digits\b|\bsklearn\b"),
 }
 

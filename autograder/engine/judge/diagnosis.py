@@ -26,6 +26,7 @@ from autograder.graders.toolkit.objects import Handle
 MAX_TRANSCRIPT_BYTES = 64 << 20
 RTOL, ATOL = 1e-4, 1e-6
 SAME = "because of the same mistake"
+A_FILE = "a file"
 KNOWN = "A known mistake: "
 """Before its sentence, which says what was done and must not be taken for what is right."""
 
@@ -60,6 +61,11 @@ class Transcript:
             self.results.append(result)
         else:
             self.results.clear()
+
+    def is_file(self) -> None:
+        """The last result is a file: that there is one counts, and what is measured of it next."""
+        if self.complete:
+            self.results[-1] = A_FILE
 
     def fail(self, failure: StudentFailure) -> None:
         """Keep how a call failed; what only the clock or the machine decides cannot be compared."""

@@ -52,9 +52,11 @@ from autograder.graders.toolkit.markers import (
     weight,
 )
 from autograder.graders.toolkit.objects import CallbackError, Handle, Optimizer, Ref
+from autograder.graders.toolkit.returned_files import HAS_TENSORRT, ReturnedFiles, comparable
 from autograder.graders.toolkit.round_trips import round_trips
 
 __all__ = [
+    "HAS_TENSORRT",
     "CallbackError",
     "Case",
     "Exercise",
@@ -63,6 +65,7 @@ __all__ = [
     "Optimizer",
     "RandomInputs",
     "Ref",
+    "ReturnedFiles",
     "StudentError",
     "StudentFailure",
     "agreements",
@@ -70,6 +73,7 @@ __all__ = [
     "case",
     "check",
     "close",
+    "comparable",
     "describe",
     "exercise",
     "expect_bool",

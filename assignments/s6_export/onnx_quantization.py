@@ -1,0 +1,267 @@
+# Generated from solutions/s6_export/onnx_quantization.py by `autograder release`: change it there.
+"""Session 6, quantisation: ONNX Runtime's static quantisation, and what large models need besides.
+
+The second half (extra credit) works on tensors: activation outliers are moved into the weights
+(SmoothQuant, AWQ), the cache of a transformer's keys and values is quantised (KIVI), and weights
+with two zeros in four are packed as GPUs want them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from shared.checks import (
+    check_bits,
+    check_fraction,
+    check_int,
+    check_shape,
+    refuse,
+)
+from shared.onnx_files import extents_of, inputs_of, read_model, write_model
+
+Array = npt.NDArray[np.generic]
+
+
+class CalibrationReader:
+    """Hands calibration batches to ONNX Runtime, one at a time.
+
+    ONNX Runtime asks for nothing but `get_next` (its class CalibrationDataReader may be derived
+    from, but need not). Batches are handed out as they are, not copied; readers over the same list
+    do not disturb each other.
+
+    Args:
+        batches: float arrays, at least one.
+        input_name: of the network's input.
+
+    Raises:
+        ValueError: there are no batches.
+    """
+
+    def __init__(self, batches: Sequence[Array], input_name: str) -> None:
+        # TODO(s6.CalibrationReader): your code; the docstring says what it must do
+        raise NotImplementedError("s6.CalibrationReader")
+
+    def get_next(self) -> dict[str, Array] | None:
+        """The next batch by the name of the input; after the last one None, again and again."""
+        # TODO(s6.CalibrationReader): your code; the docstring says what it must do
+        raise NotImplementedError("s6.CalibrationReader")
+
+    def rewind(self) -> None:
+        """Start again with the first batch."""
+        # TODO(s6.CalibrationReader): your code; the docstring says what it must do
+        raise NotImplementedError("s6.CalibrationReader")
+
+
+def quantize_static(
+    model_bytes: bytes, batches: Sequence[Array], per_channel: bool = True
+) -> bytes:
+    """Return the file with 8-bit weights and activations, calibrated on `batches`.
+
+    Through onnxruntime.quantization: QDQ format, int8, ranges from the smallest to the largest
+    value of each tensor (MinMax), so it does not matter how the images are cut into batches.
+    Weights lie behind a DequantizeLinear, one scale per output channel if `per_channel`. The same
+    arguments give the same bytes; `batches` are not changed.
+
+    Args:
+        model_bytes: a file with one float32 input.
+        batches: arrays in the shape of the input (float64 ones are converted), at least one. From
+            the training data, never from the images that the result is tested on.
+
+    Raises:
+        ValueError: no such file, no batches, or one of another shape than the input's.
+    """
+    # TODO(s6.quantize_static): your code; the docstring says what it must do
+    raise NotImplementedError("s6.quantize_static")
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Without ONNX Runtime's advice to optimise the file first."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def cache_key(model_bytes: bytes, batches: Sequence[Array]) -> str:
+    """Return the name under which the calibration of a file on these batches may be kept.
+
+    At least 32 hexadecimal digits, the same in every process. It differs if the file differs, or
+    values, shapes, dtypes, order or cuts of the batches; how an array lies in memory does not
+    matter.
+    """
+    # TODO(s6.cache_key): your code; the docstring says what it must do
+    raise NotImplementedError("s6.cache_key")
+
+
+# ---- extra credit: outliers ----------------------------------------------------------------------
+
+
+def smooth(weight: Tensor, activation_absmax: Tensor, alpha: float = 0.5) -> tuple[Tensor, Tensor]:
+    """Return a weight that takes over the outliers of its inputs, and the scales (SmoothQuant).
+
+    With s_j = max|X_j|**alpha / max|W_:j|**(1 - alpha) (Xiao et al. 2023, equation 4), inputs are
+    divided by s and columns of the weight multiplied by it: the product stays, both are easier to
+    quantise. A channel whose inputs or weights are all 0 keeps s = 1.
+
+    Args:
+        weight: (out, in).
+        activation_absmax: (in,), the largest magnitude of each input channel, 0 or more.
+        alpha: share of the difficulty that moves to the weight, 0..1.
+
+    Returns:
+        (weight times s, s), in the weight's dtype.
+
+    Raises:
+        ValueError: shapes that do not match, a negative maximum, another `alpha`.
+    """
+    check_shape("weight", weight, "out", "in")
+    check_shape("activation_absmax", activation_absmax, weight.shape[1])
+    check_fraction("alpha", alpha)
+    if bool((activation_absmax < 0).any()):
+        raise refuse("activation_absmax", "numbers of at least 0", activation_absmax.min())
+    # TODO(s6.smooth): your code; the docstring says what it must do
+    raise NotImplementedError("s6.smooth")
+
+
+def rounded(weight: Tensor, bits: int, group: int | None) -> Tensor:
+    """The weight (out, in) as symmetric codes of `bits` bits give it back, float64.
+
+    One scale, max|w| / (2**(bits - 1) - 1), per row and group of `group` columns (None: per row).
+    """
+    out, columns = weight.shape
+    parts = weight.double().reshape(out, -1, group or columns)
+    top = 2 ** (bits - 1) - 1
+    scale = parts.abs().amax(dim=2, keepdim=True) / top
+    scale = torch.where(scale > 0, scale, 1.0)
+    return ((parts / scale).round().clamp(-top, top) * scale).reshape(out, columns)
+
+
+def awq_scales(
+    weight: Tensor, activations: Tensor, bits: int, group: int | None, grid: int
+) -> Tensor:
+    """Return scales (in,) under which rounding the weight hurts least (AWQ, Lin et al. 2024).
+
+    Columns that meet loud inputs matter more. Multiplied by s before they are rounded and divided
+    by it afterwards, they lose less. The candidates are s = mean|x|**alpha with `grid` exponents
+    from 0 to 1; the best one has the least ||(Q(W s) / s - W) X^T||, where Q is `rounded`. As
+    alpha = 0 is among them, the result is never worse than plain rounding.
+
+    Args:
+        weight: (out, in).
+        activations: (n, in), inputs of the layer.
+        bits: 2 or more.
+        group: columns that share a scale, a divisor of `in`; None: the whole row.
+        grid: number of exponents, 1 or more.
+
+    Raises:
+        ValueError: anything else.
+    """
+    check_shape("weight", weight, "out", "in")
+    check_shape("activations", activations, "n", weight.shape[1])
+    check_bits("bits", bits, minimum=2)
+    check_int("grid", grid, 1)
+    if group is not None:
+        check_int("group", group, 1)
+        if weight.shape[1] % group:
+            raise refuse("group", f"a divisor of {weight.shape[1]}", group)
+    # TODO(s6.awq_scales): your code; the docstring says what it must do
+    raise NotImplementedError("s6.awq_scales")
+
+
+# ---- extra credit: the cache of keys and values --------------------------------------------------
+
+
+class KVCache:
+    """Keys and values of past tokens in few bits (KIVI, Liu et al. 2024).
+
+    Keys have channels that are always large, so they are quantised per channel and head over a
+    group of `residual` tokens; values have none and are quantised per token and head. Both are
+    asymmetric: scale (max - min) / (2**bits - 1), codes round((x - min) / scale), half to even.
+    Tokens wait, exactly, until `residual` of them can be coded. It makes no difference whether
+    tokens come one by one or all at once.
+
+    Args:
+        bits: of a code, 1..8.
+        residual: tokens of a group, 1 or more.
+
+    Raises:
+        ValueError: anything else.
+    """
+
+    def __init__(self, bits: int, residual: int) -> None:
+        check_bits("bits", bits, maximum=8)
+        check_int("residual", residual, 1)
+        # TODO(s6.KVCache): your code; the docstring says what it must do
+        raise NotImplementedError("s6.KVCache")
+
+    def append(self, k: Tensor, v: Tensor) -> None:
+        """Add keys and values (tokens, heads, dim); ValueError for other shapes than before."""
+        # TODO(s6.KVCache): your code; the docstring says what it must do
+        raise NotImplementedError("s6.KVCache")
+
+    def _in_few_bits(self, x: Tensor, dim: int) -> Tensor:
+        """What codes give back, with a scale and a minimum for all numbers along `dim`."""
+        # TODO(s6.KVCache): your code; the docstring says what it must do
+        raise NotImplementedError("s6.KVCache")
+
+    def attend(self, q: Tensor) -> Tensor:
+        """The attention of queries (heads, dim) over all tokens, with scale 1 / sqrt(dim).
+
+        Returns (heads, dim). ValueError if there are no tokens or for another shape.
+        """
+        # TODO(s6.KVCache): your code; the docstring says what it must do
+        raise NotImplementedError("s6.KVCache")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the cache.
+
+        Codes of `bits` bits, over the whole cache rounded up once; scales, minima and the numbers
+        of waiting tokens have 2 bytes each.
+        """
+        # TODO(s6.KVCache): your code; the docstring says what it must do
+        raise NotImplementedError("s6.KVCache")
+
+
+# ---- extra credit: two of four -------------------------------------------------------------------
+
+
+def pack_2_4(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (values, metadata) of a weight with at most 2 nonzeros in 4 consecutive columns.
+
+    Sparse tensor cores read it so: of every four columns two values, and for each of these two
+    bits that say which column it is from (Mishra et al. 2021, figure 2).
+
+    Args:
+        weight: (rows, columns), columns divisible by 4.
+
+    Returns:
+        Values (rows, columns / 2) in the weight's dtype, and metadata uint8 of ceil(n / 8) bytes
+        for n weights.
+
+    Raises:
+        ValueError: another shape, or more than 2 nonzeros in 4.
+    """
+    check_shape("weight", weight, "rows", "columns")
+    # TODO(s6.pack_2_4): your code; the docstring says what it must do
+    raise NotImplementedError("s6.pack_2_4")
+
+
+def unpack_2_4(values: Tensor, metadata: Tensor) -> Tensor:
+    """Return the weight (rows, columns) that `pack_2_4` was given."""
+    # TODO(s6.pack_2_4): your code; the docstring says what it must do
+    raise NotImplementedError("s6.pack_2_4")
