@@ -139,6 +139,7 @@ def report(
     results: Annotated[Path, typer.Argument(help="A results folder that `grade` wrote.")],
     times: TimesOption = None,
     marks: MarksOption = None,
+    roster: RosterOption = None,
     junit: JunitOption = None,
     course: CourseOption = None,
 ) -> None:
@@ -151,7 +152,7 @@ def report(
     if run.course != rules.id:
         raise AutograderError(f"{results} holds results of {run.course}, not of {rules.id}")
     part = rules.session(run.session)
-    made = batch.refresh(rules, part, folder, times, marks, batch.Callbacks(note=note))
+    made = batch.refresh(rules, part, folder, times, marks, batch.Callbacks(note=note), roster)
     if junit is not None:
         write(junit, class_junit_xml(made.reports))
     _print_class(made.reports, results)

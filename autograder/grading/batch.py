@@ -170,18 +170,21 @@ def refresh(
     times: Path | None,
     marks: Path | None,
     callbacks: Callbacks,
+    roster_table: Path | None = None,
 ) -> Batch:
     """Make penalties, points by hand, pages and tables again from the records and course.yaml.
 
     A record that cannot be read is a line; its student is missing until graded again.
     """
-    roster = _roster(results, course, None, callbacks)
+    roster = _roster(results, course, roster_table, callbacks)
     course = roster.with_extensions(course) if roster is not None else course
     with results.locked():
         loaded = results.load()
         former = _former(loaded, session, callbacks)
         if not former:
             raise AutograderError(f"{results.reports} holds no records that can be read")
+        if roster_table is not None:
+            results.keep_roster(roster_table.read_bytes())
         students = students_of(former.values())
         known, unknown = read_times(times, students) if times is not None else ({}, ())
         for line in unknown:

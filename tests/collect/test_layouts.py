@@ -249,6 +249,14 @@ def test_assignments_of_other_names_are_not_guessed_at(tmp_path: Path) -> None:
         read(put(tmp_path / "course", files))
 
 
+def test_a_plain_folder_may_be_called_submitted(tmp_path: Path) -> None:
+    files = {**under("submitted/ada"), **under("submitted/bob", marked("bob"))}
+    put(tmp_path, {**files, "submitted/ada/old/coding.py": b"old = 1\n"})
+    collected = read(tmp_path / "submitted")
+    assert collected.layout == "plain"
+    assert dict(by_name(collected)["ada"].files) == BOTH
+
+
 # ---- clones --------------------------------------------------------------------------------------
 
 
@@ -265,6 +273,12 @@ def test_clones(tmp_path: Path, prefix: str, left: str) -> None:
     }
     assert found[f"{left}ada"].identity.download == f"{prefix}ada/"
     assert found[f"{left}ada"].ignored == ()
+
+
+def test_a_clone_may_hold_more_files_than_an_archive(tmp_path: Path) -> None:
+    files = {f"ada/notes/{i}.txt": b"" for i in range(3 * LIMITS.max_files)}
+    (ada,) = read(put(tmp_path / "in", {**files, **under("ada"), "ada/.git/HEAD": b""})).submissions
+    assert (dict(ada.files), ada.problems) == (BOTH, ())
 
 
 # ---- which layout --------------------------------------------------------------------------------

@@ -102,11 +102,14 @@ class Class:
             Callbacks(note=self.notes.append),
         )
 
-    def report(self, times: Path | None = None, marks: Path | None = None) -> Batch:
+    def report(
+        self, times: Path | None = None, marks: Path | None = None, roster: Path | None = None
+    ) -> Batch:
         self.notes.clear()
         course = self.course
         callbacks = Callbacks(note=self.notes.append)
-        return batch.refresh(course, course.session("s1"), self.results, times, marks, callbacks)
+        session = course.session("s1")
+        return batch.refresh(course, session, self.results, times, marks, callbacks, roster)
 
     def judge(
         self,

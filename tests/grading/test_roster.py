@@ -231,6 +231,13 @@ def test_a_group_is_graded_once_and_reported_to_each(klass: Class) -> None:
     assert any("'zoe'" in line for line in klass.notes)
     klass.report()
     assert any("'zoe'" in line for line in klass.notes)
+    table.write_text("student,group,s1 due\nada,red,2027-02-20T12:00:00+01:00\nbob,red,\n")
+    late = {
+        report.student: report.lateness.penalty for report in klass.report(roster=table).reports
+    }
+    assert (late["ada"], late["bob"] > 0) == (0, True)
+    late = {report.student: report.lateness.penalty for report in klass.report().reports}
+    assert (late["ada"], late["bob"] > 0) == (0, True)
 
 
 def test_a_bad_roster_stops_before_anything_is_written(klass: Class) -> None:

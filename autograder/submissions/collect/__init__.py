@@ -193,6 +193,9 @@ def _collected(
     choices = attempts.choose([*claim.candidates, *rest.candidates])
     if not choices:
         raise SubmissionError(_nothing(path, layout))
+    if layout is clones.LAYOUT:
+        more = clones.FILES_PER_ARCHIVE * limits.max_files
+        limits = limits.model_copy(update={"max_files": more})
     submissions, lines = read_all(choices, listing, layout.name, session, limits)
     return Collected(tuple(submissions), (*claim.lines, *rest.lines, *lines), layout.name)
 

@@ -13,6 +13,8 @@ from autograder.submissions.collect.candidate import Candidate, Claim, Layout, P
 from autograder.submissions.identity import quoted
 
 GIT = ".git"
+FILES_PER_ARCHIVE = 50
+"""So many times the files of an archive may lie in a clone: nothing is unpacked."""
 
 
 def claim(place: Place) -> Claim:

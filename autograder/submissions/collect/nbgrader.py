@@ -117,15 +117,13 @@ def _zone(name: str) -> tzinfo:
 
 
 def _recognizes(place: Place) -> bool:
-    """A folder submitted/, or students' folders with time stamps two levels below."""
+    """A folder with submitted/ in it, or students' folders that hold this assignment or a stamp."""
     students = _students(place)
-    if students is place and place.name != SUBMITTED:
-        return any(
-            TIMESTAMP in place.names(f"{student}/{assignment}")
-            for student in _names(place)
-            for assignment in _assignments(place, student)
-        )
-    return any(_assignments(students, student) for student in _names(students))
+    found = [(name, each) for name in _names(students) for each in _assignments(students, name)]
+    if students is not place:
+        return bool(found)
+    own = (place.session.id, place.session.folder) if place.name == SUBMITTED else ()
+    return any(each in own or TIMESTAMP in place.names(f"{name}/{each}") for name, each in found)
 
 
 LAYOUT = Layout(
