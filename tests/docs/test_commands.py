@@ -25,7 +25,9 @@ from tests.support import ROOT
 DOCUMENTS = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "solutions" / "README.md",
     *sorted((ROOT / "solutions").glob("*/README.md")),
+    ROOT / "autograder" / "release" / "templates" / "README.md",
 ]
 SAMPLES = ROOT / "tests" / "submissions"
 COMMENT = re.compile(r"\s{2,}#.*$")
@@ -50,19 +52,56 @@ SHOWN = [
 @pytest.mark.parametrize(("document", "command"), SHOWN)
 def test_a_command_that_is_shown_exists_with_its_options(document: str, command: str) -> None:
     del document
-    known: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
-    name, *arguments = shlex.split(command)[1:]
-    assert name in known
-    inner = vars(known[name]).get("commands")
-    if inner is not None:  # a group: its command has to exist with its options
-        known, (name, *arguments) = inner, arguments
-        assert name in known
-    known[name].make_context(name, arguments)
+    found: Any = typer.main.get_command(app)
+    words = shlex.split(command.replace("$session", "s1"))[1:]
+    while commands_of_group := vars(found).get("commands"):
+        name, *words = words
+        assert name in commands_of_group
+        found = commands_of_group[name]
+    if "--help" not in words:  # it would print and exit
+        found.make_context(name, words)
 
 
 def test_commands_are_found() -> None:
     assert len(SHOWN) > 10
     assert {command.split()[1] for _, command in SHOWN} >= {"check", "submit", "grade", "report"}
+
+
+@pytest.mark.parametrize(
+    "handout", sorted((ROOT / "solutions").glob("*/README.md")), ids=lambda path: path.parent.name
+)
+def test_a_handout_with_commands_says_how_they_are_installed(handout: Path) -> None:
+    if any(line.startswith("autograder ") for line in commands(handout)):
+        assert "`../README.md`" in handout.read_text("utf-8")
+
+
+def test_no_command_hides_in_a_block_without_a_language() -> None:
+    """Only blocks of shell commands are tried."""
+    for document in DOCUMENTS:
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```", document.read_text("utf-8"), re.M | re.S)
+        plain = [block for language, block in blocks if not language]
+        assert not any(re.search(r"^(autograder|nbgrader|pip) ", b, re.M) for b in plain), document
+
+
+@pytest.mark.slow
+def test_the_documented_export_of_a_network_can_be_scored(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    text = (ROOT / "docs" / "scoring.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=True)
+    shutil.copy(SAMPLES / "s7_final_project" / "samples" / "ada" / "card.yaml", tmp_path)
+    course = str(ROOT / "course.yaml")
+    done = subprocess.run(
+        [sys.executable, "-m", "autograder", "score", "model.onnx", "--course", course],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr  # it was never trained
+    assert "below the gate" in done.stdout
+    parameters = 8 * 9 + 8 + 8 * 8 * 8 * 10 + 10
+    assert f"{parameters:,}" in done.stdout
 
 
 BENCHMARKS = ROOT / "benchmarks" / "README.md"
@@ -91,7 +130,8 @@ def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path) -> N
     """In a course with one submission per session; training has its own tests."""
     kit = tmp_path / "kit"
     kit.mkdir()
-    shutil.copy(ROOT / "course.yaml", kit)
+    for name in ("course.yaml", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, kit)
     for folder in ("assignments", "solutions", "shared"):
         shutil.copytree(ROOT / folder, kit / folder)
     shutil.copytree(ROOT / "assignments" / "s1_intro", kit / "submissions" / "ada")

@@ -73,9 +73,10 @@ def _course() -> Path:
 def _outputs(report: Report, result: ExerciseResult) -> list[Any]:
     """What nbgrader reads as partial credit, after the feedback for the student."""
     text = "\n".join(exercise_lines(report, result)) + "\n"
+    node: Any = from_dict
     return [
-        from_dict({"output_type": "stream", "name": "stdout", "text": text}),
-        from_dict(
+        node({"output_type": "stream", "name": "stdout", "text": text}),
+        node(
             {
                 "output_type": "execute_result",
                 "data": {"text/plain": repr(float(result.points))},

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import csv
 import io
+import sqlite3
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nbgrader.api import Gradebook, MissingEntry
+from sqlalchemy.exc import SAWarning
 
 from autograder.course import Exercise, Session
 from autograder.errors import AutograderError
@@ -51,13 +55,29 @@ def sync(folder: Path, session: Session, reports: Sequence[Report]) -> Synced:
         raise AutograderError(
             f"{path}: there is no gradebook; run `nbgrader generate_assignment {session.folder}`"
         )
-    with Gradebook(f"sqlite:///{path.resolve()}") as book:
+    with _opened(path) as book:
         _check(book, path, session)
         graded = [report for report in reports if not report.has_tool_error]
         points = sum(_write(book, session, report) for report in graded)
         rows = list(_marks(book, session))
         answers = _answers(book, session)
     return Synced(len(graded), points, _csv(rows), len(rows), answers)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The gradebook; AutograderError for another file, to which nbgrader would add tables."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        raise AutograderError(f"{path} is no gradebook: {error}") from None
+    if not {"assignment", "grade", "alembic_version"} <= tables:
+        raise AutograderError(f"{path} is no gradebook: it has no tables of nbgrader's")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own way of adding things
+        with Gradebook(f"sqlite:///{path.resolve()}") as book:
+            yield book
 
 
 def _check(book: Any, path: Path, session: Session) -> None:
