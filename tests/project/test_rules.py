@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto
 
 from autograder.project import rules
+from autograder.project.runner import TRIAL_SECONDS
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs" / "scoring.md").read_text("utf-8")
@@ -82,7 +83,9 @@ def test_operations_for_each_element() -> None:
 def test_caps() -> None:
     assert number(row("nodes")) == rules.MAX_NODES
     assert number(row("elements of a tensor")) == rules.MAX_ELEMENTS
-    assert number(row("MACs")) == rules.MAX_MACS
+    assert number(row("MACs, for one image")) == rules.MAX_MACS
+    assert number(row("other operations, for one image")) == rules.MAX_OPS
+    assert row("time, memory").count(f"{TRIAL_SECONDS:.0f} s") == 2
     cap = row("numbers for shapes, axes, pads, indices into data; parts of a Concat or Split")
     assert cap == f"{rules.MAX_STRUCTURE_EDGE} for each, {rules.MAX_STRUCTURE_TOTAL:,} in all"
     assert f"at most {rules.MAX_BYTES:,} bytes" in row("`model.onnx`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from autograder.project import costs, counting, graph, inference, scorer
 from autograder.project.card import Card
+from autograder.project.tidy import tidy
 from autograder.records.measurement import MeasuredLayer, Measurement
 from shared.data import DataMissing, load_cifar10
 from shared.profiling import profile_layers
@@ -130,6 +132,24 @@ def test_the_exporter_gives_modes_back_and_names_what_it_cannot_write(
     with pytest.raises(ValueError, match="Softshrink"):
         kit.export.export_submission(odd, tmp_path / "odd.onnx", SHAPE, PEAK)
     assert not (tmp_path / "odd.onnx").exists()
+
+
+@pytest.mark.slow
+def test_any_network_goes_through_pytorch_s_exporter(kit: SimpleNamespace, tmp_path: Path) -> None:
+    """One with an operator that only `autograder tidy` writes in the graph language."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.RMSNorm(10), nn.Softsign()).train()
+    path = tmp_path / "model.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own deprecations
+        kit.export.export_stock(model, path, SHAPE, PEAK)
+    assert all(each.training for each in model.modules())
+    content = tidy(path.read_bytes()).content
+    graph.read(content, SHAPE, 10)
+    logits = inference.logits(inference.session(content), pixels().numpy(), 5)
+    with torch.no_grad():
+        expected = model(centred(pixels()))
+    torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_stock_layers_are_exported(kit: SimpleNamespace, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Files as students export them, and what the scorer and `autograder tidy` say of them."""
