@@ -4,6 +4,8 @@ Everything that prints or exits is here; nothing imports this package.
 
 student     check, submit          staff       grade, report, doctor
 lecturer    release                project     score, leaderboard, pull-request
+export      student-kit, gradescope, nbgrader
+platforms   nbgrader sync; what Gradescope's container calls
 """
 
 from autograder.cli.app import main
