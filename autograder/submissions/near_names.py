@@ -17,10 +17,11 @@ _EXTENSIONS = (
     *(".py", ".pyw", ".ipynb", ".txt", ".md", ".html", ".pdf", ".doc", ".docx", ".bak"),
     *(".onnx", ".yaml", ".yml", ".json"),
 )
-# What browsers, file managers and platforms add to the name of a second copy.
+# What browsers, file managers and platforms add to the name of a second copy. No text can be read
+# in two ways here: a hostile name would otherwise take exponential time.
 _COPY = re.compile(
     r"^(?:copy of |copie de |kopie von )+"
-    r"|(?:[ _-]*\(\d+\)|[ _-]+(?:copy|copie|kopie|final|new|v)[ _]*\d*|[ _-]+\d+)+$"
+    r"|(?:[ _-]*\(\d+\)|[ _-]+(?:copy|copie|kopie|final|new|v)\d*|[ _-]+\d+)+$"
 )
 _SEPARATORS = re.compile(r"[^\w]+|_+")
 _SIMILAR = 0.8
