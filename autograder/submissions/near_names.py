@@ -25,6 +25,7 @@ _COPY = re.compile(
 )
 _SEPARATORS = re.compile(r"[^\w]+|_+")
 _SIMILAR = 0.8
+_LONGEST = 120  # characters of a name that is looked at
 
 
 def hint(name: str, others: Iterable[Member]) -> str:
@@ -33,7 +34,7 @@ def hint(name: str, others: Iterable[Member]) -> str:
     First a file of that very name in another folder, then one that differs in case, in what is
     added to copies, in its extension or its separators, then one with a slip of the pen.
     """
-    candidates = [member for member in others if member.name]
+    candidates = [member for member in others if 0 < len(member.name) <= _LONGEST]
     for member in candidates:
         if member.name.casefold() == name.casefold():
             return f"; {quoted(member.path)} was ignored"
