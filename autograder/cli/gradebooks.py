@@ -63,7 +63,9 @@ def moodle(
 ) -> None:
     """Fill in Moodle's grading worksheet, and pack the feedback for its upload in a zip."""
     graded = _graded(results, course)
-    filled = moodle_worksheet.fill(read_sheet(gradebook), graded.reports, graded.roster)
+    filled = moodle_worksheet.fill(
+        read_sheet(gradebook), graded.reports, graded.roster, graded.session
+    )
     _write(graded, filled, "moodle", gradebook, output)
 
 

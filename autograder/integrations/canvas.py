@@ -25,6 +25,7 @@ from autograder.integrations.gradebook import (
     decimal,
     grade_of,
     listed_columns,
+    unready,
     with_rows,
 )
 from autograder.records import Report
@@ -63,7 +64,7 @@ def fill(
         if not _is_no_student(row):
             logins = [row[i] for i in range(2, info - 1) if row[i]]
             report = owners.of(index, row[1].strip(), logins, row[0])
-            if report is not None and (reason := _kept(report, cell)):
+            if report is not None and (reason := _kept(report, cell, session)):
                 owners.lines.append(f"{quoted(report.student)} {reason}; left as it is")
             elif report is not None:
                 cell = grade_of(report, possible)
@@ -136,11 +137,11 @@ def _is_no_student(row: Row) -> bool:
     return is_remark or "Points Possible" in row[0] or row[0] == "Student, Test"
 
 
-def _kept(report: Report, cell: str) -> str:
+def _kept(report: Report, cell: str, session: Session) -> str:
     """Why a cell stays as it is; empty if it gets the grade."""
     if cell.strip().upper() == _EXCUSED:
         return "is excused"
-    return "has exercises that have to be graded again" if report.has_tool_error else ""
+    return unready(report, session)
 
 
 def _feedback(reports: Sequence[Report]) -> tuple[dict[str, str], list[str]]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autograder.course import Session
 from autograder.errors import AutograderError
 from autograder.grading.roster import PLATFORMS, People, Person, Roster
 from autograder.records import Report
@@ -105,6 +106,15 @@ def grade_of(report: Report, maximum: float | None) -> str:
     """The points after the late penalty on the platform's scale of 0 to `maximum`."""
     scale = maximum / report.maximum if maximum and report.maximum else 1.0
     return number(report.points * scale)
+
+
+def unready(report: Report, session: Session) -> str:
+    """Why a report is no grade yet; empty if it is one."""
+    if report.has_tool_error:
+        return "has exercises that have to be graded again"
+    there = {exercise.id for exercise in report.exercises}
+    lacking = sum(exercise.id not in there for exercise in session.exercises)
+    return f"has {lacking} exercises that were not graded (--only)" if lacking else ""
 
 
 # ---- whose a row is ------------------------------------------------------------------------------

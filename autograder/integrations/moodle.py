@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from autograder.course import Session
 from autograder.errors import AutograderError
 from autograder.grading.roster import Roster
 from autograder.integrations.gradebook import (
@@ -23,6 +24,7 @@ from autograder.integrations.gradebook import (
     decimal,
     grade_of,
     listed_columns,
+    unready,
     with_cell,
     with_rows,
 )
@@ -40,7 +42,9 @@ _NUMBER = re.compile(r"(\d+)\s*$")
 _DOWNLOAD = re.compile(r"[^_]*_(\d+)_assignsubmission_[a-z0-9]+")
 
 
-def fill(sheet: Sheet, reports: Sequence[Report], roster: Roster | None) -> Filled:
+def fill(
+    sheet: Sheet, reports: Sequence[Report], roster: Roster | None, session: Session
+) -> Filled:
     """The worksheet with grades, and a line of points where a comment is empty.
 
     Students without a report, and grades that Moodle will not change, keep their cells.
@@ -59,7 +63,7 @@ def fill(sheet: Sheet, reports: Sequence[Report], roster: Roster | None) -> Fill
         report = owners.of(index, participant, logins, name)
         if report is not None:
             names[report.slug] = _feedback_name(report, participant, name)
-            if reason := _kept(report, columns, row):
+            if reason := _kept(report, columns, row, session):
                 owners.lines.append(f"{quoted(report.student)} {reason}; left as it is")
             else:
                 maximum = decimal(_cell(columns, row, (MAXIMUM,)))
@@ -97,11 +101,11 @@ def _participant(sheet: Sheet, columns: dict[str, int], index: int, row: Row) ->
     return match[1]
 
 
-def _kept(report: Report, columns: dict[str, int], row: Row) -> str:
+def _kept(report: Report, columns: dict[str, int], row: Row, session: Session) -> str:
     """Why a row stays as it is; empty if it gets the grade."""
     if _cell(columns, row, (CHANGEABLE,)).strip().casefold() == "no":
         return "has a grade that Moodle does not let change"
-    return "has exercises that have to be graded again" if report.has_tool_error else ""
+    return unready(report, session)
 
 
 def _graded(row: Row, columns: dict[str, int], report: Report, maximum: float | None) -> Row:

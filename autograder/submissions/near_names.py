@@ -17,13 +17,15 @@ _EXTENSIONS = (
     *(".py", ".pyw", ".ipynb", ".txt", ".md", ".html", ".pdf", ".doc", ".docx", ".bak"),
     *(".onnx", ".yaml", ".yml", ".json"),
 )
-# What browsers, file managers and platforms add to the name of a second copy.
+# What browsers, file managers and platforms add to the name of a second copy. No text can be read
+# in two ways here: a hostile name would otherwise take exponential time.
 _COPY = re.compile(
     r"^(?:copy of |copie de |kopie von )+"
-    r"|(?:[ _-]*\(\d+\)|[ _-]+(?:copy|copie|kopie|final|new|v)[ _]*\d*|[ _-]+\d+)+$"
+    r"|(?:[ _-]*\(\d+\)|[ _-]+(?:copy|copie|kopie|final|new|v)\d*|[ _-]+\d+)+$"
 )
 _SEPARATORS = re.compile(r"[^\w]+|_+")
 _SIMILAR = 0.8
+_LONGEST = 120  # characters of a name that is looked at
 
 
 def hint(name: str, others: Iterable[Member]) -> str:
@@ -32,7 +34,7 @@ def hint(name: str, others: Iterable[Member]) -> str:
     First a file of that very name in another folder, then one that differs in case, in what is
     added to copies, in its extension or its separators, then one with a slip of the pen.
     """
-    candidates = [member for member in others if member.name]
+    candidates = [member for member in others if 0 < len(member.name) <= _LONGEST]
     for member in candidates:
         if member.name.casefold() == name.casefold():
             return f"; {quoted(member.path)} was ignored"

@@ -196,6 +196,16 @@ def test_other_names_are_not_near(tmp_path: Path, far: str) -> None:
     assert found.problems == ("coding.py is missing",)
 
 
+@pytest.mark.parametrize(
+    "unit", ["copy  ", " - copy _ ", "-1", " (1)", ".py", ".py.txt ", "copy of ", "_-_-", "v1 "]
+)
+def test_no_name_takes_long_to_compare(tmp_path: Path, unit: str) -> None:
+    """Each would take years if marks of copies could be read in several ways."""
+    long = (f"coding {unit * 200}"[:110] + "x.py").replace("\\", "")
+    found = read(tmp_path, {"deep_compression.py": METRICS, long: CODING}, "zip")
+    assert found.problems[0].startswith("coding.py is missing")
+
+
 def test_a_notebook_is_told_what_to_do(tmp_path: Path) -> None:
     found = read(tmp_path, {"deep_compression.py": METRICS, "coding.ipynb": b"{}"})
     assert found.problems == (

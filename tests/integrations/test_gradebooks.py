@@ -50,7 +50,11 @@ USERS = {
 
 
 def report(name: str, points: float, **identity: object) -> Report:
-    result = ExerciseResult("s1.add", "Add", "work", Outcome.PARTIAL, points, 100.0)
+    results = (
+        ExerciseResult("s1.add", "Add", "work", Outcome.PARTIAL, points, 40.0),
+        ExerciseResult("s1.sub", "Subtract", "work", Outcome.FAILED, 0.0, 40.0),
+        ExerciseResult("s1.essay", "Essay", "", Outcome.FAILED, 0.0, 20.0, by_hand=True),
+    )
     student = str(identity.pop("student", name))
     return Report(
         "test",
@@ -58,7 +62,7 @@ def report(name: str, points: float, **identity: object) -> Report:
         student,
         slug(f"{student}{identity.get('platform_id', '')}"),
         "0" * 64,
-        (result,),
+        results,
         identity=Identity(name=name, **identity),  # type: ignore[arg-type]
     )
 
@@ -148,17 +152,19 @@ def test_nothing_of_others_is_overwritten(tmp_path: Path, canvas_reports: list[R
     rows.append(["Zed", "77", "", "zed", "A", "3", "7", "7", "C"])
     out = io.StringIO()
     csv.writer(out).writerows(rows)
+    add, *others = canvas_reports[1].exercises
     broken = replace(
-        canvas_reports[1],
-        exercises=(replace(canvas_reports[1].exercises[0], outcome=Outcome.TOOL_ERROR),),
+        canvas_reports[1], exercises=(replace(add, outcome=Outcome.TOOL_ERROR), *others)
     )
-    reports = [canvas_reports[0], broken, *canvas_reports[2:4], report("Late Comer", 5)]
+    some = replace(canvas_reports[2], exercises=canvas_reports[2].exercises[:1])
+    reports = [canvas_reports[0], broken, some, canvas_reports[3], report("Late Comer", 5)]
     filled = canvas.fill(sheet(tmp_path, out.getvalue().encode()), reports, None, S1)
-    assert [row[-1] for row in filled.sheet.rows[2:]] == ["EX", "7", "12", "13", "7", "3"]
+    assert [row[-1] for row in filled.sheet.rows[2:]] == ["EX", "7", "7", "13", "7", "3"]
     assert all(len(row) == 6 for row in filled.sheet.rows)
     text = "\n".join(filled.lines)
     assert "'lovelaceada' is excused" in text
     assert "graded again" in text
+    assert "has 2 exercises that were not graded" in text
     assert "no row in gradebook.csv: 'Late Comer'" in text
 
 
@@ -241,7 +247,7 @@ def test_moodle_takes_worksheet_and_feedback_back(tmp_path: Path, old: bool) -> 
     for ident in NAMES:
         files |= under(assignment.download_name(ident, old))
     reports = graded(collect(put(tmp_path / "in", files), session(), LIMITS).submissions)
-    filled = moodle.fill(sheet(tmp_path, worksheet(moodle_rows())), reports, None)
+    filled = moodle.fill(sheet(tmp_path, worksheet(moodle_rows())), reports, None, S1)
     taken = assignment.import_worksheet(filled.sheet.to_bytes())
     assert {ident: grade for ident, (grade, _) in taken.items()} == {
         ident: f"{(10 + i) / 2:g}" for i, ident in enumerate(NAMES)
@@ -267,7 +273,7 @@ def test_a_team_gets_one_row_and_page_per_member(tmp_path: Path) -> None:
         report("Ada Lovelace", 40, student="ada", platform_id="101", **team),
         report("Kim Lee", 40, student="kim", platform_id="106", **team),
     ]
-    filled = moodle.fill(sheet(tmp_path, worksheet(moodle_rows())), reports, None)
+    filled = moodle.fill(sheet(tmp_path, worksheet(moodle_rows())), reports, None, S1)
     assignment = MoodleAssignment(NAMES)
     taken = assignment.import_worksheet(filled.sheet.to_bytes())
     assert [ident for ident, (grade, _) in taken.items() if grade] == [101, 106]
@@ -284,7 +290,7 @@ def test_what_moodle_locks_and_people_wrote_stays(tmp_path: Path) -> None:
         )
     )
     reports = [report(NAMES[i], 80, layout="moodle", platform_id=str(i)) for i in (101, 103)]
-    filled = moodle.fill(sheet(tmp_path, data), reports, None)
+    filled = moodle.fill(sheet(tmp_path, data), reports, None, S1)
     taken = MoodleAssignment(NAMES).import_worksheet(filled.sheet.to_bytes())
     assert taken[101] == ("33", "")
     assert taken[103] == ("40", "Well done")
@@ -301,7 +307,7 @@ def test_what_moodle_locks_and_people_wrote_stays(tmp_path: Path) -> None:
 )
 def test_what_is_no_worksheet_is_one_line(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(AutograderError, match=message):
-        moodle.fill(sheet(tmp_path, data), [report("Ada", 1)], None)
+        moodle.fill(sheet(tmp_path, data), [report("Ada", 1)], None, S1)
 
 
 # ---- any names -----------------------------------------------------------------------------------
@@ -326,7 +332,7 @@ def test_odd_names_survive_the_round_trip(
     (root / "moodle.zip").write_bytes(zipped(for_moodle))
     reports = graded(collect(root / "moodle.zip", session(), LIMITS).submissions)
     rows = [(ident, name, "") for ident, name in people.items()]
-    filled = moodle.fill(sheet(root, worksheet(rows)), reports, None)
+    filled = moodle.fill(sheet(root, worksheet(rows)), reports, None, S1)
     taken = assignment.import_worksheet(filled.sheet.to_bytes())
     assert [grade for grade, _ in taken.values()] == [
         f"{(10 + i) / 2:g}" for i in range(len(names))
