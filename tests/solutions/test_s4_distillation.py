@@ -181,10 +181,20 @@ def test_loss_is_the_formula_and_its_gradient_the_closed_form(
     closed = losses.kd_gradient(student, teacher, targets, T, alpha)
     assert torch.allclose(gradient, closed, atol=1e-10)
 
-    def value(z: Tensor) -> Tensor:
-        return losses.kd_loss(z, teacher, targets, T, alpha)
 
-    assert torch.autograd.gradcheck(value, leaf)
+@pytest.mark.parametrize("T", [0.5, 3.0])
+def test_gradients_are_those_of_finite_differences(T: float) -> None:
+    student, teacher, targets = batch(3, n=2, classes=4)
+    leaf = student.requires_grad_()
+
+    def plain(z: Tensor) -> Tensor:
+        return losses.kd_loss(z, teacher, targets, T, 0.3)
+
+    def decoupled(z: Tensor) -> Tensor:
+        return distill.dkd_loss(z, teacher, targets, T, 0.7, 3.0)
+
+    assert torch.autograd.gradcheck(plain, leaf)
+    assert torch.autograd.gradcheck(decoupled, leaf)
 
 
 def test_teacher_gets_no_gradient() -> None:

@@ -29,6 +29,7 @@ from autograder.graders.toolkit import (
     expect_list,
     expect_value_error,
 )
+from shared.models import MLP, Generator
 
 LOG3 = math.log(3)
 
@@ -127,3 +128,27 @@ def test_decisions_without_chance(student: Any) -> None:
     check(expect_list(tokens, "tokens") == [1, 0], "1 is accepted, 2 rejected and 0 drawn instead")
     check(expect_int(accepted, "accepted") == 1, "one token of the draft was accepted")
     expect_value_error(student.speculative_accept, [1, 2], draft, target[:2], generator)
+
+
+distill_without_data = Exercise("s4.distill_without_data")
+
+
+@distill_without_data.check(visibility="visible")
+def test_a_few_steps_without_data(student: Any) -> None:
+    """After four steps the generator and the student have moved, and the teacher has not."""
+    torch.manual_seed(0)
+    networks = MLP((64, 9, 10)), Generator(latent_dim=5, width=3), MLP((64, 4, 10))
+    teacher, generator, small = map(student.put, networks)
+    result = student.distill_without_data(teacher, generator, small, 4, 8, 3.0, 1)
+    check(isinstance(result, MLP), "return the student network")
+    moved = [
+        any(not torch.equal(state[name], value) for name, value in before.named_parameters())
+        for state, before in zip(
+            (student.state(teacher), student.state(generator), result.state_dict()),
+            networks,
+            strict=True,
+        )
+    ]
+    check(not moved[0], "the teacher does not learn")
+    check(moved[1], "the generator learns")
+    check(moved[2], "the student learns")
