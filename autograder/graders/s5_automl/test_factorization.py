@@ -270,6 +270,7 @@ def test_grouped_looks_alike(student: Any, rng: RandomInputs) -> None:
     for options in VIEWS:
         layer = conv(rng, 4, 8, **options)
         result = grouped_conv(student, layer, 2)
+        check(result.groups == 2, "groups is a property of the convolution")
         check(looks(result) == looks(layer), "it looks at the image as the layer does")
         check(result.weight.dtype == layer.weight.dtype, "the dtype stays")
 

@@ -120,10 +120,10 @@ def test_predictor_learns_anew(student: Any, rng: RandomInputs) -> None:
     student.invoke(other, "fit", codes[:150], [-a for a in accuracies[:150]])
     for made, sign in ((one, 1), (other, -1)):
         ranked = kendall(predicted(student, made, codes[150:]), accuracies[150:])
-        check(sign * ranked > 0.5, "keep what was learnt in the instance")
+        check(sign * ranked > 0.25, "keep what was learnt in the instance")
     student.invoke(one, "fit", codes[:150], [-a for a in accuracies[:150]])
     ranked = kendall(predicted(student, one, codes[150:]), accuracies[150:])
-    check(ranked < -0.5, "fit starts anew")
+    check(ranked < -0.25, "fit starts anew")
 
 
 @accuracy_predictor.check(weight=0.9, guard=True)

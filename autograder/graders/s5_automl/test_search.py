@@ -129,7 +129,7 @@ def expect_progress(
     mean from run to run. What a search goes on to try does not.
     """
     late = []
-    for _ in range(4):
+    for _ in range(3):
         drawn, limits = hidden(rng, budget), limits_at(0.6, rng.choice(["macs", "params"]))
         searched(student, name, drawn, limits, rng.seed())
         late.append(drawn.progress(limits))
@@ -143,7 +143,7 @@ def expect_little_regret(
 ) -> None:
     """Regret over the runs together, in units of what random search is expected to have."""
     total = baseline = 0.0
-    for _ in range(5):
+    for _ in range(4):
         drawn, limits = hidden(rng, budget), limits_at(0.6, rng.choice(["macs", "params"]))
         best, expected = random_regret(limits, budget)
         arch = searched(student, name, drawn, limits, rng.seed())
@@ -211,7 +211,7 @@ def test_random_search_refuses(student: Any, rng: RandomInputs) -> None:
 # ---- evolutionary_search ---------------------------------------------------------------------
 
 EVOLUTION_PROGRESS = (1.35, 1.15)
-EVOLUTION_REGRET = (1.4, 2.2)
+EVOLUTION_REGRET = (1.8, 2.6)
 
 evolutionary_search = Exercise("s5.evolutionary_search")
 
@@ -224,8 +224,8 @@ def test_evolution_gets_better(student: Any, rng: RandomInputs, credit: Any) -> 
 
 @evolutionary_search.check(weight=2, seconds=40)
 def test_evolution_has_little_regret(student: Any, rng: RandomInputs, credit: Any) -> None:
-    """With the same budget, the regret over several runs is not above random search's."""
-    expect_little_regret(student, rng, "evolutionary_search", 120, EVOLUTION_REGRET, credit)
+    """With the same budget, the regret over several runs is not far above random search's."""
+    expect_little_regret(student, rng, "evolutionary_search", 100, EVOLUTION_REGRET, credit)
 
 
 @evolutionary_search.check(weight=4, essential=True)

@@ -376,7 +376,10 @@ def test_mutation_copies_the_parent(student: Any, rng: RandomInputs) -> None:
     for probability in (1.0, 0.5, 0.0):
         parent = space.sample(rng.random)
         expect_no_shared_lists(student, made, "mutate", [parent], probability, generator)
-    code_of(space, student.invoke(made, "mutate", parent, 0.5, generator), "mutate")
+    large = one_list(rng, 12, 4)
+    made, parent = new_space(student, large), large.sample(rng.random)
+    born = [mutated(student, made, large, parent, 0.5, generator) for _ in range(20)]
+    check(any(child != large.encode(parent) for child in born), "a copy that mutates")
 
 
 @mutate.check(weight=1)
@@ -482,6 +485,8 @@ def test_crossover_copies_lists(student: Any, rng: RandomInputs) -> None:
     a, b = far_apart(space, rng)
     expect_no_shared_lists(student, made, "crossover", [a, b], generator)
     expect_no_shared_lists(student, made, "crossover", [a, a], generator)
+    born = [student.invoke(made, "crossover", a, b, generator) for _ in range(10)]
+    check(any(child not in (a, b) for child in born), "a child has genes of both parents")
     same = student.invoke(made, "crossover", a, a, generator)
     check(code_of(space, same, "crossover") == space.encode(a), "equal parents have equal children")
 

@@ -26,7 +26,7 @@ class AccuracyPredictor:
         g = torch.Generator().manual_seed(0)
         self.models = []
         width = 48
-        for _ in range(4):
+        for _ in range(2):
             w1 = torch.randn(x.shape[1], width, generator=g) * x.shape[1] ** -0.5 * 1.5
             b1 = torch.randn(width, generator=g) * 0.1
             w2 = torch.randn(width, width, generator=g) * width**-0.5 * 1.4

@@ -47,8 +47,8 @@ def evolutionary_search(space, evaluate, limits, budget, seed):
     while done < budget:
         arch = space.sample(g)
         if done >= start:
+            ranked = sorted(seen, key=score, reverse=True)[:10]
             for _ in range(20):
-                ranked = sorted(seen, key=score, reverse=True)[:10]
                 pick = ranked[int(torch.randint(0, len(ranked), (1,), generator=g))]
                 other = ranked[int(torch.randint(0, len(ranked), (1,), generator=g))]
                 arch = space.mutate(
