@@ -8,6 +8,7 @@ exporter makes up are left out: what is returned here tells how a file behaves.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -106,7 +107,7 @@ def stored(content: bytes, image_shape: Sequence[int], classes: int) -> list[lis
 def engine(
     content: bytes, targets: Sequence[str], profile: Sequence[Any] | None, workspace: int
 ) -> bytes:
-    """The engine that TensorRT builds with these settings and no others.
+    """The engine that TensorRT builds with these settings and no others, without generated numbers.
 
     `profile` is (name, minimum, optimum, maximum). A failed build changes the next engine of a
     process, so this is asked of a new one.
@@ -132,7 +133,7 @@ def engine(
     built = builder.build_serialized_network(network, config)
     if built is None:
         raise ValueError("no engine can be built")
-    return bytes(built)
+    return re.sub(rb"__mye\d+", b"__mye", bytes(built))
 
 
 def digest(content: bytes) -> str:

@@ -400,3 +400,20 @@ def test_a_faulty_check_is_ours_and_says_where(
     assert values.outcome is Outcome.TOOL_ERROR
     assert reason in values.detail
     assert "test_scale.py:" in values.detail.splitlines()[0]
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def test_of_a_file_only_what_is_measured_counts() -> None:
+    """Two exporters write one network differently; what both files compute tells a mistake."""
+    transcripts = []
+    for content, measured in ((b"one", 3.0), (b"another", 3.0), (b"one", 4.0)):
+        transcript = Transcript()
+        transcript.add(content, len(content))
+        transcript.is_file()
+        transcript.add(measured, 8)
+        transcripts.append(transcript)
+    first, second, third = transcripts
+    assert same_results(first, second)
+    assert not same_results(first, third)
