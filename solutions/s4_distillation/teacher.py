@@ -1,9 +1,9 @@
 """The teachers of session 4: trained where you need them, in seconds.
 
-    python teacher.py [FILE]        # trains the teacher of digits and saves its state, 60 kB
+    python teacher.py [FILE]        # trains the teacher of digits and saves its state, about 60 kB
 
 For CIFAR-10, the final project has a fast recipe: its `train.py` trains the network of its
-`teacher.py` (94 % in minutes on one processor of a GPU, hours without) and keeps the answers.
+`teacher.py` and keeps the answers.
 """
 
 from __future__ import annotations
