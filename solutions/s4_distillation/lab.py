@@ -245,10 +245,10 @@ for alpha in (0.1, 1.0):
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "s4-q4", "locked": false, "points": 3, "schema_version": 3, "solution": true}
 # ### BEGIN SOLUTION
-# In the average of logits its answers weigh ten times as much as the others', wherever it stands. Among
-# probabilities a teacher has one vote, which is at most 1, so two who agree and are sure outvote it. But being loud
-# makes its votes nearly whole, while those of hesitant teachers are split, so it still decides wherever the other two
-# hesitate, as these hasty ones often do: calibrated teachers make better ensembles.
+# In the average of logits its answers weigh ten times as much as the others'. Among probabilities each teacher has
+# one vote, so two who agree and are sure outvote it. But being loud makes its vote whole, while the votes of hesitant
+# teachers are split, so that here the average of probabilities follows it at least as often. Neither average mends
+# a teacher that is surer than it is right: calibrate first (a temperature for each teacher), then average.
 #
 # Agreement counts the teacher's errors as well if the student copies them. With a teacher that is right 99 times in
 # 100 there is hardly a difference; with a weak teacher a student may agree in 95 % and be right in 80 %, or
