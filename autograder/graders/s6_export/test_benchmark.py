@@ -218,7 +218,8 @@ class Drawing:
                 found += [self._number(patch, "get_width"), self._number(patch, "get_height")]
             for line in self._children(axes, "Line2D"):
                 for method in ("get_xdata", "get_ydata"):
-                    found += self._flat(self._student.invoke(line, method))
+                    # as numbers: errorbar keeps what it was given as an array of objects
+                    found += self._flat(self._student.invoke(line, method, False))
             for points in self._children(axes, "PathCollection"):
                 found += self._flat(self._student.invoke(points, "get_offsets"))
             for lines in self._children(axes, "LineCollection"):
