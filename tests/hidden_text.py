@@ -68,16 +68,18 @@ def hidden_lines() -> frozenset[str]:
     for path in _solution_modules():
         secret |= lines_of("\n".join(_regions(path)[0]))
     for lab in sorted((ROOT / "solutions").glob("*/lab.py")):
-        for answer in LAB_REGION.findall(re.sub(r"(?m)^# ", "", lab.read_text("utf-8"))):
+        for answer in LAB_REGION.findall(_uncommented(lab.read_text("utf-8"))):
             secret |= lines_of(answer)
     return frozenset(secret - _public_lines())
 
 
 @cache
 def hidden_sentences() -> frozenset[str]:
-    """What hidden checks and known mistakes say, unless a public test or the library says it."""
+    """What hidden checks and known mistakes say, unless something public says it."""
     secret = {sentence for path in hidden_graders() for sentence in sentences(path)}
-    public = squeezed("\n".join(path.read_text("utf-8") for path in _public_files()))
+    texts = [path.read_text("utf-8") for path in _public_files()]
+    texts += ["\n".join(_regions(path)[1]) for path in _solution_modules()]
+    public = squeezed("\n".join(texts))
     return frozenset(one for one in secret if one not in public)
 
 
@@ -94,7 +96,7 @@ def _public_lines() -> set[str]:
     for path in _solution_modules():
         public |= lines_of("\n".join(_regions(path)[1]))
     for lab in sorted((ROOT / "solutions").glob("*/lab.py")):
-        public |= lines_of(LAB_REGION.sub("", re.sub(r"(?m)^# ", "", lab.read_text("utf-8"))))
+        public |= lines_of(LAB_REGION.sub("", _uncommented(lab.read_text("utf-8"))))
     return public
 
 
@@ -104,13 +106,18 @@ def leaks(files: Mapping[str, bytes]) -> list[str]:
     found = [
         f"{name}: {line}"
         for name, text in texts.items()
-        for line in sorted(lines_of(text) & hidden_lines())
+        for line in sorted((lines_of(text) | lines_of(_uncommented(text))) & hidden_lines())
     ]
     words = {name: squeezed(text) for name, text in texts.items()}
     everything = "\0".join(words.values())
     for sentence in sorted(one for one in hidden_sentences() if one in everything):
         found += [f"{name}: {sentence}" for name, text in words.items() if sentence in text]
     return found
+
+
+def _uncommented(text: str) -> str:
+    """Text cells of a lab sheet's source as they are read."""
+    return re.sub(r"(?m)^# ", "", text)
 
 
 def _plain(name: str, content: bytes) -> str:
