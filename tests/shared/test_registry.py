@@ -37,6 +37,7 @@ PROBE_INPUTS = {
     "Views": IMAGE,
     "MixedModes": IMAGE,
     "Auxiliary": VECTOR,
+    "OutputFirst": (2, 2, 8, 8),
     "Hooked": VECTOR,
     "Raises": VECTOR,
 }
