@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import doctest
-import importlib.util
 import itertools
 import math
 import os
@@ -17,10 +15,8 @@ import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import jupytext
 import numpy as np
 import pytest
 import torch
@@ -38,34 +34,21 @@ from shared import probes
 from shared.data import load_digits
 from shared.models import DigitsCNN, LeNet5, ResNet20
 from shared.records import History, LayerCost
+from tests.solutions import support
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s1_intro"
 
-
-def load(name: str) -> ModuleType:
-    """A module of the solution, under a name that no other session's module has."""
-    spec = importlib.util.spec_from_file_location(f"solution_s1_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-metrics = load("metrics")
-evaluation = load("evaluation")
-training = load("training")
+metrics = support.load(FOLDER, "metrics")
+evaluation = support.load(FOLDER, "evaluation")
+training = support.load(FOLDER, "training")
 MODULES = {"metrics": metrics, "evaluation": evaluation, "training": training}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def importable() -> Iterator[None]:
     """The modules under their own names, as they import each other."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in MODULES.items():
-            patch.setitem(sys.modules, name, module)
+    with support.importable(MODULES):
         yield
 
 
@@ -116,11 +99,7 @@ def test_modules_import_no_other_session(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_are_true(name: str) -> None:
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    for test in doctest.DocTestFinder().find(MODULES[name]):
-        runner.run(test)
-    assert runner.failures == 0
-    assert runner.tries > 0
+    assert support.expect_true_examples(MODULES[name]) > 0
 
 
 def test_hand_out_gives_the_points_of_the_course() -> None:
@@ -162,21 +141,7 @@ def test_worked_example_of_the_hand_out() -> None:
 
 
 def test_lab_sheet_has_model_answers_for_20_points() -> None:
-    sheet = jupytext.read(FOLDER / "lab.py", fmt="py:percent")
-    graded = [cell for cell in sheet.cells if "nbgrader" in cell.metadata]
-    total = 0
-    for number, cell in enumerate(graded, start=1):
-        metadata = cell.metadata["nbgrader"]
-        assert metadata["grade_id"] == f"s1-q{number}"
-        assert metadata["grade"] is metadata["solution"] is True
-        assert metadata["locked"] is False
-        assert metadata["schema_version"] == 3
-        assert "### BEGIN SOLUTION\n" in cell.source
-        assert "### END SOLUTION" in cell.source
-        total += metadata["points"]
-        question = f"**Question {number} ({metadata['points']} points).**"
-        assert any(question in cell.source for cell in sheet.cells)
-    assert total == 20
+    support.expect_model_answers(FOLDER, questions=6)
 
 
 @pytest.mark.slow

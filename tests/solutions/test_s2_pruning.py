@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import doctest
-import importlib.util
 import itertools
 import math
 import os
@@ -15,10 +13,8 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import jupytext
 import numpy as np
 import pytest
 import torch
@@ -32,24 +28,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from autograder.release import lab_notebook, strip_source
 from shared import probes
 from shared.models import DigitsCNN
+from tests.solutions import support
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s2_quantization_pruning"
 PATH = FOLDER / "pruning.py"
 
-
-def load() -> ModuleType:
-    """The module of the solution, under a name that no other session's module has."""
-    spec = importlib.util.spec_from_file_location("solution_s2_pruning", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-pruning = load()
+pruning = support.load(FOLDER, "pruning")
 
 few = settings(max_examples=40)
 # Few different values, so that ties are everywhere; exact in half precision too.
@@ -117,11 +102,7 @@ def test_module_stands_alone() -> None:
 
 
 def test_docstring_examples_are_true() -> None:
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    for test in doctest.DocTestFinder().find(pruning):
-        runner.run(test)
-    assert runner.failures == 0
-    assert runner.tries > 0
+    assert support.expect_true_examples(pruning) > 0
 
 
 def test_the_blank_keeps_helpers_and_signatures() -> None:
@@ -133,22 +114,8 @@ def test_the_blank_keeps_helpers_and_signatures() -> None:
 
 
 def test_lab_sheet_has_model_answers_for_20_points() -> None:
+    support.expect_model_answers(FOLDER, questions=6)
     text = (FOLDER / "lab.py").read_text(encoding="utf-8")
-    sheet = jupytext.reads(text, fmt="py:percent")
-    graded = [cell for cell in sheet.cells if "nbgrader" in cell.metadata]
-    total = 0
-    for number, cell in enumerate(graded, start=1):
-        metadata = cell.metadata["nbgrader"]
-        assert metadata["grade_id"] == f"s2-q{number}"
-        assert metadata["grade"] is metadata["solution"] is True
-        assert metadata["locked"] is False
-        assert metadata["schema_version"] == 3
-        assert "### BEGIN SOLUTION\n" in cell.source
-        assert "### END SOLUTION" in cell.source
-        total += metadata["points"]
-        question = f"**Question {number} ({metadata['points']} points).**"
-        assert any(question in cell.source for cell in sheet.cells)
-    assert total == 20
     assert b"BEGIN SOLUTION" not in lab_notebook(text)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import doctest
-import importlib.util
 import itertools
 import math
 import os
@@ -15,10 +13,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import jupytext
 import numpy as np
 import pytest
 import torch
@@ -27,33 +23,21 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.solutions import support
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s3_weight_clustering"
 
-
-def load(name: str) -> ModuleType:
-    """A module of the solution, under a name that no other session's module has."""
-    spec = importlib.util.spec_from_file_location(f"solution_s3_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-clustering = load("clustering")
-coding = load("coding")
-deep_compression = load("deep_compression")
+clustering = support.load(FOLDER, "clustering")
+coding = support.load(FOLDER, "coding")
+deep_compression = support.load(FOLDER, "deep_compression")
 MODULES = {"clustering": clustering, "coding": coding, "deep_compression": deep_compression}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def importable() -> Iterator[None]:
     """The modules under their own names, as they import each other."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in MODULES.items():
-            patch.setitem(sys.modules, name, module)
+    with support.importable(MODULES):
         yield
 
 
@@ -100,11 +84,7 @@ def test_a_broken_module_costs_only_who_calls_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["clustering", "coding"])
 def test_docstring_examples_are_true(name: str) -> None:
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    for test in doctest.DocTestFinder().find(MODULES[name]):
-        runner.run(test)
-    assert runner.failures == 0
-    assert runner.tries > 0
+    assert support.expect_true_examples(MODULES[name]) > 0
 
 
 def test_hand_out_gives_the_points_of_the_course() -> None:
@@ -166,22 +146,7 @@ def test_worked_example_of_the_hand_out() -> None:
 
 
 def test_lab_sheet_has_model_answers_for_20_points() -> None:
-    sheet = jupytext.read(FOLDER / "lab.py", fmt="py:percent")
-    graded = [cell for cell in sheet.cells if "nbgrader" in cell.metadata]
-    assert len(graded) == 5
-    total = 0
-    for number, cell in enumerate(graded, start=1):
-        metadata = cell.metadata["nbgrader"]
-        assert metadata["grade_id"] == f"s3-q{number}"
-        assert metadata["grade"] is metadata["solution"] is True
-        assert metadata["locked"] is False
-        assert metadata["schema_version"] == 3
-        assert "### BEGIN SOLUTION\n" in cell.source
-        assert "### END SOLUTION" in cell.source
-        total += metadata["points"]
-        question = f"**Question {number} ({metadata['points']} points).**"
-        assert any(question in cell.source for cell in sheet.cells)
-    assert total == 20
+    support.expect_model_answers(FOLDER, questions=5)
 
 
 @pytest.mark.slow

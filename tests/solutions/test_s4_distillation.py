@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import doctest
-import importlib.util
 import itertools
 import math
 import os
@@ -15,10 +13,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import jupytext
 import pytest
 import torch
 import torch.nn.functional as F
@@ -31,33 +27,20 @@ from autograder.graders.common import accuracy
 from autograder.graders.s4_distillation.networks import View
 from autograder.graders.toolkit import RandomInputs
 from shared.models import MLP, DigitsCNN, Generator
+from tests.solutions import support
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s4_distillation"
 
-
-def load(name: str) -> ModuleType:
-    """A module of the solution, under a name that no other session's module has."""
-    spec = importlib.util.spec_from_file_location(f"solution_s4_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-losses = load("losses")
-distill = load("distill")
+losses = support.load(FOLDER, "losses")
+distill = support.load(FOLDER, "distill")
 MODULES = {"losses": losses, "distill": distill}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def importable() -> Iterator[None]:
     """The modules under their own names, as they import each other."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in MODULES.items():
-            patch.setitem(sys.modules, name, module)
+    with support.importable(MODULES):
         yield
 
 
@@ -93,11 +76,7 @@ def test_a_broken_module_costs_only_who_calls_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_are_true(name: str) -> None:
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    for test in doctest.DocTestFinder().find(MODULES[name]):
-        runner.run(test)
-    assert runner.failures == 0
-    assert runner.tries > 0
+    assert support.expect_true_examples(MODULES[name]) > 0
 
 
 def exercises() -> dict[str, dict[str, Any]]:
@@ -134,19 +113,7 @@ def test_worked_example_of_the_hand_out() -> None:
 
 
 def test_lab_sheet_has_model_answers_for_20_points() -> None:
-    sheet = jupytext.read(FOLDER / "lab.py", fmt="py:percent")
-    graded = [cell for cell in sheet.cells if "nbgrader" in cell.metadata]
-    total = 0
-    for number, cell in enumerate(graded, start=1):
-        metadata = cell.metadata["nbgrader"]
-        assert metadata["grade_id"] == f"s4-q{number}"
-        assert metadata["grade"] is metadata["solution"] is True
-        assert metadata["schema_version"] == 3
-        assert "### BEGIN SOLUTION\n" in cell.source
-        question = f"**Question {number} ({metadata['points']} points).**"
-        assert any(question in other.source for other in sheet.cells)
-        total += metadata["points"]
-    assert (len(graded), total) == (5, 20)
+    support.expect_model_answers(FOLDER, questions=5)
 
 
 @pytest.mark.slow

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib.util
 import itertools
 import math
 import os
@@ -15,10 +13,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import jupytext
 import numpy as np
 import optuna
 import pytest
@@ -30,33 +26,21 @@ from torch import Tensor, nn
 
 from autograder.graders.s5_automl import architectures
 from autograder.graders.toolkit import RandomInputs
+from tests.solutions import support
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s5_automl"
 
 
-def load(name: str) -> ModuleType:
-    """A module of the solution, under a name that no other session's module has."""
-    spec = importlib.util.spec_from_file_location(f"solution_s5_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 NAMES = ("search_space", "search", "policies", "factorization")
-MODULES = {name: load(name) for name in NAMES}
+MODULES = {name: support.load(FOLDER, name) for name in NAMES}
 search_space, search, policies, factorization = MODULES.values()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def importable() -> Iterator[None]:
     """The modules under their own names, as they import each other."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in MODULES.items():
-            patch.setitem(sys.modules, name, module)
+    with support.importable(MODULES):
         yield
 
 
@@ -73,10 +57,7 @@ def seeded(seed: int) -> torch.Generator:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_docstring_examples_are_true(name: str) -> None:
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    for test in doctest.DocTestFinder().find(MODULES[name]):
-        runner.run(test)
-    assert runner.failures == 0
+    support.expect_true_examples(MODULES[name])
 
 
 def test_hand_out_gives_the_points_of_the_course() -> None:
@@ -102,10 +83,7 @@ def test_hand_out_gives_the_size_of_the_table() -> None:
 
 
 def test_lab_sheet_has_model_answers_for_20_points() -> None:
-    sheet = jupytext.read(FOLDER / "lab.py", fmt="py:percent")
-    graded = [cell.metadata["nbgrader"] for cell in sheet.cells if "nbgrader" in cell.metadata]
-    assert [each["grade_id"] for each in graded] == [f"s5-q{n}" for n in range(1, 6)]
-    assert sum(each["points"] for each in graded) == 20
+    support.expect_model_answers(FOLDER, questions=5)
 
 
 @pytest.mark.slow

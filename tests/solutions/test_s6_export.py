@@ -10,10 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import jupytext
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -29,6 +27,7 @@ from autograder.graders.toolkit import RandomInputs, comparable
 from autograder.project import returned_files
 from shared.onnx_files import read_model
 from shared.records import Profile
+from tests.solutions import support
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s6_export"
@@ -37,21 +36,10 @@ needs_tensorrt = pytest.mark.skipif(
 )
 
 
-def load(name: str) -> ModuleType:
-    """A module of the solution, under a name that no other session's module has."""
-    spec = importlib.util.spec_from_file_location(f"solution_s6_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-export = load("onnx_export")
-quantization = load("onnx_quantization")
-tensorrt = load("tensorrt_build")
-benchmark = load("benchmark")
+export = support.load(FOLDER, "onnx_export")
+quantization = support.load(FOLDER, "onnx_quantization")
+tensorrt = support.load(FOLDER, "tensorrt_build")
+benchmark = support.load(FOLDER, "benchmark")
 
 
 def outputs(content: bytes, images: Any) -> Any:
@@ -337,9 +325,7 @@ def test_the_worked_example_is_right() -> None:
 
 
 def test_lab_sheet_has_model_answers_for_20_points() -> None:
-    sheet = jupytext.read(FOLDER / "lab.py", fmt="py:percent")
-    graded = [c.metadata["nbgrader"] for c in sheet.cells if "nbgrader" in c.metadata]
-    assert sum(cell["points"] for cell in graded) == 20
+    support.expect_model_answers(FOLDER, questions=4)
 
 
 @pytest.mark.slow
