@@ -66,7 +66,7 @@ def moodle(folder_end: str = "_") -> dict[str, bytes]:
         **under(f"Ada Lovelace_101_{end}"),
         "Ada Lovelace_101_assignsubmission_onlinetext_/onlinetext.html": b"<p>see zip</p>",
         f"Bob O'Hara_102_{end}/bob_s3.zip": zipped({**marked("bob"), "manifest.txt": b""}),
-        **under(f"Софья Ковалевская_103_{end}/work/s3_weight_clustering", marked("sofia")),
+        **under(f"Софья Ковалевская_103_{end}/homework/s3_weight_clustering", marked("sofia")),
         "Dan Text_104_assignsubmission_onlinetext_/onlinetext.html": b"<p>late, sorry</p>",
         **under(f"Kim Lee_105_{end}", marked("one")),
         **under(f"Kim Lee_106_{end}", marked("two")),

@@ -3,9 +3,10 @@
     python3 install.py            what `autograder check` needs
     python3 install.py --lab      also what opens the lab sheets
 
-On Linux the CPU build of torch is taken, a tenth of the other one; `--gpu` takes that. Run it again
-after an update of the kit: what is there already is kept. pip's own settings (PIP_INDEX_URL,
-PIP_NO_INDEX, PIP_FIND_LINKS, ...) are obeyed.
+Run it again after an update of the kit: what is there already is kept. pip's own settings
+(PIP_INDEX_URL, PIP_NO_INDEX, PIP_FIND_LINKS, ...) are obeyed. On Linux torch comes with its GPU
+libraries, several gigabytes; with the index of torch's CPU builds (pytorch.org names it) in
+PIP_EXTRA_INDEX_URL it comes without.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = HERE / ".venv"
-CPU_BUILDS = "https://download.pytorch.org/whl/cpu"  # torch's own index
 NEWEST_TRIED = "3.11"
 
 
@@ -29,7 +29,6 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--lab", action="store_true", help="also what opens the lab sheets")
-    parser.add_argument("--gpu", action="store_true", help="torch with its GPU libraries")
     options = parser.parse_args()
     if sys.version_info < (3, 11):
         sys.stderr.write(
@@ -42,8 +41,6 @@ def main() -> int:
     python = scripts / ("python.exe" if sys.platform == "win32" else "python")
     if not python.exists():
         venv.create(ENVIRONMENT, with_pip=True)
-    if sys.platform == "linux" and not options.gpu:
-        take_cpu_build(python)
     print("Installing the kit and what it needs; torch is large, so this takes a while", flush=True)
     what = f"{HERE}[lab]" if options.lab else str(HERE)
     if pip(python, "--constraint", str(HERE / "constraints.txt"), "--editable", what):
@@ -56,21 +53,10 @@ def main() -> int:
     return 0
 
 
-def take_cpu_build(python: Path) -> None:
-    """Install torch without GPU libraries, if torch's own index can be reached."""
-    lines = (HERE / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pinned = next((line for line in lines if line.startswith("torch==")), "torch")
-    options = ("--no-deps", "--retries", "1", "--timeout", "15", "--index-url", CPU_BUILDS)
-    if pip(python, *options, pinned, quiet=True):
-        print("The CPU build of torch is not to be had here; taking the larger one", flush=True)
-
-
-def pip(python: Path, *arguments: str, quiet: bool = False) -> int:
+def pip(python: Path, *arguments: str) -> int:
     """The exit status of `pip install`."""
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    hidden = subprocess.DEVNULL if quiet else None
-    done = subprocess.run([*command, *arguments], stdout=hidden, stderr=hidden, check=False)
-    return done.returncode
+    return subprocess.run([*command, *arguments], check=False).returncode
 
 
 def megabytes(folder: Path) -> float:
