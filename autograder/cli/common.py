@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from autograder.course import Course, DatasetName, load_course
+from autograder.course import Course, DatasetName, Session, load_course
 from autograder.engine.job import LEVELS, Level
 from autograder.errors import AutograderError
+from autograder.grading.results import ResultsFolder
 from shared.datasets import DATASETS
 
 COURSE_FILE = "course.yaml"
@@ -71,6 +73,30 @@ def open_course(path: Path | None) -> tuple[Path, Course]:
                 f"no {COURSE_FILE} here or above; run it in the course's folder, or give --course"
             )
     return path.resolve().parent, load_course(path)
+
+
+@dataclass(frozen=True)
+class OpenedResults:
+    """A results folder, and the course and session that it belongs to."""
+
+    folder: ResultsFolder
+    course: Course
+    session: Session
+
+
+def open_results(path: Path, course: Path | None) -> OpenedResults:
+    """A results folder under the rules of its course; AutograderError if it is none, or another's.
+
+    `course` is the value of --course.
+    """
+    _, rules = open_course(course)
+    folder = ResultsFolder(path)
+    run = folder.run()
+    if run is None:
+        raise AutograderError(f"{path} is not a results folder: it has no run.json")
+    if run.course != rules.id:
+        raise AutograderError(f"{path} holds results of {run.course}, not of {rules.id}")
+    return OpenedResults(folder, rules, rules.session(run.session))
 
 
 def isolation_level(text: str) -> Level:

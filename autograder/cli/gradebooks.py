@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from autograder.cli.common import CourseOption, note, open_course, out
+from autograder.cli.common import CourseOption, note, open_results, out
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
 from autograder.files import writable_folder, write
-from autograder.grading.results import ResultsFolder
 from autograder.grading.roster import Roster, read_roster
 from autograder.integrations import canvas as canvas_gradebook
 from autograder.integrations import moodle as moodle_worksheet
@@ -96,19 +95,14 @@ class _Graded:
 
 
 def _graded(results: Path, course: Path | None) -> _Graded:
-    _, rules = open_course(course)
-    folder = ResultsFolder(results)
-    run = folder.run()
-    if run is None:
-        raise AutograderError(f"{results} is not a results folder: it has no run.json")
-    if run.course != rules.id:
-        raise AutograderError(f"{results} holds results of {run.course}, not of {rules.id}")
-    loaded = folder.load()
+    there = open_results(results, course)
+    loaded = there.folder.load()
     _notes(loaded.errors)
     if not loaded.reports:
         raise AutograderError(f"{results} holds no records that can be read")
-    roster = read_roster(folder.roster, rules) if folder.roster.is_file() else None
-    return _Graded(results, rules, rules.session(run.session), loaded.reports, roster)
+    path = there.folder.roster
+    roster = read_roster(path, there.course) if path.is_file() else None
+    return _Graded(results, there.course, there.session, loaded.reports, roster)
 
 
 def _write(

@@ -24,11 +24,12 @@ from autograder.cli.common import (
     isolation_level,
     note,
     open_course,
+    open_results,
     out,
     progress_bar,
 )
 from autograder.engine.job import grader_faults
-from autograder.errors import AutograderError, ExitCode
+from autograder.errors import ExitCode
 from autograder.files import write
 from autograder.grading import batch, checking
 from autograder.grading.kinds import kind_of
@@ -144,15 +145,9 @@ def report(
     course: CourseOption = None,
 ) -> None:
     """Make pages and tables again: today's late policy, extensions, times and marks by hand."""
-    _, rules = open_course(course)
-    folder = ResultsFolder(results)
-    run = folder.run()
-    if run is None:
-        raise AutograderError(f"{results} is not a results folder: it has no run.json")
-    if run.course != rules.id:
-        raise AutograderError(f"{results} holds results of {run.course}, not of {rules.id}")
-    part = rules.session(run.session)
-    made = batch.refresh(rules, part, folder, times, marks, batch.Callbacks(note=note), roster)
+    there = open_results(results, course)
+    callbacks = batch.Callbacks(note=note)
+    made = batch.refresh(there.course, there.session, there.folder, times, marks, callbacks, roster)
     if junit is not None:
         write(junit, class_junit_xml(made.reports))
     _print_class(made.reports, results)
