@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
 
+from autograder.graders.common import remote_generator
 from autograder.graders.s4_distillation.references import (
     answers,
     divergence,
@@ -21,7 +21,6 @@ from autograder.graders.s4_distillation.references import (
 from autograder.graders.toolkit import (
     Case,
     Exercise,
-    Handle,
     RandomInputs,
     agreements,
     allclose,
@@ -31,7 +30,6 @@ from autograder.graders.toolkit import (
     expect_list,
     expect_tensor,
     expect_value_error,
-    fail,
 )
 
 # ---- dkd_loss --------------------------------------------------------------------------------
@@ -172,17 +170,6 @@ def test_decoupled_loss_refuses_bad_arguments(student: Any, rng: RandomInputs) -
 # ---- speculative_accept ----------------------------------------------------------------------
 
 
-def generator(student: Any, seed: int) -> Handle:
-    """A seeded torch.Generator in the student's process: that of a loader over there."""
-    own = torch.Generator().manual_seed(seed)
-    data = TensorDataset(torch.zeros(1))
-    loader = student.put(DataLoader(data, batch_size=1, shuffle=True, generator=own))
-    result = student.get(Handle(loader.name, "DataLoader"), "generator")
-    if not isinstance(result, Handle):
-        fail("your code changed what a loader is")
-    return result
-
-
 def decided(result: object, k: int, draft: Sequence[int]) -> tuple[list[int], int]:
     """The tokens and the number accepted, of the right form: a prefix of the draft and one more."""
     tokens, accepted = expect_list(result, "speculative_accept", length=2)
@@ -225,7 +212,7 @@ speculative_accept = Exercise("s4.speculative_accept")
 def test_tokens_have_the_distribution_of_the_target(student: Any, rng: RandomInputs) -> None:
     """Drafted from its own probabilities, the first token comes out with the target's."""
     draft, target, names = uneven(rng)
-    source = generator(student, rng.seed())
+    source = remote_generator(student, rng.seed())
     outcomes: Counter[int] = Counter()
     drafted = [name for name, share in zip(names, DRAFT, strict=True) for _ in _times(share)]
     probabilities = torch.stack([target, torch.full((4,), 1 / 4)])
@@ -246,7 +233,7 @@ def _times(share: float) -> range:
 def test_rejected_tokens_are_replaced(student: Any, rng: RandomInputs) -> None:
     """A token too likely in the draft is rejected as often as it should, for another one."""
     draft, target, (liked, _, one, other) = uneven(rng)
-    source = generator(student, rng.seed())
+    source = remote_generator(student, rng.seed())
     probabilities = torch.stack([target, torch.full((4,), 1 / 4)])
     outcomes: Counter[int] = Counter()
     kept = 0
@@ -267,7 +254,7 @@ def test_rejected_tokens_are_replaced(student: Any, rng: RandomInputs) -> None:
 def test_the_draft_ends_at_the_first_rejection(student: Any, rng: RandomInputs) -> None:
     """What comes after a rejected token is dropped, and the token drawn is of its place."""
     vocabulary, k = rng.integer(6, 8), rng.integer(4, 6)
-    source = generator(student, rng.seed())
+    source = remote_generator(student, rng.seed())
     for _ in range(12):
         draft_tokens = rng.permutation(vocabulary)[:k].tolist()
         stop, instead = rng.integer(0, k - 1), rng.integer(0, vocabulary - 1)
@@ -286,7 +273,7 @@ def test_the_draft_ends_at_the_first_rejection(student: Any, rng: RandomInputs) 
 def test_bonus_token(student: Any, rng: RandomInputs) -> None:
     """If all are accepted, or none was drafted, one token comes from the target's last row."""
     vocabulary = rng.integer(5, 7)
-    source = generator(student, rng.seed())
+    source = remote_generator(student, rng.seed())
     for k in (0, 1, rng.integer(3, 5)):
         draft_tokens = [rng.integer(0, vocabulary - 1) for _ in range(k)]
         draft_probs = torch.softmax(rng.normal(k, vocabulary), dim=1)
@@ -309,7 +296,7 @@ def test_bonus_token(student: Any, rng: RandomInputs) -> None:
 def test_acceptance_rate(student: Any, rng: RandomInputs) -> None:
     """Every place is decided anew: acceptances go on with probability min(1, p / q) each."""
     draft, target = torch.tensor([0.8, 0.2]), torch.tensor([0.6, 0.4])
-    k, source = 6, generator(student, rng.seed())
+    k, source = 6, remote_generator(student, rng.seed())
     probabilities = draft.repeat(k, 1), target.repeat(k + 1, 1)
     counts = [
         decided(student.speculative_accept([0] * k, *probabilities, source), k, [0] * k)[1]
@@ -331,7 +318,7 @@ def test_speculation_uses_the_generator(student: Any, rng: RandomInputs) -> None
     target_probs = torch.cat([mixed, torch.softmax(rng.normal(1, 3), dim=1)])
 
     def several(number: int) -> list[object]:
-        source = generator(student, number)
+        source = remote_generator(student, number)
         arguments = (draft_tokens, draft_probs, target_probs, source)
         return [decided(student.speculative_accept(*arguments), k, draft_tokens) for _ in range(15)]
 
@@ -345,7 +332,7 @@ def test_speculation_uses_the_generator(student: Any, rng: RandomInputs) -> None
 @speculative_accept.check(weight=0.8, guard=True)
 def test_speculation_refuses_wrong_shapes(student: Any, rng: RandomInputs) -> None:
     """Numbers of rows or tokens that do not fit raise ValueError."""
-    source = generator(student, rng.seed())
+    source = remote_generator(student, rng.seed())
     draft_probs = torch.softmax(rng.normal(3, 5), dim=1)
     target_probs = torch.softmax(rng.normal(4, 5), dim=1)
     for arguments in (
