@@ -134,14 +134,12 @@ def evolutionary_search(
     check_int("budget", budget, 1)
     generator = torch.Generator().manual_seed(seed)
     tried: dict[tuple[int, ...], tuple[Architecture, Measured]] = {}
-    calls = 0
     population: list[tuple[int, ...]] = []
     size = max(2, min(24, budget // 4))
-    while calls < budget:
+    for _ in range(budget):
         arch = _next_candidate(space, tried, population, size, generator)
         code = space.encode(arch)
         tried[code] = arch, evaluate(arch)
-        calls += 1
         if code not in population:
             population.append(code)
         population.sort(key=lambda each: _fitness(tried[each][1], limits), reverse=True)

@@ -150,18 +150,18 @@ def _matches(
     replay: Replay,
 ) -> frozenset[int]:
     """The failed checks that a mistake explains; none if it does not explain the first of them."""
+
+    def may_fail(index: int) -> bool:
+        return mistake.may_fail(attempts[index].check)
+
     matches = set()
-    failed, passed = (
-        [index for index in indices if mistake.may_fail(attempts[index].check)]
-        for indices in (failed, passed)
-    )
-    for index in failed:
+    for index in filter(may_fail, failed):
         other = _tried(mistake, index, replay)
         if other.failed and same_results(attempts[index].transcript, other.transcript):
             matches.add(index)
         elif not matches:
             return frozenset()
-    if any(_tried(mistake, index, replay).failed is not False for index in passed):
+    if any(_tried(mistake, i, replay).failed is not False for i in filter(may_fail, passed)):
         return frozenset()
     return frozenset(matches)
 

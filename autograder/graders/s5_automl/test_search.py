@@ -120,9 +120,11 @@ def expect_refusals(student: Any, rng: RandomInputs, name: str) -> None:
     expect_value_error(search, space, drawn.evaluate, limits, 10, 0)
 
 
-def expect_progress(
-    student: Any, rng: RandomInputs, name: str, budget: int, marks: tuple[float, float], credit: Any
-) -> None:
+PROGRESS = (1.35, 1.15)
+"""How many times as good as chance the later tries have to be: for all credit, and for none."""
+
+
+def expect_progress(student: Any, rng: RandomInputs, name: str, budget: int, credit: Any) -> None:
     """What is tried in the second half is better than what chance would try.
 
     Regret alone tells little after a few runs: that of random search varies by two thirds of its
@@ -133,7 +135,7 @@ def expect_progress(
         drawn, limits = hidden(rng, budget), limits_at(0.6, rng.choice(["macs", "params"]))
         searched(student, name, drawn, limits, rng.seed())
         late.append(drawn.progress(limits))
-    reached, (full, none) = sum(late) / len(late), marks
+    reached, (full, none) = sum(late) / len(late), PROGRESS
     text = f"the later half is {reached:.2f} times as good as random ones; full credit from {full}"
     credit((reached - none) / (full - none), text)
 
@@ -210,7 +212,6 @@ def test_random_search_refuses(student: Any, rng: RandomInputs) -> None:
 
 # ---- evolutionary_search ---------------------------------------------------------------------
 
-EVOLUTION_PROGRESS = (1.35, 1.15)
 EVOLUTION_REGRET = (1.8, 2.6)
 
 evolutionary_search = Exercise("s5.evolutionary_search")
@@ -219,7 +220,7 @@ evolutionary_search = Exercise("s5.evolutionary_search")
 @evolutionary_search.check(weight=5, essential=True, seconds=30)
 def test_evolution_gets_better(student: Any, rng: RandomInputs, credit: Any) -> None:
     """Later generations are clearly better than random architectures."""
-    expect_progress(student, rng, "evolutionary_search", 100, EVOLUTION_PROGRESS, credit)
+    expect_progress(student, rng, "evolutionary_search", 100, credit)
 
 
 @evolutionary_search.check(weight=2, seconds=40)
@@ -281,7 +282,6 @@ def test_evolution_refuses(student: Any, rng: RandomInputs) -> None:
 
 # ---- optuna_search ---------------------------------------------------------------------------
 
-OPTUNA_PROGRESS = (1.35, 1.15)
 OPTUNA_REGRET = (2.3, 3.3)
 
 optuna_search = Exercise("s5.optuna_search")
@@ -290,7 +290,7 @@ optuna_search = Exercise("s5.optuna_search")
 @optuna_search.check(weight=4, essential=True, seconds=30)
 def test_optuna_gets_better(student: Any, rng: RandomInputs, credit: Any) -> None:
     """Later trials are clearly better than random architectures."""
-    expect_progress(student, rng, "optuna_search", 60, OPTUNA_PROGRESS, credit)
+    expect_progress(student, rng, "optuna_search", 60, credit)
 
 
 @optuna_search.check(weight=2, seconds=40)
