@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from autograder.course import Course, Session, load_course
@@ -70,7 +71,11 @@ def pieces(text: str, where: str) -> dict[str, dict[str, Definition]]:
 
 
 def wrong(session: Session) -> list[Wrong]:
-    """Every known mistake, put into the solution where the judge looks."""
+    """Every known mistake, put into the solution where the judge looks.
+
+    What is drawn for it depends on its name alone: the solution may be rewritten, and the mistakes
+    fail the same checks as before.
+    """
     files = solution(session)
     entries = []
     for path in sorted((graders_of(session) / "mistakes").glob("*.py")):
@@ -79,7 +84,9 @@ def wrong(session: Session) -> list[Wrong]:
         text = path.read_text(encoding="utf-8")
         changed = inject(files, exercise.file, exercise.id, text)
         reason = (ast.get_docstring(ast.parse(text)) or "").strip()
-        entries.append(Wrong(exercise.id, path.stem, reason, submission(path.stem, changed)))
+        drawn_by = hashlib.sha256(path.stem.encode()).hexdigest()
+        entry = replace(submission(path.stem, changed), sha256=drawn_by)
+        entries.append(Wrong(exercise.id, path.stem, reason, entry))
     return entries
 
 

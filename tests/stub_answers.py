@@ -22,6 +22,14 @@ def _tensors(value):
     return []
 
 
+def _annotated(annotation):
+    """The type that is returned; None where its name is imported for type checkers only."""
+    try:
+        return annotation()
+    except NameError:
+        return None
+
+
 def _like(arguments, fill):
     """A tensor of the first tensor's shape, or of one element, that holds only `fill`."""
     found = _tensors(arguments)

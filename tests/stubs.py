@@ -104,7 +104,7 @@ def function(node: ast.FunctionDef, right: str, body: str) -> str:
     lines = [
         f"def {node.name}({ast.unparse(given)}):",
         f"    arguments = ({''.join(f'{each}, ' for each in names)})",
-        f"    result = {ast.unparse(node.returns) if node.returns else None}",
+        f"    result = _annotated(lambda: {ast.unparse(node.returns) if node.returns else None})",
         f"    right = {right}",
         f"    {body}",
     ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +15,8 @@ from types import ModuleType
 
 import jupytext
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
 def load(folder: Path, name: str) -> ModuleType:
@@ -64,3 +69,27 @@ def expect_model_answers(folder: Path, questions: int) -> None:
         question = f"**Question {number} ({metadata['points']} points).**"
         assert any(question in other.source for other in sheet.cells)
     assert (len(graded), total) == (questions, 20)
+
+
+def lab_output(folder: Path, scratch: Path, smaller: Mapping[str, str] | None = None) -> str:
+    """What a lab sheet prints, run from top to bottom beside the solution's modules.
+
+    `smaller` replaces its settings by quicker ones: a test is about the code.
+    """
+    for path in folder.glob("*.py"):
+        shutil.copy(path, scratch)
+    text = (folder / "lab.py").read_text(encoding="utf-8")
+    for setting, quicker in (smaller or {}).items():
+        assert text.count(setting) == 1, setting
+        text = text.replace(setting, quicker)
+    (scratch / "lab.py").write_text(text, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "lab.py"],
+        cwd=scratch,
+        env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout

@@ -6,9 +6,7 @@ import ast
 import copy
 import itertools
 import math
-import os
 import random
-import subprocess
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -131,23 +129,8 @@ SMALLER = {
 
 @pytest.mark.slow
 def test_lab_sheet_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    text = (FOLDER / "lab.py").read_text(encoding="utf-8")
-    for setting, smaller in SMALLER.items():
-        assert text.count(setting) == 1
-        text = text.replace(setting, smaller)
-    for path in (PATH, FOLDER / "quantization.py"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "lab.py").write_text(text, encoding="utf-8")
-    run = subprocess.run(
-        [sys.executable, "lab.py"],
-        cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert "the halved network computes what the masked one does" in run.stdout
+    printed = support.lab_output(FOLDER, tmp_path, SMALLER)
+    assert "the halved network computes what the masked one does" in printed
 
 
 # ---- masks -------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import itertools
 import math
-import os
 import random
 import re
 import subprocess
@@ -150,16 +149,8 @@ def test_lab_sheet_has_model_answers_for_20_points() -> None:
 
 
 @pytest.mark.slow
-def test_lab_sheet_runs_from_top_to_bottom() -> None:
-    run = subprocess.run(
-        [sys.executable, "lab.py"],
-        cwd=FOLDER,
-        env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+def test_lab_sheet_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    support.lab_output(FOLDER, tmp_path)
 
 
 # ---- init_centroids, kmeans_1d -----------------------------------------------------------------

@@ -6,9 +6,7 @@ import ast
 import copy
 import itertools
 import math
-import os
 import re
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -117,16 +115,8 @@ def test_lab_sheet_has_model_answers_for_20_points() -> None:
 
 
 @pytest.mark.slow
-def test_lab_sheet_runs_from_top_to_bottom() -> None:
-    run = subprocess.run(
-        [sys.executable, "lab.py"],
-        cwd=FOLDER,
-        env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+def test_lab_sheet_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    support.lab_output(FOLDER, tmp_path)
 
 
 # ---- losses ------------------------------------------------------------------------------------

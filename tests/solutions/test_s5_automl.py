@@ -86,6 +86,24 @@ def test_lab_sheet_has_model_answers_for_20_points() -> None:
     support.expect_model_answers(FOLDER, questions=5)
 
 
+SMALLER = {
+    "BUDGET = 60\n": "BUDGET = 6\n",
+    "for seed in range(2):": "for seed in range(1):",
+    "compression.open_study(path), 30)": "compression.open_study(path), 4)",
+    "compression.run(study, 80)": "compression.run(study, 8)",
+    "widths = [2, 3, 4, 5, 6, 8]": "widths = [3, 8]",
+    "for mean in (2.5, 3, 3.5, 4, 5):": "for mean in (3.5, 5):",
+    "ResNet((2, 2, 2, 2), (64, 128, 256, 512), channels=1)": "ResNet((1, 1), (16, 64), channels=1)",
+    "(1.0, 0.95, 0.8, 0.6, 0.4, 0.2, 0.1)": "(1.0, 0.4)",
+}
+
+
+@pytest.mark.slow
+def test_lab_sheet_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    printed = support.lab_output(FOLDER, tmp_path, SMALLER)
+    assert re.search(r"energy  40%: .* MACs", printed)
+
+
 @pytest.mark.slow
 def test_a_killed_study_goes_on(tmp_path: Path) -> None:
     """SIGKILL in the middle of a study loses no trial that was complete."""

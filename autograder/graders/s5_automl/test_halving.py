@@ -90,6 +90,36 @@ def right_answers(curve: Curve, count: int, eta: int, budget: int) -> set[int]:
     return {survivor(curve, count, eta, budget, r)[0] for r in counts_of_rungs(count, eta)}
 
 
+def outdated_answers(curve: Curve, count: int, eta: int, budget: int) -> set[int]:
+    """Survivors under all readings, if the first or the best accuracy so far decides."""
+    found = set()
+    for rungs in counts_of_rungs(count, eta):
+        spent = [budget // (rungs * size) for size in sizes_of_rungs(count, eta)]
+
+        def first(number: int, _resource: int, least: int = spent[0]) -> float:
+            return curve(number, least)
+
+        def best(number: int, resource: int, spent: Sequence[int] = tuple(spent)) -> float:
+            return max(curve(number, each) for each in spent if each <= resource)
+
+        found |= {survivor(each, count, eta, budget, rungs)[0] for each in (first, best)}
+    return found
+
+
+def crossing(rng: RandomInputs, count: int, eta: int, budget: int) -> Curve:
+    """Curves that cross, so that outdated accuracies let another one survive."""
+    while True:
+        start, end = shuffled_ranks(rng, count), shuffled_ranks(rng, count)
+
+        def curve(n: int, r: int, start: Any = start, end: Any = end) -> float:
+            share = min(r / 60, 1.0)
+            return float((1 - share) * start[n] + share * end[n])
+
+        arguments = curve, count, eta, budget
+        if not outdated_answers(*arguments) & right_answers(*arguments):
+            return curve
+
+
 def constant(accuracies: Sequence[float]) -> Curve:
     """The resource does not matter."""
     return lambda number, _resource: accuracies[number]
@@ -133,13 +163,8 @@ def test_schedule_of_the_rungs(student: Any, rng: RandomInputs) -> None:
 def test_later_rungs_know_better(student: Any, rng: RandomInputs) -> None:
     """Who survives a rung is decided by what was measured in that rung."""
     for eta, count in ((2, 8), (3, 18)):
-        start, end = shuffled_ranks(rng, count), shuffled_ranks(rng, count)
         budget = 24 * count
-
-        def curve(n: int, r: int, start: Any = start, end: Any = end) -> float:
-            share = min(r / 60, 1.0)
-            return float((1 - share) * start[n] + share * end[n])
-
+        curve = crossing(rng, count, eta, budget)
         found, _ = halved(student, rng, curve, count, eta, budget)
         hint = "compare the accuracies of this rung, neither the first nor the best ones ever"
         check(found in right_answers(curve, count, eta, budget), hint)

@@ -168,6 +168,8 @@ def test_exact_shares(student: Any, rng: RandomInputs) -> None:
         value = expect_float(value, "amc_bound_action")
         hint = "100 * (1 - 0.07) is not exactly 93: allow for rounding errors"
         check(abs(value - action) < NEAR, hint)
+    hint = "no layer is pruned by more than max_action"
+    expect_bound(student, hint, 0.9, 0, [100, 50], [], 0.0, 0.8, [100, 10], 1)
 
 
 @amc_bound_action.check(weight=1, guard=True)

@@ -114,13 +114,16 @@ def test_uncorrelated_inputs(student: Any, rng: RandomInputs) -> None:
 @gptq.check(weight=2)
 def test_groups_of_columns(student: Any, rng: RandomInputs) -> None:
     """Each group of columns has a scale of its own, and outputs change less there, too."""
-    weight, x = rng.normal(18, 32) * torch.logspace(-1, 1, 32)[rng.permutation(32)], None
-    x = correlated(rng, 32) / weight.abs().amax(0)
-    for group in (8, 16):
+    shares = []
+    for group in (8, 16, 8, 16, 8, 16):
+        weight = rng.normal(18, 32) * torch.logspace(-1, 1, 32)[rng.permutation(32)]
+        x = correlated(rng, 32) / weight.abs().amax(0)
         codes, scale = quantised(student, weight, x.T @ x, 4, group)
         plain = error(weight, rounded(weight, 4, group), x)
-        hint = "scales of the original weights, by groups of columns at their original places"
-        check(error(weight, restored(codes, scale), x) <= 0.75 * plain, hint)
+        shares.append(error(weight, restored(codes, scale), x) / plain)
+    hint = "scales of the original weights, by groups of columns at their original places"
+    # one share varies: 0.44 in the median, above 0.75 for one draw in a hundred
+    check(sum(shares) / len(shares) <= 0.75, hint)
 
 
 @gptq.check(weight=1)

@@ -54,9 +54,7 @@ def expect_best(student: Any, rng: RandomInputs, name: str, misleading: bool) ->
         drawn, limits = hidden(rng, budget, misleading), drawn_limits(rng)
         arch = searched(student, name, drawn, limits, rng.seed())
         best = drawn.best_seen(limits)
-        if best is None:  # hardly possible
-            check(arch is None, "nothing feasible was seen: return None")
-            continue
+        check(best is not None, "nothing feasible was tried, although much of the space is")
         reached = drawn.measured(arch)["accuracy"] if arch is not None else -1.0
         check(reached == best, "return the feasible architecture of the highest accuracy seen")
 

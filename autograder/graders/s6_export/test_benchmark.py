@@ -106,6 +106,7 @@ def test_percentiles(student: Any, rng: RandomInputs) -> None:
         machine, warmup = Machine(rng, names), rng.integer(0, 3)
         runners = {name: machine.runner(name) for name in names}
         rows = rows_of(student, runners, None, warmup, repeats, machine.clock)
+        check(sorted(row[0] for row in rows) == sorted(names), "one row for each runner")
         for name, *found in rows:
             wanted = np.percentile(machine.taken[name][warmup:], [50, 10, 90])
             hint = "of the timed calls: median, 10th and 90th percentile"
@@ -293,7 +294,7 @@ def test_rows_without_timings(student: Any, rng: RandomInputs) -> None:
 @latency_plot.check(weight=1)
 def test_no_figure_stays_open(student: Any, rng: RandomInputs) -> None:
     """pyplot keeps no figure open: it would stay in memory."""
-    student.latency_plot(drawn_rows(rng, 3))
+    Drawing(student, drawn_rows(rng, 3))
     left = student.run("matplotlib.pyplot:get_fignums")
     check(left == [], "make a Figure without pyplot, or close it")
 

@@ -96,10 +96,12 @@ def test_readers_are_independent(student: Any, rng: RandomInputs) -> None:
 @CalibrationReader.check(weight=0.5)
 def test_batches_are_not_copied(student: Any, rng: RandomInputs) -> None:
     """A reader hands out the arrays that it was given: calibration sets are large."""
-    refs = [student.put(batch) for batch in drawn_batches(rng, 2)]
+    batches = drawn_batches(rng, 2)
+    refs = [student.put(batch) for batch in batches]
     reader = student.CalibrationReader(refs, "input")
     student.invoke(refs[1], "fill", 7.0)
-    given(student, reader, "input")
+    found = given(student, reader, "input")
+    check(found is not None and np.array_equal(found, batches[0]), "each batch once, in order")
     found = given(student, reader, "input")
     check(found is not None and bool((found == 7).all()), "the very arrays, no copies of them")
 
@@ -167,6 +169,7 @@ def test_ranges_are_those_of_the_batches(student: Any, rng: RandomInputs) -> Non
         quiet, loud = (size * images_for(net, rng, 12) for _ in range(2))
         quiet *= np.float32(0.01)
         data = files.returned("quantize_static", net.content, [quiet, loud, quiet])
+        check("INT8" in files.types(data), "the weights become int8")
         (outputs,) = files.outputs(data, net.input_name, [loud])
         hint = "far from the float outputs: every batch counts, its smallest and largest value"
         check(noise(outputs, net.outputs(loud)) < 0.01, hint)
@@ -191,7 +194,9 @@ def test_cuts_do_not_matter(student: Any, rng: RandomInputs) -> None:
     """The same images in other batches, or in float64, give the same file, also the next time."""
     net = drawn_network(rng, opset=21)
     images = images_for(net, rng, 20)
-    first = student.quantize_static(net.content, [images[:7], images[7:]])
+    files = ReturnedFiles(student)
+    first = files.returned("quantize_static", net.content, [images[:7], images[7:]])
+    check("INT8" in files.types(first), "the weights become int8")
     other = student.quantize_static(net.content, [images[:1], images[1:15], images[15:]])
     check(first == other, "MinMax ranges depend on the images, not on how they are cut")
     doubles = [images[:7].astype(np.float64), images[7:].astype(np.float64)]

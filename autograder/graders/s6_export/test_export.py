@@ -149,7 +149,8 @@ def test_modes_are_restored(student: Any, rng: RandomInputs) -> None:
     model = network(rng, dropout=True)
     modes = mixed_modes(model, rng)
     ref = student.put(model)
-    student.file("export_onnx", ref, samples(model, rng, 2))
+    files = ReturnedFiles(student)
+    files.facts(files.returned("export_onnx", ref, samples(model, rng, 2)))
     check(student.modes(ref) == modes, "each submodule's own mode, not one for all of them")
 
 
@@ -167,6 +168,8 @@ def test_modes_are_restored_after_an_error(student: Any, rng: RandomInputs) -> N
     else:
         fail("export_onnx should raise what the network raises, yours returned a value")
     check(student.modes(ref) == modes, "restore the modes in a finally block")
+    files = ReturnedFiles(student)
+    files.facts(files.returned("export_onnx", ref, samples(model, rng, 2)))
 
 
 @export_onnx.check(weight=1, guard=True)
@@ -236,7 +239,9 @@ def test_operators_that_both_runtimes_take(student: Any, rng: RandomInputs) -> N
     """Only ONNX's own operators, and no DequantizeLinear on uint8, which TensorRT refuses."""
     files = ReturnedFiles(student)
     data = files.returned("embed_preprocessing", drawn_network(rng).content, *statistics(rng))
-    check(files.facts(data)["domains"] == [], "operators of another domain")
+    facts = files.facts(data)
+    check([kind for kind, _ in facts["inputs"].values()] == ["uint8"], "the input is uint8")
+    check(facts["domains"] == [], "operators of another domain")
     check("DequantizeLinear" not in files.operators(data), "use Cast and float arithmetic")
     check(files.left_behind() == [], "nothing stays in the working or the temporary folder")
 

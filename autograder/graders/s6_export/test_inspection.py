@@ -263,6 +263,9 @@ def test_nan_is_never_close(student: Any, rng: RandomInputs) -> None:
         result = student.compare_outputs(a, b, 1.0, 100.0)
         fields = expect_record(result, Comparison, "the result")
         check(expect_bool(fields[3], "close") is False, "NaN agrees with nothing")
+    a = rng.normal(6, 4).numpy()
+    fields = expect_record(student.compare_outputs(a, a, 1.0, 100.0), Comparison, "the result")
+    check(expect_bool(fields[3], "close") is True, "without a NaN, equal outputs are close")
 
 
 test_shapes_that_differ = compare_outputs.refuses(
