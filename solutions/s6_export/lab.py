@@ -280,7 +280,7 @@ latency_plot(rows)
 # ONNX Runtime's float32 is faster than eager PyTorch, since batch norm and ReLU are fused into the convolutions; int8
 # can be faster still where the CPU has integer dot products. 8 and 4 bits for weights and the codebook are decoded to
 # float32 first: smaller, not faster (ONNX Runtime decodes constants once when it loads the file, so not slower
-# either). float16 is slower on a CPU without such arithmetic: values are cast to and fro. Zeros, two of four or any, are
+# either). float16 is no faster on a CPU without such arithmetic: values are cast to and fro. Zeros, two of four or any, are
 # multiplied like all other numbers. Half the channels are faster everywhere, since there is less to compute.
 #
 # Differences whose ranges from the 10th to the 90th percentile overlap I do not count.
