@@ -125,7 +125,6 @@ def unsupported_nodes(model_bytes: bytes) -> list[tuple[str, str]]:
         RuntimeError: tensorrt_rtx is not installed.
     """
     model = read_model(model_bytes)
-    trt = builder_module()
     # TODO(s6.unsupported_nodes): your code; the docstring says what it must do
     raise NotImplementedError("s6.unsupported_nodes")
 

@@ -20,7 +20,7 @@
 # There are four questions with 20 points together. A teaching assistant reads your answers, so
 # write sentences, quote the numbers that you refer to, and say how sure you are. Three to six
 # sentences a question are enough. Everything runs in about two minutes on a laptop's CPU, most of it
-# `torch.compile`; set the environment variable `LAB_QUICK` to leave that out.
+# `torch.compile`, which needs a C++ compiler; set the environment variable `LAB_QUICK` to leave that out.
 
 # %%
 # %matplotlib inline
@@ -140,7 +140,9 @@ print("from pixels:", compare_outputs(session(with_pixels)(pixels), reference, 1
 # %% [markdown]
 # ## 2. What was made small stays small
 #
-# The largest layer is pruned, stored in 8, 4 and 2 bits, and clustered; then all is quantised to int8.
+# The largest layer is pruned (any half, or two of four: session 2), stored in 8, 4 and 2 bits (session 2),
+# and clustered (session 3). Then all is quantised to int8. The last network has half the channels, as
+# structured pruning, a student network (session 4) or a search (session 5) leave it.
 
 # %%
 graph = onnx.load_model_from_string(exported).graph
@@ -167,6 +169,22 @@ def pruned(share):
     return export_onnx(changed, sample)
 
 
+def two_of_four():
+    """The file in which two of four neighbouring input channels are zero in the largest layer."""
+    fours = np.moveaxis(weight, 1, -1).reshape(-1, 4).copy()
+    np.put_along_axis(fours, np.abs(fours).argsort(axis=1)[:, :2], 0, axis=1)
+    kept = np.moveaxis(fours.reshape(np.moveaxis(weight, 1, -1).shape), -1, 1)
+    changed = onnx.load_model_from_string(exported)
+    for tensor in changed.graph.initializer:
+        if tensor.name == largest.name:
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(kept), tensor.name))
+    return changed.SerializeToString()
+
+
+torch.manual_seed(0)
+narrow = DigitsCNN(width=16)
+train(narrow, TensorBatches(data, data.train, 64, seed=0), None, Recipe(10, lr=0.05))
+narrow_file = export_onnx(narrow.eval(), sample)
 codebook = np.quantile(weight, (np.arange(16) + 0.5) / 16).astype(np.float32)
 places = np.abs(weight[..., None] - codebook).argmin(axis=-1)
 calibration = np.split(prepared(data.train)[:256], 2)
@@ -174,15 +192,19 @@ files = {
     "float32": exported,
     "float16": to_float16(exported),
     "half zeros": pruned(0.5),
+    "2:4 zeros": two_of_four(),
     "8 bits": rounded(8),
     "4 bits": rounded(4),
     "2 bits": rounded(2),
     "codebook": store_codebook(exported, largest.name, codebook, places),
     "int8": quantize_static(exported, calibration),
+    "half width": narrow_file,
+    "half w. int8": quantize_static(narrow_file, calibration),
 }
+right = {}
 for name, content in files.items():
-    outputs = session(content, optimise=name != "2 bits")(images)
-    print(f"{name:>12}: {len(content):>8,} bytes, {accuracy(outputs):.2%}")
+    right[name] = accuracy(session(content, optimise=name != "2 bits")(images))
+    print(f"{name:>12}: {len(content):>8,} bytes, {right[name]:.2%}")
 
 # %% [markdown]
 # **Question 2 (5 points).** Explain the sizes: what does each weight cost in each file, and what else is in
@@ -218,7 +240,9 @@ def eager(_):
 
 
 runners = {"eager": eager}
-if "LAB_QUICK" not in os.environ:
+if "LAB_QUICK" in os.environ:
+    print("torch.compile is left out: LAB_QUICK is set")
+else:
     compiled = torch.compile(model)
 
     def compiled_run(_):
@@ -226,13 +250,22 @@ if "LAB_QUICK" not in os.environ:
         with torch.inference_mode():
             return compiled(tensor)
 
-    runners["torch.compile"] = compiled_run
+    try:
+        compiled_run(batch)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        print(f"torch.compile is left out, it needs a C++ compiler: {reason}")
+    else:
+        runners["torch.compile"] = compiled_run
 runners |= {f"ORT {name}": session(content) for name, content in files.items() if name != "2 bits"}
 rows = benchmark(runners, batch, warmup=5, repeats=40, clock=time.perf_counter)
+base = next(row.median for row in rows if row.name == "ORT float32")
+print(f"{'':>16}   bytes  accuracy  ms: median (p10 to p90)  faster")
 for row in rows:
-    print(
-        f"{row.name:>14}: {1000 * row.median:7.3f} ms ({1000 * row.p10:.3f} to {1000 * row.p90:.3f})"
-    )
+    name = row.name.removeprefix("ORT ")
+    size, share = (f"{len(files[name]):,}", f"{right[name]:.1%}") if name in files else ("", "")
+    spread = f"{1000 * row.median:6.2f} ({1000 * row.p10:.2f} to {1000 * row.p90:.2f})"
+    print(f"{row.name:>16} {size:>8} {share:>8} {spread:>24} {base / row.median:7.2f}x")
 
 # %%
 latency_plot(rows)
@@ -247,8 +280,8 @@ latency_plot(rows)
 # ONNX Runtime's float32 is faster than eager PyTorch, since batch norm and ReLU are fused into the convolutions; int8
 # can be faster still where the CPU has integer dot products. 8 and 4 bits for weights and the codebook are decoded to
 # float32 first: smaller, not faster (ONNX Runtime decodes constants once when it loads the file, so not slower
-# either). float16 is slower on a CPU without such arithmetic: values are cast to and fro. Zeros are multiplied like all
-# other numbers.
+# either). float16 is no faster on a CPU without such arithmetic: values are cast to and fro. Zeros, two of four or any, are
+# multiplied like all other numbers. Half the channels are faster everywhere, since there is less to compute.
 #
 # Differences whose ranges from the 10th to the 90th percentile overlap I do not count.
 #
@@ -301,7 +334,11 @@ def engine_runner(engine, example):
     return run
 
 
-if importlib.util.find_spec("tensorrt_rtx") is not None and torch.cuda.is_available():
+if importlib.util.find_spec("tensorrt_rtx") is None:
+    print("no engine is timed: tensorrt_rtx is not installed")
+elif not torch.cuda.is_available():
+    print("no engine is timed: torch sees no GPU here")
+else:
     major, minor = torch.cuda.get_device_capability()
     target = f"{major}.{minor}"
     try:

@@ -160,8 +160,8 @@ def unsupported_nodes(model_bytes: bytes) -> list[tuple[str, str]]:
         RuntimeError: tensorrt_rtx is not installed.
     """
     model = read_model(model_bytes)
-    trt = builder_module()
     # BEGIN SOLUTION s6.unsupported_nodes
+    trt = builder_module()
     builder = trt.Builder(quiet_logger(trt))
     network = strongly_typed(trt, builder)
     parser = trt.OnnxParser(network, quiet_logger(trt))

@@ -18,22 +18,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from pieces import Pieces
 from quantised import ConvNorm, QuantisedLinear, Quantiser
 from torch import Tensor, fx, nn
 
-OPSET = 25
-IR_VERSION = 13
-SIGNED = {2: TensorProto.INT2, 4: TensorProto.INT4, 8: TensorProto.INT8}
-UNSIGNED = {2: TensorProto.UINT2, 4: TensorProto.UINT4, 8: TensorProto.UINT8}
-
 
 def export_submission(
-    model: nn.Module, path: Path, input_shape: tuple[int, int, int], peak: int
+    model: nn.Module,
+    path: Path,
+    input_shape: tuple[int, int, int],
+    peak: int,
+    for_tensorrt: bool = False,
 ) -> None:
     """Write `model` to `path` as an entry of the final project.
 
@@ -43,15 +42,19 @@ def export_submission(
         path: of the file.
         input_shape: (channels, height, width) of one image.
         peak: largest pixel value, 255 for CIFAR-10, 16 for digits.
+        for_tensorrt: write only what a TensorRT engine can be built from as well. Outputs are the
+            same; weights and activations of 8 bits and fewer lie in int8, so the file is larger
+            and costs more.
 
     Raises:
         ValueError: a layer or function of the network has no form here; the text names it.
     """
     with _inference(model):
-        graph = _Writer(model, input_shape, peak).graph()
-    file = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
+        writer = _Writer(model, input_shape, peak, Pieces(for_tensorrt))
+        graph = writer.graph()
+    imports = [helper.make_opsetid("", writer.pieces.opset)]
+    version = helper.find_min_ir_version_for(imports)
+    file = helper.make_model(graph, opset_imports=imports, ir_version=version)
     onnx.checker.check_model(file)
     path.write_bytes(file.SerializeToString())
 
@@ -114,14 +117,15 @@ class _Tracer(fx.Tracer):
 
 
 class _Writer:
-    """Collects nodes and constants of one file."""
+    """Goes through a network and puts the pieces of its file together."""
 
-    def __init__(self, model: nn.Module, input_shape: tuple[int, int, int], peak: int) -> None:
+    def __init__(
+        self, model: nn.Module, input_shape: tuple[int, int, int], peak: int, pieces: Pieces
+    ) -> None:
+        self.pieces = pieces
         self._model = model
         self._shape = input_shape
         self._peak = peak
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[TensorProto] = []
         self._names: dict[fx.Node, str] = {}
 
     def graph(self) -> onnx.GraphProto:
@@ -132,23 +136,19 @@ class _Writer:
                 output = self._names[node.args[0]]
             else:
                 self._names[node] = self._write(node)
-        self.add("Identity", [output], name="logits")
+        self.pieces.add("Identity", [output], name="logits")
         return helper.make_graph(
-            self._nodes,
+            self.pieces.nodes,
             "entry",
             [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *self._shape])],
             [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", None])],
-            self._constants,
+            self.pieces.constants,
         )
 
     def _write(self, node: fx.Node) -> str:
         """Write one step of the network; returns the name of its result."""
         if node.op == "placeholder":
-            zero = (self._peak + 1) // 2
-            scale = self.floats(1 / ((self._peak + 1) // 4))
-            return self.add(
-                "DequantizeLinear", ["image", scale, self.codes(np.array(zero), TensorProto.UINT8)]
-            )
+            return self.pieces.pixels("image", (self._peak + 1) // 2, (self._peak + 1) // 4)
         inputs = [self._names[each] for each in node.all_input_nodes]
         if node.op == "call_module":
             module = self._model.get_submodule(str(node.target))
@@ -163,56 +163,7 @@ class _Writer:
             arguments = (node, inputs)
         if rule is None:
             raise ValueError(f"{what} cannot be exported: add it to export.py, or use export_stock")
-        return str(rule(self, *arguments))
-
-    # ---- pieces ------------------------------------------------------------------------------
-
-    def add(self, kind: str, inputs: list[str], name: str = "", **attributes: Any) -> str:
-        """Append an operator with one output; returns its name."""
-        output = name or f"t{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    def floats(self, values: Tensor | float) -> str:
-        """Store float32 numbers."""
-        array = np.asarray(
-            values.detach().numpy() if isinstance(values, Tensor) else values, np.float32
-        )
-        return self._store(numpy_helper.from_array(array, f"c{len(self._constants)}"))
-
-    def integers(self, *values: int) -> str:
-        """Store a shape or axes."""
-        name = f"c{len(self._constants)}"
-        return self._store(numpy_helper.from_array(np.array(values, np.int64), name))
-
-    def codes(self, values: np.ndarray[Any, Any], kind: int) -> str:
-        """Store integers in a type of few bits, packed."""
-        packed = np.asarray(values).astype(helper.tensor_dtype_to_np_dtype(kind))
-        return self._store(numpy_helper.from_array(packed, f"c{len(self._constants)}"))
-
-    def _store(self, tensor: TensorProto) -> str:
-        self._constants.append(tensor)
-        return str(tensor.name)
-
-    def weight(self, codes: Tensor, scale: Tensor, bits: int) -> str:
-        """Integer codes (out, …) times `scale` (out,), stored at the smallest fitting width."""
-        scale = scale.flatten()
-        signs = torch.where(scale < 0, -1.0, 1.0)
-        codes = codes * signs.view(-1, *[1] * (codes.dim() - 1))
-        scales = self.floats(scale.abs())
-        if bits == 1:
-            return self._binary(codes, scales)
-        width = min(each for each in SIGNED if each >= bits)
-        stored = self.codes(codes.numpy(), SIGNED[width])
-        return self.add("DequantizeLinear", [stored, scales], axis=0)
-
-    def _binary(self, codes: Tensor, scales: str) -> str:
-        """+-1 as one bit each: an index into the codebook (-1, 1), times the scale."""
-        bits = self.codes((codes > 0).numpy(), TensorProto.BOOL)
-        index = self.add("Cast", [bits], to=TensorProto.INT32)
-        signs = self.add("Gather", [self.floats(torch.tensor([-1.0, 1.0])), index])
-        shape = self.integers(-1, *[1] * (codes.dim() - 1))
-        return self.add("Mul", [signs, self.add("Reshape", [scales, shape])])
+        return str(rule(self.pieces, *arguments))
 
 
 # ---- layers --------------------------------------------------------------------------------------
@@ -228,7 +179,7 @@ def _codes(quantiser: Quantiser, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _conv_norm(writer: _Writer, layer: ConvNorm, inputs: list[str]) -> str:
+def _conv_norm(pieces: Pieces, layer: ConvNorm, inputs: list[str]) -> str:
     norm, conv = layer.norm, layer.conv
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -238,16 +189,16 @@ def _conv_norm(writer: _Writer, layer: ConvNorm, inputs: list[str]) -> str:
     bits = int(layer.quantiser.bits)
     if bits:
         codes, step = _codes(layer.quantiser, weight)
-        stored = writer.weight(codes, step * factor, bits)
+        stored = pieces.weight(codes, step * factor, bits)
     else:
-        stored = writer.floats(weight * factor.view(-1, 1, 1, 1))
-    return _conv(writer, conv, [*inputs, stored, writer.floats(bias)])
+        stored = pieces.floats(weight * factor.view(-1, 1, 1, 1))
+    return _conv(pieces, conv, [*inputs, stored, pieces.floats(bias)])
 
 
-def _conv(writer: _Writer, conv: nn.Conv2d, inputs: list[str]) -> str:
+def _conv(pieces: Pieces, conv: nn.Conv2d, inputs: list[str]) -> str:
     if isinstance(conv.padding, str) or conv.padding_mode != "zeros":
         raise ValueError("a convolution needs its padding as numbers, with zeros")
-    return writer.add(
+    return pieces.add(
         "Conv",
         inputs,
         strides=list(conv.stride),
@@ -257,101 +208,92 @@ def _conv(writer: _Writer, conv: nn.Conv2d, inputs: list[str]) -> str:
     )
 
 
-def _stock_conv(writer: _Writer, conv: nn.Conv2d, inputs: list[str]) -> str:
-    return _conv(writer, conv, [*inputs, *_stored(writer, conv)])
+def _stock_conv(pieces: Pieces, conv: nn.Conv2d, inputs: list[str]) -> str:
+    return _conv(pieces, conv, [*inputs, *_stored(pieces, conv)])
 
 
-def _stored(writer: _Writer, layer: nn.Conv2d | nn.Linear) -> list[str]:
-    return [writer.floats(each) for each in (layer.weight, layer.bias) if each is not None]
+def _stored(pieces: Pieces, layer: nn.Conv2d | nn.Linear) -> list[str]:
+    return [pieces.floats(each) for each in (layer.weight, layer.bias) if each is not None]
 
 
-def _batch_norm(writer: _Writer, norm: nn.BatchNorm2d, inputs: list[str]) -> str:
+def _batch_norm(pieces: Pieces, norm: nn.BatchNorm2d, inputs: list[str]) -> str:
     parts = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     if any(part is None for part in parts):
         raise ValueError("a batch norm needs its weight, bias and running statistics")
-    stored = [writer.floats(part) for part in parts if part is not None]
-    return writer.add("BatchNormalization", [*inputs, *stored], epsilon=norm.eps)
+    stored = [pieces.floats(part) for part in parts if part is not None]
+    return pieces.add("BatchNormalization", [*inputs, *stored], epsilon=norm.eps)
 
 
-def _linear(writer: _Writer, layer: nn.Linear, inputs: list[str]) -> str:
-    return writer.add("Gemm", [*inputs, *_stored(writer, layer)], transB=1)
+def _linear(pieces: Pieces, layer: nn.Linear, inputs: list[str]) -> str:
+    return pieces.add("Gemm", [*inputs, *_stored(pieces, layer)], transB=1)
 
 
 @torch.no_grad()
-def _quantised_linear(writer: _Writer, layer: QuantisedLinear, inputs: list[str]) -> str:
+def _quantised_linear(pieces: Pieces, layer: QuantisedLinear, inputs: list[str]) -> str:
     bits = int(layer.quantiser.bits)
     if not bits:
-        return _linear(writer, layer.linear, inputs)
+        return _linear(pieces, layer.linear, inputs)
     codes, step = _codes(layer.quantiser, layer.linear.weight)
-    weight = writer.weight(codes, step.expand(len(codes)), bits)
-    return writer.add("Gemm", [*inputs, weight, writer.floats(layer.linear.bias)], transB=1)
+    weight = pieces.weight(codes, step.expand(len(codes)), bits)
+    return pieces.add("Gemm", [*inputs, weight, pieces.floats(layer.linear.bias)], transB=1)
 
 
-def _quantiser(writer: _Writer, layer: Quantiser, inputs: list[str]) -> str:
+def _quantiser(pieces: Pieces, layer: Quantiser, inputs: list[str]) -> str:
     bits = int(layer.bits)
     if not bits:
         return inputs[0]
-    types = SIGNED if layer.signed else UNSIGNED
-    width = min(each for each in types if each >= bits)
-    low, high = layer.bounds()
-    scale = writer.floats(layer.positive_step().detach().flatten()[0])
-    x = inputs[0]
-    if (width, low) != (bits, 0):  # fewer levels than the type has: cut before
-        step = layer.positive_step().item()
-        x = writer.add("Clip", [x, writer.floats(low * step), writer.floats(high * step)])
-    zero = writer.codes(np.array(0), types[width])
-    codes = writer.add("QuantizeLinear", [x, scale, zero])
-    return writer.add("DequantizeLinear", [codes, scale, zero])
+    step = layer.positive_step().detach().flatten()[0]
+    return pieces.activation(inputs[0], step, layer.bounds(), bits)
 
 
-def _pool(kind: str) -> Callable[[_Writer, Any, list[str]], str]:
-    def write(writer: _Writer, layer: Any, inputs: list[str]) -> str:
+def _pool(kind: str) -> Callable[[Pieces, Any, list[str]], str]:
+    def write(pieces: Pieces, layer: Any, inputs: list[str]) -> str:
         size, stride, padding = (
             list(v) if isinstance(v, tuple) else [v, v]
             for v in (layer.kernel_size, layer.stride or layer.kernel_size, layer.padding)
         )
         more = {"count_include_pad": int(layer.count_include_pad)} if kind == "AveragePool" else {}
         pads = [*padding, *padding]
-        return writer.add(kind, inputs, kernel_shape=size, strides=stride, pads=pads, **more)
+        return pieces.add(kind, inputs, kernel_shape=size, strides=stride, pads=pads, **more)
 
     return write
 
 
-def _global_pool(writer: _Writer, layer: nn.AdaptiveAvgPool2d, inputs: list[str]) -> str:
+def _global_pool(pieces: Pieces, layer: nn.AdaptiveAvgPool2d, inputs: list[str]) -> str:
     if layer.output_size not in (1, (1, 1)):
         raise ValueError("AdaptiveAvgPool2d can only be exported with an output of 1 x 1")
-    return writer.add("GlobalAveragePool", inputs)
+    return pieces.add("GlobalAveragePool", inputs)
 
 
-def _flatten(writer: _Writer, _: object, inputs: list[str]) -> str:
-    return writer.add("Flatten", inputs, axis=1)
+def _flatten(pieces: Pieces, _: object, inputs: list[str]) -> str:
+    return pieces.add("Flatten", inputs, axis=1)
 
 
-def _mean(writer: _Writer, node: fx.Node, inputs: list[str]) -> str:
+def _mean(pieces: Pieces, node: fx.Node, inputs: list[str]) -> str:
     axes = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
     if not isinstance(axes, list | tuple) or sorted(axes) not in ([2, 3], [-2, -1]):
         raise ValueError("mean can only be exported over dim=(2, 3)")
-    return _flatten(writer, node, [writer.add("GlobalAveragePool", inputs)])
+    return _flatten(pieces, node, [pieces.add("GlobalAveragePool", inputs)])
 
 
-def _same(_writer: _Writer, _: object, inputs: list[str]) -> str:
+def _same(_pieces: Pieces, _: object, inputs: list[str]) -> str:
     return inputs[0]
 
 
-def _plain(kind: str) -> Callable[[_Writer, object, list[str]], str]:
-    return lambda writer, _, inputs: writer.add(kind, inputs)
+def _plain(kind: str) -> Callable[[Pieces, object, list[str]], str]:
+    return lambda pieces, _, inputs: pieces.add(kind, inputs)
 
 
-def _sum(writer: _Writer, node: fx.Node, inputs: list[str]) -> str:
+def _sum(pieces: Pieces, node: fx.Node, inputs: list[str]) -> str:
     if len(inputs) != 2:
         raise ValueError("a sum can only be exported of two tensors")
     del node
-    return writer.add("Add", inputs)
+    return pieces.add("Add", inputs)
 
 
-def _concat(writer: _Writer, node: fx.Node, inputs: list[str]) -> str:
+def _concat(pieces: Pieces, node: fx.Node, inputs: list[str]) -> str:
     dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
-    return writer.add("Concat", inputs, axis=dim)
+    return pieces.add("Concat", inputs, axis=dim)
 
 
 _LAYERS: dict[type, Callable[..., str]] = {

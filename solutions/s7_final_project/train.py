@@ -186,9 +186,11 @@ def run(training: Training, steps: Sequence[str], labels: Path | None = None) ->
         return
     model = training.with_fewer_channels(model)
     training.at_low_precision(model, soft)
-    path = training.out / "model.onnx"
-    export_submission(model.cpu(), path, training.image_shape, training.data.peak)
-    print(f"wrote {path}; now: autograder score")
+    model, shape, peak = model.cpu(), training.image_shape, training.data.peak
+    path, engine = training.out / "model.onnx", training.out / "engine.onnx"
+    export_submission(model, path, shape, peak)
+    export_submission(model, engine, shape, peak, for_tensorrt=True)
+    print(f"wrote {path}, and {engine} for TensorRT; now: autograder score {path}")
 
 
 def claim(folder: Path, run_is: str) -> None:

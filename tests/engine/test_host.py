@@ -33,6 +33,7 @@ DYNAMO, SKLEARN = "torch._dynamo", "sklearn.datasets"
         ("from shared import profiling", (DYNAMO,)),
         ("data = load_digits().scaled()", (SKLEARN,)),
         ("from sklearn.datasets import load_iris", (SKLEARN,)),
+        ("images, labels = scrambled_digits(rng)", (SKLEARN,)),
         ("the optimiser is trained on digits, in training mode", ()),
         ("data = load_digits()\ntorch.optim.SGD", (DYNAMO, SKLEARN)),
     ],

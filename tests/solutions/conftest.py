@@ -12,7 +12,7 @@ import pytest
 from tests.support import ROOT
 
 MODULES = (
-    *("norms", "quantised", "network", "recipes", "channels", "export"),
+    *("norms", "quantised", "network", "recipes", "channels", "pieces", "export"),
     *("soft_labels", "windows", "teacher", "plans", "train"),
 )
 

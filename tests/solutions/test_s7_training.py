@@ -223,7 +223,7 @@ def test_every_step_has_an_output_of_its_own_and_is_done_once(
     def files() -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
-    outputs = ["teacher.pt", "labels.pt", "float-1.pt", "quantised.pt", "model.onnx"]
+    outputs = ["teacher.pt", "labels.pt", "float-1.pt", "quantised.pt", "model.onnx", "engine.onnx"]
     for count in range(1, 3):
         kit.train.run(training, kit.train.STEPS[:count])
         assert set(files()) == set(outputs[:count])
