@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from autograder.course import Course, Session, load_course
 from autograder.engine.host import pool
+from autograder.engine.job import GradingJob
 from autograder.grading.kinds import Settings, kind_of
 from autograder.records import Outcome, Report
 from autograder.release import find_regions
@@ -96,6 +97,14 @@ def _submission(of: Solution, slug: str, mutant: Mutant | None) -> Submission:
     return Submission(slug, slug, content_hash(contents), tuple(contents.items()))
 
 
+def _job(of: Solution, own: Mapping[str, tuple[str, ...]]) -> GradingJob:
+    """On a busy machine nothing ends a check but the processor time that it took."""
+    job = kind_of(of.session).job(of.course, of.session, Settings(SECRET))
+    limits = job.limits.model_copy(update=dict.fromkeys(_BY_THE_CLOCK, LONG_SECONDS))
+    patience = LONG_SECONDS / limits.test_seconds
+    return replace(job, only_for=own, only_first_loss=True, limits=limits, patience=patience)
+
+
 def _grade(
     of: Solution,
     pending: Sequence[Mutant],
@@ -125,18 +134,10 @@ def _grade(
             for exercise in report.exercises:
                 verdicts.add(known_right[exercise.id], "survived")
 
-    job = kind_of(of.session).job(of.course, of.session, Settings(SECRET))
-    # On a busy machine nothing may end a check but the processor time that it took.
-    limits = job.limits.model_copy(update=dict.fromkeys(_BY_THE_CLOCK, LONG_SECONDS))
-    patience = LONG_SECONDS / limits.test_seconds
     submissions = [_submission(of, slug, mutant) for slug, mutant in by_slug.items()]
-    pool.grade(
-        replace(job, only_for=own, only_first_loss=True, limits=limits, patience=patience),
-        [unchanged, *submissions] if own["unchanged"] else submissions,
-        deliver,
-        lambda *_: None,
-        jobs=jobs,
-    )
+    if own["unchanged"]:
+        submissions.insert(0, unchanged)
+    pool.grade(_job(of, own), submissions, deliver, lambda *_: None, jobs=jobs)
     if faults:
         raise RuntimeError("the grader fails, not the submission: " + "; ".join(faults))
 
