@@ -22,8 +22,8 @@ from typing import Any
 
 from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
 from autograder.engine.channel.values import Decoder, Encoder
-from autograder.engine.job import Level, isolation_shortfall
-from autograder.engine.judge.clock import PATIENCE, Clock
+from autograder.engine.job import PATIENCE, Level, isolation_shortfall
+from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.processes import (
     Cause,
     WorkerFailure,

@@ -33,6 +33,7 @@ Progress = Callable[[str, str], None]
 Deliver = Callable[[Report], None]
 """Called with each report the moment it is complete."""
 
+PATIENCE = 3.0  # times its limit that a test may take by the clock if the machine is slow
 FUNCTIONS_JUDGE = "autograder.engine.judge.main"
 GRADER_FAULT = "fault in a grader: "
 """How the detail of a test begins that failed by itself; the line goes on with file and line."""
@@ -53,10 +54,13 @@ class GradingJob:
         course_id: goes into the reports.
         session: which one is graded; its `withhold` is hidden from student code.
         limits: time and memory of course.yaml.
+        patience: times its limit that a test may take by the clock if the machine is slow.
         tests: folders or files with graders.
         secret: keys the random draws.
         only: ids of the exercises to grade; empty: all.
         only_for: fewer of them, by the slug of a submission.
+        only_first_loss: an exercise ends with its first check that costs points: enough where it is
+            asked whether a change is noticed, not how much is left.
         data_root: COURSE_DATA for graders that use real data.
         require_isolation: with less than this the batch ends with an EngineError.
         disabled_mechanisms: sandbox mechanisms to do without, for tests.
@@ -79,8 +83,10 @@ class GradingJob:
     limits: Limits
     tests: tuple[str, ...]
     secret: bytes
+    patience: float = PATIENCE
     only: tuple[str, ...] = ()
     only_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    only_first_loss: bool = False
     data_root: str = ""
     require_isolation: Level = "process"
     disabled_mechanisms: tuple[str, ...] = ()

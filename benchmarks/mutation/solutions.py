@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autograder.course import Course, Session, load_course
 from autograder.engine.host import pool
+from autograder.engine.job import GradingJob
 from autograder.grading.kinds import Settings, kind_of
 from autograder.records import Outcome, Report
 from autograder.release import find_regions
@@ -17,6 +18,8 @@ from benchmarks.mutation.mutants import Mutant, mutants, normalized
 from benchmarks.mutation.records import Verdict, Verdicts, fingerprint
 
 SECRET = b"draws of mutants"
+LONG_SECONDS = 1800.0
+_BY_THE_CLOCK = ("exercise_seconds", "submission_seconds")
 
 
 @dataclass(frozen=True)
@@ -78,19 +81,8 @@ def judge(
         if (known := verdicts.get(name)) is not None:
             yield mutant, known
     pending = [mutant for mutant in chosen if verdicts.get(names[mutant]) is None]
-    faults: list[str] = []
-
-    def deliver(mutant: Mutant, verdict: Verdict | None) -> None:
-        if verdict is None:
-            faults.append(f"{mutant.key.where}: {mutant.key.before} -> {mutant.key.after}")
-        else:
-            verdicts.add(names[mutant], verdict)
-
     if pending:
-        _check_unchanged(of, sorted({mutant.key.where for mutant in pending}))
-        _grade(of, pending, deliver, jobs)
-    if faults:
-        raise RuntimeError("the grader fails, not the submission: " + "; ".join(faults))
+        _grade(of, pending, names, prints, verdicts, jobs)
     for mutant in pending:
         if (verdict := verdicts.get(names[mutant])) is not None:
             yield mutant, verdict
@@ -105,35 +97,53 @@ def _submission(of: Solution, slug: str, mutant: Mutant | None) -> Submission:
     return Submission(slug, slug, content_hash(contents), tuple(contents.items()))
 
 
-def _check_unchanged(of: Solution, exercises: Sequence[str]) -> None:
-    reports: list[Report] = []
-    job = kind_of(of.session).job(of.course, of.session, Settings(SECRET, tuple(exercises)))
-    pool.grade(job, [_submission(of, "unchanged", None)], reports.append, lambda *_: None)
-    lost = [e.id for report in reports for e in report.exercises if e.points < e.maximum]
-    if lost:
-        raise RuntimeError(f"the unchanged solution loses points in {', '.join(lost)}")
+def _job(of: Solution, own: Mapping[str, tuple[str, ...]]) -> GradingJob:
+    """On a busy machine nothing ends a check but the processor time that it took."""
+    job = kind_of(of.session).job(of.course, of.session, Settings(SECRET))
+    limits = job.limits.model_copy(update=dict.fromkeys(_BY_THE_CLOCK, LONG_SECONDS))
+    patience = LONG_SECONDS / limits.test_seconds
+    return replace(job, only_for=own, only_first_loss=True, limits=limits, patience=patience)
 
 
 def _grade(
     of: Solution,
     pending: Sequence[Mutant],
-    deliver: Callable[[Mutant, Verdict | None], None],
+    names: Mapping[Mutant, str],
+    prints: Mapping[str, str],
+    verdicts: Verdicts,
     jobs: int,
 ) -> None:
+    """Grade what is pending, and the unchanged solution first where that is not known yet."""
+    unchanged = _submission(of, "unchanged", None)
+    places = dict.fromkeys(mutant.key.where for mutant in pending)
+    known_right = {where: fingerprint(prints[where], unchanged.sha256) for where in places}
     by_slug = {f"mutant{number:05}": mutant for number, mutant in enumerate(pending)}
     own = {slug: (mutant.key.where,) for slug, mutant in by_slug.items()}
-    job = kind_of(of.session).job(of.course, of.session, Settings(SECRET))
-    pool.grade(
-        replace(job, only_for=own),
-        [_submission(of, slug, mutant) for slug, mutant in by_slug.items()],
-        lambda report: deliver(by_slug[report.slug], _verdict(report)),
-        lambda *_: None,
-        jobs=jobs,
-    )
+    own["unchanged"] = tuple(w for w in places if verdicts.get(known_right[w]) is None)
+    faults: list[str] = []
+
+    def deliver(report: Report) -> None:
+        if mutant := by_slug.get(report.slug):
+            if (verdict := _verdict(report)) is None:
+                faults.append(f"{mutant.key.where}: {mutant.key.before} -> {mutant.key.after}")
+            else:
+                verdicts.add(names[mutant], verdict)
+        elif lost := [e.id for e in report.exercises if e.points < e.maximum]:
+            raise RuntimeError(f"the unchanged solution loses points in {', '.join(lost)}")
+        else:
+            for exercise in report.exercises:
+                verdicts.add(known_right[exercise.id], "survived")
+
+    submissions = [_submission(of, slug, mutant) for slug, mutant in by_slug.items()]
+    if own["unchanged"]:
+        submissions.insert(0, unchanged)
+    pool.grade(_job(of, own), submissions, deliver, lambda *_: None, jobs=jobs)
+    if faults:
+        raise RuntimeError("the grader fails, not the submission: " + "; ".join(faults))
 
 
 def _verdict(report: Report) -> Verdict | None:
-    """Caught if a point is lost; None if that was our own fault."""
+    """Whether a point is lost; None if that was our own fault."""
     (exercise,) = report.exercises
     if exercise.outcome is Outcome.TOOL_ERROR:
         return None

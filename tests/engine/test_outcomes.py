@@ -311,3 +311,21 @@ def test_spawned_workers_give_the_same_result() -> None:
     reports = grade(course, students, GRADERS, spawn=True)
     assert reports["right"].points == 100
     assert {e.outcome for e in reports["blank"].exercises} == {Outcome.BLANK}
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        (RIGHT, ["test_add", "test_add_refuses"]),
+        (wrong("def add(a, b): return a + b"), ["test_add", "test_add_refuses"]),
+        (wrong("def add(a, b): return a - b"), ["test_add"]),
+    ],
+)
+def test_an_exercise_may_end_with_its_first_loss(code: str, names: list[str]) -> None:
+    students = [submission("ada", {"work.py": code})]
+    own = {students[0].slug: ("s1.add",)}
+    course = small_course(EXERCISES)
+    reports = grade(course, students, GRADERS, only_for=own, only_first_loss=True)
+    (result,) = reports["ada"].exercises
+    assert [test.name for test in result.tests] == names
+    assert (result.points < result.maximum) == (code != RIGHT)

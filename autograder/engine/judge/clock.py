@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from autograder.engine.job import PATIENCE
 from autograder.engine.judge.processes import (
     Cause,
     Deadline,
@@ -13,18 +14,18 @@ from autograder.engine.judge.processes import (
     cpu_seconds,
 )
 
-PATIENCE = 3.0  # times its limit that a test may take by the clock if the machine is slow
-
 
 @dataclass
 class Clock:
     """The deadlines of one test; requests to, and seconds spent waiting for, a worker.
 
-    `seconds` is the test's limit, `latest` the end of its exercise or submission.
+    `seconds` is the test's limit, `latest` the end of its exercise or submission; if the machine is
+    slow the test may take `patience` times its limit by the clock.
     """
 
     seconds: float
     latest: float
+    patience: float = PATIENCE
     started: float = field(default_factory=time.monotonic)
     waited: float = 0.0
     requests: int = 0
@@ -39,7 +40,7 @@ class Clock:
         """Until when the worker's answer is awaited; WorkerFailure if that is past."""
         pid = worker.process.pid
         before = self._used_before.setdefault(pid, cpu_seconds(pid))
-        hard = min(self.started + PATIENCE * self.seconds, self.latest)
+        hard = min(self.started + self.patience * self.seconds, self.latest)
         if time.monotonic() >= hard:
             raise WorkerFailure(Cause.TIMED_OUT)
         soft = min(self.started + self.seconds, hard)

@@ -108,7 +108,7 @@ class ExerciseRun:
             "withhold": [f"shared.{name}" for name in self._job.session.withhold],
         }
         texts = [memoryview(text) for text in self.run.sources.values()]
-        clock = Clock(self._job.limits.test_seconds, self.run.deadline)
+        clock = Clock(self._job.limits.test_seconds, self.run.deadline, self._job.patience)
         try:
             with as_student_failures():
                 deadline = clock.deadline(worker)

@@ -248,8 +248,12 @@ class JudgePlugin:
         results: list[TestResult] = []
         try:
             for item, following in zip(items, [*items[1:], None], strict=True):
-                results.append(self._run_test(exercise_run, item, following))
+                # What may be the last check leaves nothing set up for the next one.
+                kept = None if self.job.only_first_loss else following
+                results.append(self._run_test(exercise_run, item, kept))
                 attempts.append(self._attempt(item, results[-1]))
+                if self.job.only_first_loss and results[-1].credit < 1.0 and results[-1].weight:
+                    break
         finally:
             exercise_run.close()
         return self._diagnosed(exercise_run, items, results, attempts)
@@ -340,7 +344,11 @@ class JudgePlugin:
         names = (exercise_run.exercise.id, item.name, submission.student, submission.sha256)
         return TestContext(
             exercise_run,
-            Clock(seconds, min(exercise_run.deadline, exercise_run.run.deadline)),
+            Clock(
+                seconds,
+                min(exercise_run.deadline, exercise_run.run.deadline),
+                self.job.patience,
+            ),
             hmac.digest(self.job.secret, "\0".join(names).encode(), hashlib.sha256),
             Transcript(shows_calls=self.job.public),
         )
