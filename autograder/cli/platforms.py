@@ -14,12 +14,13 @@ from autograder.cli.common import CourseOption, SessionName, note, open_course, 
 from autograder.errors import AutograderError, ExitCode
 from autograder.files import write
 from autograder.grading import checking
+from autograder.grading.disclosure import shown_now
 from autograder.grading.results import ResultsFolder
 from autograder.integrations.classroom50 import results as classroom50_results
 from autograder.integrations.github import checks, commands
 from autograder.integrations.gradescope import harness
 from autograder.integrations.gradescope.bundle import DEFAULT_MINUTES
-from autograder.records import Outcome
+from autograder.records import Lateness, Outcome
 from autograder.submissions import limits_of_clone, read_submission
 
 nbgrader = typer.Typer(help="Talk to a gradebook of nbgrader.", no_args_is_help=True)
@@ -87,9 +88,12 @@ def classroom50(session: SessionName, course: CourseOption = None) -> None:
     if report.has_tool_error:
         raise AutograderError("the checks themselves failed; run the workflow again")
     now = datetime.now(UTC)
+    due = part.due.isoformat() if part.due else None
+    shown = shown_now(rules.feedback, Lateness(due=due), now)
+    report = classroom50_results.as_shown(report, shown.level)
     write(here / classroom50_results.RESULT, classroom50_results.result_json(report, about, now))
     write(here / classroom50_results.BODY, classroom50_results.release_body(report, part))
-    _print([checks.headline(report)])
+    typer.echo(f"wrote {classroom50_results.RESULT} and {classroom50_results.BODY}")
 
 
 def _print(lines: Iterable[str]) -> None:

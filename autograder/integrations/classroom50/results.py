@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from autograder.course import Session
 from autograder.errors import AutograderError
 from autograder.integrations.github.checks import summary
-from autograder.records import ExerciseResult, Outcome, Report
+from autograder.records import ExerciseResult, FeedbackLevel, Outcome, Report
+from autograder.reports.disclosure import disclosed
 from autograder.text_safety import clean_line
 
 SCHEMA = "classroom50/result/v1"
@@ -28,6 +29,7 @@ ROUNDING = (
     "Scores are whole numbers: points are rounded down, an exercise's maximum up. "
     "Extra credit is not counted."
 )
+RECEIVED = "Your submission came in. The course shows no points of it here yet."
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,12 @@ def whole(points: float, maximum: float) -> tuple[int, int]:
     return (most if points >= maximum else max(math.floor(points), 0)), most
 
 
+def as_shown(report: Report, level: FeedbackLevel) -> Report:
+    """A report of public checks as the feedback policy lets it out."""
+    public = level.covers(FeedbackLevel.PUBLIC)
+    return disclosed(report, FeedbackLevel.VERDICTS if public else level)
+
+
 def result_json(report: Report, about: Submitted, now: datetime) -> str:
     """The text of result.json, one test for each exercise; the runner puts its own time in."""
     counted = [result for result in report.exercises if not result.extra_credit]
@@ -96,4 +104,6 @@ def _test(result: ExerciseResult, score: int, most: int) -> dict[str, object]:
 
 def release_body(report: Report, session: Session) -> str:
     """The text of release-body.md."""
+    if not report.exercises:
+        return f"{RECEIVED}\n"
     return f"{summary(report, session)}\n{ROUNDING}\n"
