@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from autograder.cli.app import app
 from autograder.course import Course, load_course
 from autograder.errors import AutograderError, ReleaseError
 from autograder.integrations.github import checks
@@ -23,6 +26,7 @@ from autograder.integrations.github.commands import (
 )
 from autograder.integrations.github.template import template, workflow, write_template
 from autograder.records import ExerciseResult, Outcome, Report, TestResult
+from autograder.release.package import write_folder
 from tests import hidden_text
 from tests.integrations import small
 from tests.integrations.actions import Runner, commands
@@ -276,3 +280,31 @@ def test_what_cannot_be_exported_is_one_line(course: tuple[Course, Path], tmp_pa
     write_template(rules, root, tmp_path / "a.zip")
     with pytest.raises(ReleaseError, match="already exists"):
         write_template(rules, root, tmp_path / "a.zip")
+
+
+# ---- hidden grading, on the teacher's side -------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_clones_of_the_template_are_graded_with_classroom_50s_roster(
+    everything: dict[str, bytes], tmp_path: Path
+) -> None:
+    module = "assignments/s1_intro/metrics.py"
+    solved = (ROOT / "solutions/s1_intro/metrics.py").read_bytes()
+    for user, text in (("ada-l", solved), ("bob", everything[module])):
+        repository = tmp_path / "in" / f"nn-s1-{user}"
+        write_folder({**everything, module: text}, repository)
+        (repository / "result.json").write_text('{"score": 100}')  # nobody believes it
+        subprocess.run(["git", "init", "-q", repository], check=True)
+    (tmp_path / "in" / "scores.csv").write_text("username\n")
+    header = "username,first_name,last_name,email,section,github_id,role\n"
+    rows = "Ada-L,Ada,Lovelace,a@x.org,A,1,student\nbob,Bob,B,b@x.org,B,2,\ncarl,C,C,,,3,\n"
+    (tmp_path / "roster.csv").write_text(f"{header}{rows}prof,P,P,,,4,teacher\n")
+    arguments = ["grade", "s1", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    arguments += ["--roster", str(tmp_path / "roster.csv"), "--only", "sparsity"]
+    done = CliRunner().invoke(app, [*arguments, "--course", str(ROOT / "course.yaml")])
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "out" / "grades.csv").open(encoding="utf-8") as file:
+        found = {row["student"]: (row["name"], row["s1.sparsity"]) for row in csv.DictReader(file)}
+    assert found == {"Ada-L": ("Ada Lovelace", "4"), "bob": ("Bob B", "0")}
+    assert "1 of 3 have not submitted: 'carl'" in done.output
