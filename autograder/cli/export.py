@@ -9,6 +9,8 @@ import typer
 
 from autograder.cli import gradebooks
 from autograder.cli.common import CourseOption, SessionName, open_course, out
+from autograder.integrations.classroom50 import bundle as classroom50_bundle
+from autograder.integrations.github.template import write_template
 from autograder.integrations.gradescope.bundle import DEFAULT_MINUTES, write_bundle
 from autograder.integrations.nbgrader.course import write_course
 from autograder.release.student_kit import write_student_kit
@@ -69,3 +71,33 @@ def nbgrader(
     """A course that the stock nbgrader runs: its source/ and its nbgrader_config.py."""
     root, rules = open_course(course)
     _print("nbgrader course", write_course(rules, root, target))
+
+
+@export.command("github", epilog="Example: autograder export github build/github-s1 --session s1")
+def github(
+    target: Annotated[
+        Path, typer.Argument(metavar="DIR_OR_ZIP", help="A new folder, or a new file.zip.")
+    ],
+    session: Annotated[
+        str | None, typer.Option("--session", help="Only this one, such as s1; by default all.")
+    ] = None,
+    course: CourseOption = None,
+) -> None:
+    """A repository for students: the student kit, and workflows that run its public checks."""
+    root, rules = open_course(course)
+    part = None if session is None else rules.session(session)
+    _print("Repository for students", write_template(rules, root, target, part))
+
+
+@export.command(
+    "classroom50", epilog="Example: autograder export classroom50 s1 build/classroom50-s1"
+)
+def classroom50(
+    session: SessionName,
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    course: CourseOption = None,
+) -> None:
+    """A session's template and autograder.py for Classroom 50, with public checks only."""
+    root, rules = open_course(course)
+    written = classroom50_bundle.write_bundle(rules, root, rules.session(session), target)
+    _print("Classroom 50 assignment", written)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,13 @@ from autograder.cli.common import CourseOption, note, open_results, out
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
 from autograder.files import writable_folder, write
+from autograder.grading.disclosure import shown_now
 from autograder.grading.roster import Roster, read_roster
 from autograder.integrations import canvas as canvas_gradebook
 from autograder.integrations import moodle as moodle_worksheet
 from autograder.integrations.feedback_archive import archive, names_of_download
 from autograder.integrations.gradebook import Filled, read_sheet
-from autograder.records import Report
+from autograder.records import FeedbackLevel, Report
 
 ResultsArgument = Annotated[Path, typer.Argument(help="A results folder that `grade` wrote.")]
 OutputOption = Annotated[
@@ -116,8 +118,21 @@ def _write(
     write(table, filled.sheet.to_bytes())
     write(pages, archive(graded.reports, filled.feedback, graded.course, graded.session))
     _notes(filled.lines)
+    _notes(_early(graded))
     _say(table, f"{filled.grades} of {len(graded.reports)} grades")
     _say(pages, f"{len(filled.feedback)} pages")
+
+
+def _early(graded: _Graded) -> Iterable[str]:
+    """A line if the file holds grades that course.yaml does not show yet."""
+    policy, now = graded.course.feedback, datetime.now(UTC)
+    levels = [shown_now(policy, report.lateness, now).level for report in graded.reports]
+    early = sum(level is FeedbackLevel.NOTHING for level in levels)
+    if early:
+        yield (
+            f"course.yaml shows {early} of {len(levels)} students no points yet: "
+            "they see them once the platform shows these grades"
+        )
 
 
 def _notes(lines: Iterable[str]) -> None:

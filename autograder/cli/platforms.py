@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autograder.cli.common import CourseOption, SessionName, note, open_course, out
-from autograder.errors import AutograderError
+from autograder.errors import AutograderError, ExitCode
 from autograder.files import write
+from autograder.grading import checking
+from autograder.grading.disclosure import shown_now
 from autograder.grading.results import ResultsFolder
+from autograder.integrations.classroom50 import results as classroom50_results
+from autograder.integrations.github import checks, commands
 from autograder.integrations.gradescope import harness
 from autograder.integrations.gradescope.bundle import DEFAULT_MINUTES
+from autograder.records import Lateness, Outcome
+from autograder.submissions import limits_of_clone, read_submission
 
 nbgrader = typer.Typer(help="Talk to a gradebook of nbgrader.", no_args_is_help=True)
 
@@ -24,7 +33,8 @@ def _group() -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command("gradescope", hidden=True)(gradescope)
+    for function in (gradescope, github, classroom50):
+        app.command(function.__name__, hidden=True)(function)
     app.add_typer(nbgrader, name="nbgrader")
 
 
@@ -38,6 +48,58 @@ def gradescope(
     root, rules = open_course(course)
     report = harness.grade(rules, root, rules.session(session), minutes, home)
     out.print(harness.summary(report), markup=False, highlight=False, soft_wrap=True)
+
+
+def github(session: SessionName, course: CourseOption = None) -> None:
+    """Public checks as annotations and job summary; a workflow of the student's calls it.
+
+    Exit code 1 if an exercise does not pass.
+    """
+    root, rules = open_course(course)
+    part = rules.session(session)
+    tests = checking.public_tests(root, part)
+    folder = root / "assignments" / part.folder
+    submission = checking.own_submission(folder, part, rules.limits.archive)
+    report = checking.check(rules, part, submission, tests, (), lambda *_: None)
+    _print(commands.uninterpreted(checks.log(report)))
+    repository = Path(os.environ.get("GITHUB_WORKSPACE", "") or root)
+    paths = checks.paths_of(part, folder, repository)
+    _print(map(commands.command, checks.messages(report, dict(submission.files), paths)))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY", ""):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(checks.summary(report, part))
+    _print([checks.headline(report)])
+    if any(result.outcome is not Outcome.PASSED for result in report.exercises):
+        raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def classroom50(session: SessionName, course: CourseOption = None) -> None:
+    """Public checks of this folder as result.json; Classroom 50's runner calls it.
+
+    Exit code 0 whatever the checks say.
+    """
+    root, rules = open_course(course)
+    part = rules.session(session)
+    about = classroom50_results.submitted(os.environ)
+    here, tests = Path.cwd(), checking.public_tests(root, part)
+    limits = limits_of_clone(rules.limits.archive)
+    submission = read_submission(here, part, limits, student=about.owner)
+    report = checking.check(rules, part, submission, tests, (), lambda *_: None)
+    if report.has_tool_error:
+        raise AutograderError("the checks themselves failed; run the workflow again")
+    now = datetime.now(UTC)
+    due = part.due.isoformat() if part.due else None
+    shown = shown_now(rules.feedback, Lateness(due=due), now)
+    report = classroom50_results.as_shown(report, shown.level)
+    write(here / classroom50_results.RESULT, classroom50_results.result_json(report, about, now))
+    write(here / classroom50_results.BODY, classroom50_results.release_body(report, part))
+    typer.echo(f"wrote {classroom50_results.RESULT} and {classroom50_results.BODY}")
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        typer.echo(line)
 
 
 @nbgrader.command(

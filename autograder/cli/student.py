@@ -25,7 +25,6 @@ from autograder.errors import AutograderError, ExitCode
 from autograder.grading import checking
 from autograder.records import Outcome
 from autograder.reports.text import check_table
-from autograder.submissions import read_submission
 from autograder.submissions.pack import pack
 
 FolderArgument = Annotated[
@@ -56,11 +55,7 @@ def check(
     if part.kind == "project":
         project.score(folder / "model.onnx", spawn=spawn, course=course)
         return
-    submission = read_submission(folder, part, rules.limits.archive, student="you")
-    if not submission.files:
-        raise AutograderError(
-            submission.problems[0] if submission.problems else f"nothing in {folder}"
-        )
+    submission = checking.own_submission(folder, part, rules.limits.archive)
     tests = checking.public_tests(root, part)
     ids = checking.exercise_ids(part, only or ())
     with progress_bar(len(ids) or len(part.exercises), "checking") as advance:

@@ -41,6 +41,7 @@ def inconsistencies(course: Course) -> Iterator[Inconsistency]:
     if course.late_policy.kind != "none" and not any(s.due for s in course.sessions):
         expected = "none, or a session with a due date"
         yield ("late_policy", "kind"), expected, repr(course.late_policy.kind)
+    yield from _check_feedback(course)
     yield from _check_limits(course.limits)
     if course.final_project:
         yield from _check_project(course.final_project)
@@ -70,6 +71,17 @@ def _check_session(here: Location, session: Session) -> Iterator[Inconsistency]:
     if session.exercises and total != POINTS_PER_SESSION:
         expected = f"points that add to {POINTS_PER_SESSION} (extra credit apart)"
         yield (*here, "modules" if session.modules else "exercises"), expected, f"{total:g}"
+
+
+def _check_feedback(course: Course) -> Iterator[Inconsistency]:
+    policy = course.feedback
+    if not policy.after_due.covers(policy.before_due):
+        expected = f"at least what before_due shows ({str(policy.before_due)!r})"
+        yield ("feedback", "after_due"), expected, repr(str(policy.after_due))
+    dateless = [session.id for session in course.sessions if session.due is None]
+    if policy.before_due is not policy.after_due and dateless:
+        expected = f"the level of after_due, or a due date of session {dateless[0]}"
+        yield ("feedback", "before_due"), expected, repr(str(policy.before_due))
 
 
 def _check_exercise_ids(course: Course) -> Iterator[Inconsistency]:

@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from autograder.course.names import COSTS
 from autograder.errors import CourseError
-from autograder.records import Visibility
+from autograder.records import FeedbackLevel, Visibility
 from shared.datasets import DATASETS
 
 POINTS_PER_SESSION = 100
@@ -237,6 +237,16 @@ class Extension(_Model):
     due: Date
 
 
+# ---- feedback --------------------------------------------------------------------------------
+
+
+class FeedbackPolicy(_Model):
+    """What a student sees of the graded work before and after the student's own due date."""
+
+    before_due: Annotated[FeedbackLevel, Field(strict=False)] = FeedbackLevel.VERDICTS
+    after_due: Annotated[FeedbackLevel, Field(strict=False)] = FeedbackLevel.VERDICTS
+
+
 # ---- limits ----------------------------------------------------------------------------------
 
 
@@ -327,6 +337,7 @@ class Course(_Model):
     term: Text
     sessions: Items[Session]
     late_policy: LatePolicy = NoPenalty()
+    feedback: FeedbackPolicy = FeedbackPolicy()
     extensions: Items[Extension] = ()
     limits: Limits = Limits()
     final_project: FinalProject | None = None

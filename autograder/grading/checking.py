@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from autograder.course import Course, DatasetName, Session
+from autograder.course import ArchiveLimits, Course, DatasetName, Session
 from autograder.engine.host import pool
 from autograder.engine.job import GradingJob, Level, Progress
 from autograder.errors import AutograderError
@@ -16,7 +16,7 @@ from autograder.grading.kinds import Settings, automatic, kind_of, project_of
 from autograder.grading.results import SECRET_VARIABLE
 from autograder.project.context import CARD, MODEL, ProjectContext
 from autograder.records import Outcome, Report
-from autograder.submissions import Submission
+from autograder.submissions import Submission, read_submission
 from autograder.submissions.identity import display_name, slug
 from autograder.submissions.submission import content_hash
 
@@ -52,6 +52,16 @@ def public_tests(root: Path, session: Session) -> Path:
         if folder.is_dir():
             return folder.resolve()
     raise AutograderError(f"no public tests in {candidates[0]}")
+
+
+def own_submission(folder: Path, session: Session, limits: ArchiveLimits) -> Submission:
+    """The files of a folder to be checked for their author; AutograderError if there are none."""
+    submission = read_submission(folder, session, limits, student="you")
+    if not submission.files:
+        raise AutograderError(
+            submission.problems[0] if submission.problems else f"nothing in {folder}"
+        )
+    return submission
 
 
 def check(

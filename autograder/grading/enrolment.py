@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from autograder.grading.roster import PLATFORMS, People, Person, Roster
+from autograder.records import Identity
 from autograder.submissions import Submission
 from autograder.submissions.identity import quoted, slugs
 from autograder.submissions.submission import ungraded
@@ -64,7 +65,25 @@ def enrol(submissions: Sequence[Submission], roster: Roster) -> Enrolled:
 def _owners(people: People, submission: Submission) -> tuple[Person, ...]:
     identity = submission.identity
     name = identity.name or submission.student
+    if identity.layout == "clones":
+        for user in _users(identity):
+            if found := people.find(identity.layout, user, "", user):
+                return found
+        return ()
     return people.find(identity.layout, identity.platform_id, identity.email, name)
+
+
+def _users(identity: Identity) -> Iterator[str]:
+    """Whose CLASSROOM-ASSIGNMENT-USER may be, longest first.
+
+    All clones begin alike, with the assignment, and perhaps with what all users begin with.
+    """
+    parts = identity.download.rstrip("/").split("-")
+    for start in range(len(parts)):
+        user = "-".join(parts[start:])
+        if len(user) > len(identity.platform_id):
+            yield user
+    yield identity.platform_id
 
 
 def _unit_of(person: Person) -> tuple[str, str]:

@@ -36,6 +36,7 @@ from filelock import FileLock, Timeout
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
 from autograder.files import write
+from autograder.grading.disclosure import shown_now
 from autograder.records import Report
 from autograder.records.codec import MAX_BYTES, from_json, rebuild, to_json
 from autograder.reports.csv_report import grades_csv
@@ -195,10 +196,10 @@ class ResultsFolder:
         """Write the record of one submission, after the pages that show it."""
         titles = (course.title, session.title)
         slug = report.slug
-        self._write(self.path / "feedback" / f"{slug}.txt", student_text(report))
-        self._write(
-            self.path / "feedback" / f"{slug}.html", student_page(report, "student", *titles)
-        )
+        shown = shown_now(course.feedback, report.lateness, datetime.now(UTC))
+        page = student_page(report, "student", *titles, shown)
+        self._write(self.path / "feedback" / f"{slug}.txt", student_text(report, shown))
+        self._write(self.path / "feedback" / f"{slug}.html", page)
         self._write(self.path / "staff" / f"{slug}.html", student_page(report, "ta", *titles))
         self._write(self.reports / f"{slug}.json", to_json(report), durable=True)
 

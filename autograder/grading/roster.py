@@ -2,7 +2,8 @@
 
 Columns: `student`, the id that the course uses; then, all optional, `name`, `email`, `section`,
 `group`, an id per platform (`moodle`, `canvas`, `gradescope`, `nbgrader`, `github`), and later due
-dates in `s1 due`, `s2 due`, … A table with mistakes is refused as a whole.
+dates in `s1 due`, `s2 due`, … A table with mistakes is refused as a whole. Exports of GitHub
+Classroom and Classroom 50 are read as they are: `roster_forms`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from autograder.course import Course, Extension
+from autograder.grading.roster_forms import form_of
 from autograder.grading.tables import Row, Table, a_moment
 from autograder.records import Report
 from autograder.submissions import Submission
@@ -84,7 +86,7 @@ def read_roster(path: Path, course: Course) -> Roster:
     Mistakes are: a row without `student`, an id or e-mail that two rows share, a date that is none
     or not after the session's, dates of a session that has none.
     """
-    table = Table(path, ("student",), (*_ABOUT, *PLATFORMS.values()))
+    table = Table(path, ("student",), (*_ABOUT, *PLATFORMS.values()), form_of)
     people: list[Person] = []
     extensions: list[Extension] = []
     taken: dict[tuple[str, str], int] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,11 +39,29 @@ class StudentNames:
     others: frozenset[str] = frozenset()
 
 
-class Table:
-    """Rows of a CSV file with their lines, and the mistakes in them so far."""
+@dataclass(frozen=True)
+class Form:
+    """Another tool's table: its columns as we call them, and a row of it (None: not for us)."""
 
-    def __init__(self, path: Path, required: Iterable[str], optional: Iterable[str] = ()) -> None:
+    columns: tuple[str, ...]
+    row: Callable[[Row], Row | None]
+
+
+class Table:
+    """Rows of a CSV file with their lines, and the mistakes in them so far.
+
+    `form_of` recognises tables of other tools by their columns.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        required: Iterable[str],
+        optional: Iterable[str] = (),
+        form_of: Callable[[Sequence[str]], Form | None] = lambda _: None,
+    ) -> None:
         self._path = path
+        self._form_of = form_of
         self._columns: tuple[str, ...] = ()
         self.errors: list[str] = []
         self._rows = self._read(tuple(required), tuple(optional))
@@ -78,17 +96,19 @@ class Table:
             raise InputErrors(f"{self._path}:{reader.line_num}: not CSV: {error}") from None
         lines = [(number, cells) for number, cells in lines if any(cells)]
         names = [name.casefold() for name in lines[0][1]] if lines else []
-        self._columns = tuple(names)
-        missing = [name for name in required if name not in names]
+        form = self._form_of(names) or Form(tuple(names), lambda row: row)
+        self._columns = form.columns
+        missing = [name for name in required if name not in form.columns]
         if missing or len(set(names)) < len(names):
             expected = ", ".join((*required, *(f"[{name}]" for name in optional)))
             actual = clean_line(", ".join(names), 200) or "nothing"
             raise InputErrors(f"{self._path}:1: expected the columns {expected}, got {actual}")
-        return [
-            (number, dict.fromkeys(optional, "") | dict(zip(names, cells, strict=False)))
+        rows = (
+            (number, form.row(dict(zip(names, cells))))
             for number, cells in lines[1:]
             if self._complete(number, cells, len(names))
-        ]
+        )
+        return [(number, dict.fromkeys(optional, "") | row) for number, row in rows if row]
 
     def _complete(self, number: int, cells: list[str], columns: int) -> bool:
         if len(cells) == columns:

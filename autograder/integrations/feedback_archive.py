@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from autograder.course import Course, Session
+from autograder.grading.disclosure import shown_now
 from autograder.records import Report
 from autograder.reports.html import student_page
 
@@ -28,8 +30,8 @@ def names_of_download(reports: Sequence[Report]) -> dict[str, str]:
 def archive(
     reports: Sequence[Report], names: Mapping[str, str], course: Course, session: Session
 ) -> bytes:
-    """A zip of the students' pages of those reports that have a name."""
-    buffer = io.BytesIO()
+    """A zip of the students' pages, with what they may see now, of reports that have a name."""
+    buffer, now = io.BytesIO(), datetime.now(UTC)
     with zipfile.ZipFile(buffer, "w") as packed:
         for report in sorted(reports, key=lambda each: names.get(each.slug, "")):
             if report.slug not in names:
@@ -38,6 +40,7 @@ def archive(
             info = zipfile.ZipInfo(name, _STAMP)
             info.create_system, info.external_attr = 3, 0o100644 << 16
             info.compress_type = zipfile.ZIP_DEFLATED
-            page = student_page(report, "student", course.title, session.title)
+            shown = shown_now(course.feedback, report.lateness, now)
+            page = student_page(report, "student", course.title, session.title, shown)
             packed.writestr(info, page)
     return buffer.getvalue()

@@ -9,6 +9,7 @@ codec         the written form: strict JSON, one schema version
 from autograder.records.report import (
     SCHEMA_VERSION,
     ExerciseResult,
+    FeedbackLevel,
     Identity,
     Isolation,
     Lateness,
@@ -23,6 +24,7 @@ from autograder.records.report import (
 __all__ = [
     "SCHEMA_VERSION",
     "ExerciseResult",
+    "FeedbackLevel",
     "Identity",
     "Isolation",
     "Lateness",

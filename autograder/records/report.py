@@ -40,6 +40,20 @@ class Visibility(StrEnum):
     AFTER_PUBLISHED = "after_published"
 
 
+class FeedbackLevel(StrEnum):
+    """How much of a report its student reads, from least to most; see reports.disclosure."""
+
+    NOTHING = "nothing"
+    POINTS = "points"
+    PUBLIC = "public checks"
+    VERDICTS = "hidden verdicts"
+
+    def covers(self, other: FeedbackLevel) -> bool:
+        """Whether this level shows at least what `other` shows."""
+        levels = list(FeedbackLevel)
+        return levels.index(self) >= levels.index(other)
+
+
 @dataclass(frozen=True)
 class TestResult:
     """One hidden or public test.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
-from autograder.course import Course
+from autograder.course import Course, Session
 from autograder.release.build import build_release
 from autograder.release.package import Written, checker, course_text, write_folder, write_zip
 
@@ -22,13 +22,21 @@ STUDENTS_DOCUMENTS = ("docs/scoring.md",)
 RUNNABLE = ("install.py",)
 
 
-def student_kit(course: Course, root: Path) -> dict[str, bytes]:
-    """The files of the kit by path. `root` is the course's folder; ReleaseError as in a release."""
-    assignments = build_release(course, root / "solutions")
-    files = {f"assignments/{name}": content for name, content in assignments.items()}
+def student_kit(course: Course, root: Path, session: Session | None = None) -> dict[str, bytes]:
+    """The files of the kit by path, of all sessions or of one.
+
+    `root` is the course's folder; ReleaseError as in a release.
+    """
+    chosen = course if session is None else course.model_copy(update={"sessions": (session,)})
+    folders = {each.folder for each in chosen.sessions}
+    files = {
+        f"assignments/{name}": content
+        for name, content in build_release(course, root / "solutions").items()
+        if "/" not in name or name.partition("/")[0] in folders
+    }
     files |= checker(root)
-    files["course.yaml"] = students_course(course).encode()
-    files["README.md"] = _readme(course).encode()
+    files["course.yaml"] = students_course(chosen).encode()
+    files["README.md"] = _readme(chosen).encode()
     files["install.py"] = (TEMPLATES / "install.py").read_bytes()
     for name in STUDENTS_DOCUMENTS:
         if (root / name).is_file():

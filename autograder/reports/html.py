@@ -17,8 +17,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from autograder.records import ExerciseResult, Outcome, Report
+from autograder.records import ExerciseResult, FeedbackLevel, Outcome, Report
 from autograder.records.measurement import Score
+from autograder.reports.disclosure import EVERYTHING, Shown, disclosed, wording
 from autograder.reports.score import (
     LAYER_HEADS,
     figures,
@@ -89,14 +90,20 @@ def _css_class(outcome: Outcome) -> str:
 
 
 def student_page(
-    report: Report, audience: Audience, course_title: str = "", session_title: str = ""
+    report: Report,
+    audience: Audience,
+    course_title: str = "",
+    session_title: str = "",
+    shown: Shown = EVERYTHING,
 ) -> str:
     """The feedback on one submission as a page; without titles it shows the ids.
 
-    A student reads the checks that are visible to students, the others only as a count. A
+    A student reads what `shown` says: of checks those that are visible, the others as a count. A
     teaching assistant ("ta") reads everything: hidden checks, tracebacks and captured output,
     incidents, cost, isolation and the submission's hash.
     """
+    told = wording(report, shown) if audience == "student" else ""
+    report = disclosed(report, shown.level) if audience == "student" else report
     modules = modules_of(report, audience)
     usage = report.usage
     return (
@@ -104,6 +111,8 @@ def student_page(
         .get_template("student.html.j2")
         .render(
             ta=audience == "ta",
+            pointless=audience == "student" and shown.level is FeedbackLevel.NOTHING,
+            told=told,
             report=report,
             course=clean_line(course_title or report.course, NAME_LIMIT),
             session=clean_line(session_title or report.session, NAME_LIMIT),

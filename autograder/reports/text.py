@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from autograder.records import ExerciseResult, Outcome, Report
+from autograder.records import ExerciseResult, FeedbackLevel, Outcome, Report
 from autograder.records.measurement import Score
+from autograder.reports.disclosure import EVERYTHING, Shown, disclosed, wording
 from autograder.reports.score import figures, verdict
 from autograder.reports.view import (
     GLYPH,
@@ -59,28 +60,30 @@ STYLE = {
 # ---- plain text --------------------------------------------------------------------------------
 
 
-def student_text(report: Report) -> str:
+def student_text(report: Report, shown: Shown = EVERYTHING) -> str:
     """The student's feedback as plain text of 80 columns: no escape sequences, no markup.
 
     A hint keeps its line breaks, every line of it indented, so that it cannot pass for a line
     of the report itself.
     """
+    told, report = wording(report, shown), disclosed(report, shown.level)
     modules = modules_of(report, "student")
-    lines = [*_head(report), ""]
+    lines = [*_head(report, shown.level is not FeedbackLevel.NOTHING), ""]
     for module in modules:
         lines += [*_module(module), ""]
     if report.score is not None:
         lines += [*_measured(report.score), ""]
     if any(exercise.has_guard for module in modules for exercise in module.exercises):
         lines += [*_wrapped(GUARD_NOTE), ""]
-    lines += _wrapped(isolation_line(report))
+    lines += [*_wrapped(told), "", *_wrapped(isolation_line(report))]
     return "\n".join(lines) + "\n"
 
 
-def _head(report: Report) -> list[str]:
+def _head(report: Report, with_points: bool) -> list[str]:
     course = f"{clean_line(report.course, NAME_LIMIT)}: {clean_line(report.session, NAME_LIMIT)}"
     lines = [*_wrapped(course), *_wrapped(clean_line(report.student, NAME_LIMIT)), ""]
-    lines.append(f"{number(report.points)} of {number(report.maximum)} points")
+    if with_points:
+        lines.append(f"{number(report.points)} of {number(report.maximum)} points")
     lines += _wrapped(penalty_line(report)) + _wrapped(late_policy_note(report))
     if report.lateness.submitted_at:
         due = f", due {moment(report.lateness.due)}" if report.lateness.due else ""

@@ -16,6 +16,7 @@ submission    all of it together for one student: `read_submission`
 """
 
 from autograder.submissions.collect import LAYOUTS, Collected, collect
+from autograder.submissions.collect.clones import limits_of_clone
 from autograder.submissions.submission import Submission, read_submission
 
-__all__ = ["LAYOUTS", "Collected", "Submission", "collect", "read_submission"]
+__all__ = ["LAYOUTS", "Collected", "Submission", "collect", "limits_of_clone", "read_submission"]

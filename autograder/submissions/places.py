@@ -30,11 +30,13 @@ def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) 
 
     One with all of them wins over one with some, then the nearest to the top, then the session's
     `own_folder`, then the one with more of them. If several are left, they have to agree byte for
-    byte: else there is no telling which one is meant.
+    byte: else there is no telling which one is meant. Never the library in a copy of the kit.
     """
+    members = list(members)
+    libraries = _libraries(members)
     found: dict[str, dict[str, Member]] = defaultdict(dict)
     for member in members:
-        if member.name in required:
+        if member.name in required and not f"{member.parent}/".startswith(libraries):
             found[member.parent][member.name] = member
     if not found:
         return Place(None, {})
@@ -59,6 +61,14 @@ def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) 
     chosen = quoted(equal[0]) if equal[0] else "the top"
     note = f"other complete files were not graded ({_listed(others)}), those of {chosen} were"
     return Place(equal[0], found[equal[0]], note=note if others else "")
+
+
+def _libraries(members: Sequence[Member]) -> tuple[str, ...]:
+    """The folders of shared/ and autograder/ beside a course.yaml, each with a slash at its end."""
+    paths = {member.path for member in members}
+    above = (f"{m.parent}/" if m.parent else "" for m in members if m.name == "course.yaml")
+    kits = [folder for folder in above if f"{folder}autograder/__init__.py" in paths]
+    return tuple(f"{folder}{name}/" for folder in kits for name in ("shared", "autograder"))
 
 
 def _bytes(files: Contents) -> dict[str, bytes | None]:

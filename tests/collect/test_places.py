@@ -47,6 +47,19 @@ SHAPES = pytest.mark.parametrize("shape", ["folder", "zip"])
 
 
 @SHAPES
+@pytest.mark.parametrize("above", ["", "nn-s3-ada/"])
+def test_the_library_of_a_copy_of_the_kit_is_nobodys_work(
+    tmp_path: Path, shape: str, above: str
+) -> None:
+    """A student's clone holds the course's own shared/, nearer to the top than the assignment."""
+    name, other = BOTH
+    kit = {"course.yaml": b"", "autograder/__init__.py": b"", f"shared/{name}": b"ours = 1\n"}
+    own = {f"assignments/s3/{other}": BOTH[other]}
+    files = {f"{above}{path}": data for path, data in {**kit, **own}.items()}
+    assert dict(read(tmp_path, files, shape).files) == {other: BOTH[other]}
+
+
+@SHAPES
 @pytest.mark.parametrize("depth", [0, 1, 2, 5, 12])
 def test_files_are_found_at_any_depth(tmp_path: Path, shape: str, depth: int) -> None:
     files = {"/".join(["d"] * depth + [name]): data for name, data in BOTH.items()}

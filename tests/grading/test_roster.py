@@ -14,7 +14,7 @@ from autograder.errors import InputErrors
 from autograder.grading.enrolment import enrol
 from autograder.grading.roster import People, Roster, name_keys, read_roster
 from autograder.records import Identity
-from autograder.submissions import Submission
+from autograder.submissions import Submission, collect
 from autograder.submissions.identity import slug
 from tests.grading.support import COURSE, Class, klass, points
 from tests.support import submission
@@ -255,3 +255,91 @@ def test_marks_and_times_go_by_any_name_that_is_one_students(klass: Class) -> No
     marks.write_text("student,exercise,points\nada@x.org,essay,7\nBob B,essay,5\ncleo,essay,3\n")
     made = klass.grade(roster=table, marks=marks)
     assert {s: p["essay"] for s, p in points(made).items()} == {"ada": 7, "bob": 5, "cleo": 3}
+
+
+# ---- rosters of other tools ----------------------------------------------------------------------
+
+GITHUB_CLASSROOM = """"identifier","github_username","github_id","name"
+"ada@x.org","ada-l","12","Ada Lovelace"
+"77","","",""
+"=1+1","jane","13","Smith, =Jane"
+"""
+GRADES = """"assignment_name","assignment_url","starter_code_url","github_username",\
+"roster_identifier","student_repository_name","student_repository_url","submission_timestamp",\
+"points_awarded","points_available"
+"s1","https://x","","ada-l","ada@x.org","s1-ada-l","https://x","2026-05-01 10:00:00 UTC","3","5"
+"s1","https://x","","bob","","s1-bob","https://x","","",""
+""".replace("\\\n", "")
+CLASSROOM50 = """\
+username,first_name,last_name,email,section,github_id,role,enrolled_at,moodle,s1 due
+ada-l,Ada,Lovelace,ada@x.org,A,12,student,2026-09-01,101,2027-02-01T12:00:00+01:00
+,Bob,O'Hara,bob@x.org,B,,,,,
+prof,P,Rof,p@x.org,,14,teacher,,,
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            GITHUB_CLASSROOM,
+            [
+                ("ada@x.org", "Ada Lovelace", {"github": "ada-l"}),
+                ("77", "", {}),
+                ("=1+1", "Smith, =Jane", {"github": "jane"}),
+            ],
+        ),
+        (GRADES, [("ada@x.org", "", {"github": "ada-l"}), ("bob", "", {"github": "bob"})]),
+        (
+            CLASSROOM50,
+            [
+                ("ada-l", "Ada Lovelace", {"github": "ada-l", "moodle": "101"}),
+                ("bob@x.org", "Bob O'Hara", {}),
+            ],
+        ),
+    ],
+)
+def test_rosters_of_other_tools_are_read_as_they_are(
+    tmp_path: Path, text: str, expected: list[object]
+) -> None:
+    read = roster(tmp_path, text)
+    assert [(p.student, p.name, p.ids) for p in read.people] == expected
+    assert read.notes == ()
+
+
+def test_columns_of_ours_count_beside_theirs(tmp_path: Path) -> None:
+    read = roster(tmp_path, CLASSROOM50)
+    assert (read.people[0].email, read.people[1].section) == ("ada@x.org", "B")
+    (extension,) = read.extensions
+    assert extension.student == "ada-l"
+    own = "student,username,first_name,last_name,hat\n77,ada-l,Ada,Lovelace,red\n"
+    read = roster(tmp_path, own)
+    assert (read.people[0].student, read.people[0].ids) == ("77", {"github": "ada-l"})
+    assert "'hat'" in read.notes[0]
+
+
+def test_mistakes_in_another_tools_roster_have_their_lines(tmp_path: Path) -> None:
+    twice = GITHUB_CLASSROOM + '"78","ada-l","12","Ada"\n'
+    with pytest.raises(InputErrors) as caught:
+        roster(tmp_path, twice)
+    assert "5: github: 'ada-l' is also that of line 2" in caught.value.lines[0]
+
+
+@pytest.mark.parametrize("users", [["ada-l", "bob"], ["uni-ada", "uni-bob"], ["bob"]])
+def test_clones_of_classroom_50_find_their_students(tmp_path: Path, users: list[str]) -> None:
+    """CLASSROOM-ASSIGNMENT-USER, in lower case, beside what its download command writes."""
+    rules = parse_course(COURSE)
+    for user in users:
+        folder = tmp_path / "in" / f"nn-s1-{user}"
+        (folder / ".git").mkdir(parents=True)
+        (folder / "work.py").write_text(user)
+        (folder / "result.json").write_text("{}")
+    (tmp_path / "in" / "scores.csv").write_text("username\n")
+    rows = "".join(f"{user.upper()},F,L,{user}@x.org,A,1\n" for user in [*users, "l", "x-bob"])
+    text = f"username,first_name,last_name,email,section,github_id\n{rows}"
+    limits = rules.limits.archive
+    found = collect(tmp_path / "in", rules.session("s1"), limits)
+    assert found.layout == "clones"
+    enrolled = enrol(found.submissions, roster(tmp_path, text))
+    assert students(enrolled.submissions) == {user.upper(): user for user in users}
+    assert enrolled.lines == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from autograder.project.context import dataset_of
 from autograder.records import Report
 from autograder.records.measurement import Answers, Score
 from tests import bank
+from tests.integrations import actions
 from tests.project import build
 from tests.project.reports import report_of
 from tests.support import ROOT
@@ -315,6 +317,75 @@ def test_the_real_scorer_from_the_branches_to_the_leaderboard(
     assert record.answers is not None
     assert f"{record.answers.correct} of 360" in said["ada"][3]
     assert f"{record.costs['imt-2025']:.5f}" in said["ada"][2]
+
+
+GH = """#!/bin/sh
+printf '%s\\n' "$*" >> "$GH_LOG"
+case "$*" in *"/pulls?state=open"*) echo 7;; esac
+"""
+
+
+@pytest.mark.slow
+def test_both_workflows_step_by_step(course: Course, tmp_path: Path) -> None:
+    """Every script of entry.yml, then of score.yml, as GitHub's runner runs them."""
+    kit = course.folder / "autograder" / "integrations" / "github"
+    shutil.copytree(GITHUB, kit, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "shared", course.folder / "shared")
+    shutil.copy(ROOT / "course.yaml", course.folder)
+    course.base = course.commit()
+    sample = ROOT / "tests" / "submissions" / "s7_final_project" / "samples" / "ada"
+    files = {f"entries/ada/{path.name}": path.read_bytes() for path in sample.iterdir()}
+    text = files["entries/ada/card.yaml"].decode()
+    files["entries/ada/card.yaml"] = (
+        text if "dataset:" in text else f"{text}dataset: digits\n"
+    ).encode()
+    head = course.branch("entry", files)
+    course.git("update-ref", "refs/pull/7/head", head)
+    course.git("checkout", "-q", "--detach")  # so that its branch can be pushed to
+    checkout, tools = tmp_path / "checkout", tmp_path / "tools"
+    course.git("clone", "-q", "-b", "main", str(course.folder), str(checkout))
+    tools.mkdir()
+    (tools / "gh").write_text(GH)
+    (tools / "gh").chmod(0o755)
+    contexts = {
+        "github.event.pull_request.number": "7",
+        "github.event.pull_request.base.sha": course.base,
+        "github.event.pull_request.head.sha": head,
+        "github.event.workflow_run.head_sha": head,
+        "github.event.repository.default_branch": "main",
+        "github.token": "TOKEN",
+        "runner.temp": str(tmp_path),
+        "secrets.AUTOGRADER_SECRET": "secret",
+    }
+    environment = {
+        "PATH": f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "GITHUB_REPOSITORY": "org/course",
+        "GH_LOG": str(tmp_path / "gh.log"),
+        "PAUSE": "0",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{course.folder}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://x-access-token:TOKEN@github.com/org/course",
+    }
+    first, second = (
+        actions.Runner(GITHUB / name, checkout, tmp_path / name, contexts, environment)
+        for name in ("entry.yml", "score.yml")
+    )
+    for step in first.steps:
+        if "run" in step:
+            first.run(step)
+    (checkout / "artefact").rename(tmp_path / "entry")  # what the two actions on artefacts do
+    installs = ("Install the kit", "CIFAR-10, the first time")
+    for step in second.steps:
+        if "run" in step and step["name"] not in installs:
+            second.run(step)
+    assert "ada on digits" in second.summary
+    kept = course.git("ls-tree", "-r", "--name-only", "main").splitlines()
+    assert [name for name in kept if name.startswith("scores/")]
+    assert "leaderboard/leaderboard.md" in kept
+    said = (tmp_path / "gh.log").read_text()
+    assert f"repos/org/course/statuses/{head} -f context=score -f state=success" in said
+    assert f"issues/7/comments -F body=@{tmp_path}/answer/comment.md" in said
+    assert "TOKEN" not in first.output + second.output
 
 
 def test_a_hostile_text_is_inert_in_the_comment() -> None:

@@ -80,7 +80,7 @@ def grade(
         _secret(root),
         _budget(minutes) - (time.monotonic() - started),
     )
-    text = results_json(report, session, time.monotonic() - started)
+    text = results_json(report, session, time.monotonic() - started, course.feedback)
     write(results / "results.json", text)
     return report
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autograder.course import Session
-from autograder.records import ExerciseResult, Outcome, Report, Visibility
+from autograder.course import FeedbackPolicy, Session
+from autograder.records import ExerciseResult, FeedbackLevel, Outcome, Report, Visibility
+from autograder.reports.disclosure import Shown, disclosed, wording
 from autograder.reports.feedback import exercise_lines
 from autograder.reports.view import (
     GUARD_NOTE,
@@ -28,23 +29,35 @@ LATER = {
     Visibility.AFTER_PUBLISHED: "checks shown when grades are published",
 }
 
+TOLD_LATER = "shown after the due date"
+_STRICTER = (
+    Visibility.VISIBLE,
+    Visibility.AFTER_DUE_DATE,
+    Visibility.AFTER_PUBLISHED,
+    Visibility.HIDDEN,
+)
+
 Entry = dict[str, Any]
 
 
-def results_json(report: Report, session: Session, seconds: float) -> str:
+def results_json(
+    report: Report, session: Session, seconds: float, policy: FeedbackPolicy | None = None
+) -> str:
     """The text of results.json: one entry for each exercise, and what only the staff sees.
 
     `seconds` is what grading took. Points are before the late penalty in the entries, and after it
-    in `score`.
+    in `score`. What `policy` shows after the due date only, Gradescope shows then.
     """
+    policy = policy or FeedbackPolicy()
+    open_now = policy.before_due.covers(FeedbackLevel.POINTS)
     tree: Entry = {
         "score": report.points,
         "execution_time": round(seconds, 2),
-        "output": _clipped("\n".join(_summary(report))),
+        "output": _clipped("\n".join(_summary(report, policy))),
         "output_format": "text",
         "test_output_format": "text",
         "test_name_format": "text",
-        "visibility": "visible",
+        "visibility": str(_with_points(policy)),
         "stdout_visibility": "hidden",
         "extra_data": {
             "session": report.session,
@@ -52,16 +65,28 @@ def results_json(report: Report, session: Session, seconds: float) -> str:
             "isolation": report.isolation.level,
             "peak_memory_bytes": report.usage.peak_memory_bytes,
         },
-        "tests": [*_entries(report, session), _staff(report)],
+        "tests": [*_entries(report, session, policy), _staff(report)],
     }
-    if board := _leaderboard(report):
+    if open_now and (board := _leaderboard(report)):
         tree["leaderboard"] = board
     return json.dumps(tree, indent=1, allow_nan=False) + "\n"
 
 
-def _summary(report: Report) -> Iterator[str]:
-    yield f"{report.points:g} of {report.maximum:g} points"
-    yield from filter(None, (penalty_line(report), late_policy_note(report)))
+def _with_points(policy: FeedbackPolicy) -> Visibility:
+    """When students see points."""
+    if policy.before_due.covers(FeedbackLevel.POINTS):
+        return Visibility.VISIBLE
+    later = policy.after_due.covers(FeedbackLevel.POINTS)
+    return Visibility.AFTER_DUE_DATE if later else Visibility.HIDDEN
+
+
+def _summary(report: Report, policy: FeedbackPolicy) -> Iterator[str]:
+    later = policy.after_due if policy.after_due is not policy.before_due else None
+    if policy.before_due.covers(FeedbackLevel.POINTS):
+        yield f"{report.points:g} of {report.maximum:g} points"
+        yield from filter(None, (penalty_line(report),))
+    yield from filter(None, (late_policy_note(report),))
+    yield wording(report, Shown(policy.before_due, later))
     if report.has_tool_error:
         yield "A fault of the grader touched this result; the course staff will grade it again."
     for result in report.exercises:
@@ -76,7 +101,7 @@ def _summary(report: Report) -> Iterator[str]:
 # ---- exercises -----------------------------------------------------------------------------------
 
 
-def _entries(report: Report, session: Session) -> Iterator[Entry]:
+def _entries(report: Report, session: Session, policy: FeedbackPolicy) -> Iterator[Entry]:
     modules = [module.file for module in session.modules]
     counts: dict[str, int] = {}
     for result in report.exercises:
@@ -84,10 +109,12 @@ def _entries(report: Report, session: Session) -> Iterator[Entry]:
         place = modules.index(file) + 1 if file in modules else len(modules) + 1
         counts[file] = counts.get(file, 0) + 1
         if result.outcome is not Outcome.NOT_MARKED:
-            yield from _exercise(report, result, f"{place}.{counts[file]}")
+            yield from _exercise(report, result, f"{place}.{counts[file]}", policy)
 
 
-def _exercise(report: Report, result: ExerciseResult, number: str) -> Iterator[Entry]:
+def _exercise(
+    report: Report, result: ExerciseResult, number: str, policy: FeedbackPolicy
+) -> Iterator[Entry]:
     """The entry with the points, then one for each group of checks that is shown at another time.
 
     An exercise whose checks are all hidden alike is hidden as a whole.
@@ -95,23 +122,48 @@ def _exercise(report: Report, result: ExerciseResult, number: str) -> Iterator[E
     kinds = list(dict.fromkeys(test.visibility for test in result.tests))
     whole = kinds[0] if len(kinds) == 1 else Visibility.VISIBLE
     name = clean_line(f"{result.id.partition('.')[2]}: {result.title}", NAME)
+    points = _with_points(policy)
+    level = policy.before_due if points is Visibility.VISIBLE else policy.after_due
+    told = _told(report, result, level)
     yield {
         "name": name,
         "number": number,
         "score": result.earned,
         "max_score": 0.0 if result.extra_credit else result.maximum,
         "status": "passed" if result.earned >= result.maximum else "failed",
-        "output": _output(report, result, whole),
-        "visibility": str(whole),
-        "extra_data": {"exercise": result.id, "outcome": str(result.outcome)},
+        "output": _output(*told, whole),
+        "visibility": str(_stricter(whole, points)),
+        "extra_data": {"exercise": result.id, "outcome": str(told[1].outcome)},
     }
-    for index, kind in enumerate((k for k in kinds if k in LATER and k != whole), start=1):
+    last = policy.after_due
+    later = [(LATER[kind], _only(result, kind), kind) for kind in kinds if kind in LATER]
+    later = [each for each in later if each[2] != whole and last is FeedbackLevel.VERDICTS]
+    if level is not last:
+        _, seen = _told(report, result, last)
+        later.insert(0, (TOLD_LATER, seen, _stricter(whole, Visibility.AFTER_DUE_DATE)))
+    for index, (what, seen, kind) in enumerate(later, start=1):
         yield {
-            "name": clean_line(f"{result.id.partition('.')[2]}: {LATER[kind]}", NAME),
+            "name": clean_line(f"{result.id.partition('.')[2]}: {what}", NAME),
             "number": f"{number}.{index}",
-            "output": _output(report, _only(result, kind), kind),
-            "visibility": str(kind),
+            "output": _output(report, seen, kind if what != TOLD_LATER else whole),
+            "visibility": str(_stricter(kind, points)),
         }
+
+
+def _stricter(one: Visibility, other: Visibility) -> Visibility:
+    return max(one, other, key=_STRICTER.index)
+
+
+def _told(
+    report: Report, result: ExerciseResult, level: FeedbackLevel
+) -> tuple[Report, ExerciseResult]:
+    """The report and the exercise as a student reads them at this level."""
+    seen = disclosed(report, level)
+    return seen, next((each for each in seen.exercises if each.id == result.id), _untold(result))
+
+
+def _untold(result: ExerciseResult) -> ExerciseResult:
+    return replace(result, tests=(), calls=(), outcome=Outcome.NOT_MARKED)
 
 
 def _only(result: ExerciseResult, kind: Visibility) -> ExerciseResult:

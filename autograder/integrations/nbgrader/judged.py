@@ -8,6 +8,7 @@ report. Other notebooks are executed as nbgrader does.
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from nbgrader.preprocessors import Execute
 
 from autograder.course import load_course
 from autograder.errors import AutograderError
+from autograder.grading.disclosure import shown_now
 from autograder.grading.kinds import kind_of
 from autograder.grading.results import SECRET_VARIABLE
 from autograder.grading.single import grade_one
 from autograder.integrations.nbgrader.bridge import COURSE_VARIABLE
 from autograder.integrations.nbgrader.cells import BRIDGE, by_grade_id
 from autograder.records import ExerciseResult, Report
+from autograder.reports.disclosure import Shown, disclosed, wording
 from autograder.reports.feedback import exercise_lines
 from autograder.submissions import read_submission
 
@@ -39,14 +42,18 @@ class JudgedExecute(Execute):  # type: ignore[misc]
         folder = Path(resources["metadata"]["path"])
         report = judged(folder, about["student"], about["assignment"])
         results = {result.id: result for result in report.exercises}
-        session = load_course(_course()).session(about["assignment"])
+        course = load_course(_course())
+        session = course.session(about["assignment"])
+        shown = shown_now(course.feedback, report.lateness, datetime.now(UTC))
         exercises = by_grade_id(session)
         for cell in nb.cells:
             if cell.cell_type != "code":
                 continue
             exercise = exercises.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
             known = exercise is not None and exercise.id in results
-            cell.outputs = _outputs(report, results[exercise.id]) if exercise and known else []
+            cell.outputs = (
+                _outputs(report, results[exercise.id], shown) if exercise and known else []
+            )
             cell.execution_count = None
         return nb, resources
 
@@ -70,9 +77,12 @@ def _course() -> Path:
     return Path(os.environ[COURSE_VARIABLE]).resolve()
 
 
-def _outputs(report: Report, result: ExerciseResult) -> list[Any]:
-    """What nbgrader reads as partial credit, after the feedback for the student."""
-    text = "\n".join(exercise_lines(report, result)) + "\n"
+def _outputs(report: Report, result: ExerciseResult, shown: Shown) -> list[Any]:
+    """What nbgrader reads as partial credit, after the feedback that the student may see now."""
+    seen = disclosed(report, shown.level)
+    own = [each for each in seen.exercises if each.id == result.id]
+    lines = [line for each in own for line in exercise_lines(seen, each)]
+    text = "\n".join((*lines, wording(report, shown))) + "\n"
     node: Any = from_dict
     return [
         node({"output_type": "stream", "name": "stdout", "text": text}),

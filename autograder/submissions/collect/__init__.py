@@ -194,8 +194,7 @@ def _collected(
     if not choices:
         raise SubmissionError(_nothing(path, layout))
     if layout is clones.LAYOUT:
-        more = clones.FILES_PER_ARCHIVE * limits.max_files
-        limits = limits.model_copy(update={"max_files": more})
+        limits = clones.limits_of_clone(limits)
     submissions, lines = read_all(choices, listing, layout.name, session, limits)
     return Collected(tuple(submissions), (*claim.lines, *rest.lines, *lines), layout.name)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from autograder.course import Session
+from autograder.course import ArchiveLimits, Session
 from autograder.submissions.collect.candidate import Candidate, Claim, Layout, Part, Place, mostly
 from autograder.submissions.identity import quoted
 
@@ -39,16 +39,38 @@ def claim(place: Place) -> Claim:
     return Claim(tuple(candidates), frozenset(clones))
 
 
+def limits_of_clone(limits: ArchiveLimits) -> ArchiveLimits:
+    """What a clone may hold, where an archive may hold `limits`."""
+    return limits.model_copy(update={"max_files": FILES_PER_ARCHIVE * limits.max_files})
+
+
 def _prefix(clones: list[str], session: Session) -> str:
-    """What all names begin with if it names the session: `s1-intro-` of `s1-intro-ada`."""
+    """What all names begin with if it names the session: `s1-intro-` of `s1-intro-ada`.
+
+    Of a single clone, up to the session's name.
+    """
+    if len(clones) == 1:
+        words = clones[0].split("-")
+        starts = ["-".join(words[:end]) + "-" for end in range(1, len(words))]
+        named = (start for by in (_folder_in, _id_in) for start in starts if by(start, session))
+        return next(named, "")
     first, last = min(clones, default=""), max(clones, default="")
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     common = "".join(char for char, _ in same)
     common = common[: common.rfind("-") + 1]
-    words = re.split(r"[^a-z0-9]+", common.casefold())
-    folded = "_".join(words)
-    named = session.id in words or session.folder in folded
-    return common if len(clones) > 1 and named else ""
+    return common if _id_in(common, session) or _folder_in(common, session) else ""
+
+
+def _words(text: str) -> list[str]:
+    return re.split(r"[^a-z0-9]+", text.casefold())
+
+
+def _id_in(text: str, session: Session) -> bool:
+    return session.id in _words(text)
+
+
+def _folder_in(text: str, session: Session) -> bool:
+    return session.folder in "_".join(_words(text))
 
 
 def _recognizes(place: Place) -> bool:
