@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from autograder.cli.class_progress import ClassProgress
 from autograder.cli.common import (
     CourseOption,
     DatasetOption,
@@ -26,7 +27,6 @@ from autograder.cli.common import (
     open_course,
     open_results,
     out,
-    progress_bar,
 )
 from autograder.engine.job import grader_faults
 from autograder.errors import ExitCode
@@ -125,10 +125,11 @@ def grade(
     for line in collected.errors:
         note(line)
     results = ResultsFolder(output)
-    with progress_bar(len(collected.submissions), "grading") as advance:
-        callbacks = batch.Callbacks(
-            done=lambda report: advance(clean_line(report.student, 24)), note=note
-        )
+    progress = ClassProgress(err, output)
+    callbacks = batch.Callbacks(
+        planned=progress.planned, stage=progress.stage, done=progress.done, note=note
+    )
+    with progress.shown():
         graded = batch.grade(rules, part, root, collected.submissions, results, options, callbacks)
     _print_class(graded.reports, output)
     if resume or only:

@@ -57,9 +57,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Told while a batch is graded: what begins, what is done, and lines to be shown."""
+    """Told while a batch is graded: what begins, what is done, and lines to be shown.
+
+    `planned` gets the reports of submissions that need no grading, and how many submissions there
+    are; `stage` what is done when no submission is graded, and "" when that is over.
+    """
 
     progress: Progress = lambda *_: None
+    planned: Callable[[Sequence[Report], int], None] = lambda *_: None
+    stage: Callable[[str], None] = lambda _: None
     done: Callable[[Report], None] = lambda _: None
     note: Callable[[str], None] = lambda _: None
 
@@ -146,9 +152,13 @@ def grade(
             *students_of(former.values()),
         ]
         marks = _marks(results, session, students, options.marks, callbacks)
+        fresh = [s.slug for s in submissions if s.slug not in plan.stale]
+        callbacks.planned([former[slug] for slug in fresh], len(submissions))
         if plan.stale:
             plan = replace(plan, job=verification.with_solution(plan.job, root))
+            callbacks.stage("trying the graders on the model solution")
             verification.verify(plan.job, plan.fingerprints, root, options.spawn)
+            callbacks.stage("")
         run = _RunState(course, session, results, plan.fingerprints, marks, former)
         try:
             _grade_stale(run, plan, submissions, options, callbacks)
@@ -159,8 +169,8 @@ def grade(
         finally:
             results.summarize(run.reports.values(), course, session)
     _note_missing(roster, run, callbacks)
-    kept = sum(submission.slug not in plan.stale for submission in submissions)
-    return Batch(tuple(run.reports.values()), len(plan.stale), kept, tuple(run.changes))
+    reports, changes = tuple(run.reports.values()), tuple(run.changes)
+    return Batch(reports, len(plan.stale), len(fresh), changes)
 
 
 def refresh(

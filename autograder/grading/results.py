@@ -35,7 +35,7 @@ from filelock import FileLock, Timeout
 
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
-from autograder.files import write
+from autograder.files import remove_unfinished, write
 from autograder.records import Report
 from autograder.records.codec import MAX_BYTES, from_json, rebuild, to_json
 from autograder.reports.csv_report import grades_csv
@@ -149,12 +149,18 @@ class ResultsFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder and keep other commands from writing to it; released when killed."""
+        """Make the folder and keep other commands from writing to it; released when killed.
+
+        What killed commands were writing goes.
+        """
+        feedback, staff = self.path / "feedback", self.path / "staff"
         try:
-            for folder in (self.reports, self.path / "feedback", self.path / "staff"):
+            for folder in (self.reports, feedback, staff):
                 folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / "run.lock", timeout=0)
             lock.acquire()
+            for folder in (self.path, self.reports, self.former, feedback, staff):
+                remove_unfinished(folder)
         except Timeout:
             raise AutograderError(
                 f"another command is writing to {self.path}; wait until it has ended"

@@ -122,6 +122,10 @@ class _Pool:
                 for key, _ in self._selector.select(WATCH_SECONDS):
                     self._serve(key.data)
                 self._kill_stuck()
+        except BaseException:  # nobody waits any more for what they are at
+            for judge in self._judges:
+                judge.process.kill()
+            raise
         finally:
             self._close()
 
