@@ -148,9 +148,8 @@ def kill_once(batch: Batch, moment: float, survival: Survival) -> bool:
     return False
 
 
-def torment(batch: Batch, folder: Path, kills: int, rng: random.Random) -> Survival:
+def torment(batch: Batch, folder: Path, kills: int, rng: random.Random, survival: Survival) -> None:
     """Kill so often, over as many results folders as it takes, below `folder`."""
-    survival = Survival()
     started = time.monotonic()
     reference = _into(batch, folder / "undisturbed")
     reference.finish()
@@ -162,11 +161,11 @@ def torment(batch: Batch, folder: Path, kills: int, rng: random.Random) -> Survi
         ended = False
         while not ended and survival.kills < kills and not survival.faults:
             ended = kill_once(run, rng.uniform(0.1, seconds), survival)
+            print(f"{survival.kills} kills, {len(survival.faults)} faults", flush=True)
         run.finish("--resume")
         if gradebook(run.results) != expected:
             survival.faults.append(f"{run.results} has another gradebook")
         survival.faults += left_over(run)
-    return survival
 
 
 def _into(batch: Batch, results: Path) -> Batch:
@@ -190,7 +189,8 @@ def main() -> None:
         course = ["--course", str(ROOT / "course.yaml"), "--only", EXERCISE]
         environment = {"AUTOGRADER_SECRET": "benchmark"}
         batch = Batch([*grade, submissions, *course], folder, folder / "tmp", environment)
-        survival = torment(batch, folder, options.kills, random.Random(options.seed))
+        survival = Survival()
+        torment(batch, folder, options.kills, random.Random(options.seed), survival)
     Console().print(
         f"{survival.kills} kills over {survival.folders} results folders, "
         f"{survival.finished} runs had ended before; {len(survival.faults)} faults"

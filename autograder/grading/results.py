@@ -65,18 +65,22 @@ class Run:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
-def present_run(course: Course, session: Session, fingerprints: Mapping[str, str]) -> Run:
-    """The `Run` of a command that starts now on this machine."""
+def present_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide results, in this process."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    return versions
+
+
+def present_run(course: Course, session: Session, fingerprints: Mapping[str, str]) -> Run:
+    """The `Run` of a command that starts now on this machine."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Run(
-        course.id, session.id, now, f"{sys.platform} {platform.machine()}", versions, fingerprints
-    )
+    system = f"{sys.platform} {platform.machine()}"
+    return Run(course.id, session.id, now, system, present_versions(), fingerprints)
 
 
 @dataclass(frozen=True)
