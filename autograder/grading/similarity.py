@@ -23,7 +23,7 @@ from autograder.submissions import Submission
 KGRAM = 25  # characters of code without names and spaces: about two short statements
 EVERY = 1  # all fingerprints are kept: which ones winnowing leaves out differs from run to run
 MIN_SHARED = 150  # characters of a pair that are worth a look: about ten lines,
-MIN_SHARE = 0.2  # and this part of the unusual code of one of them: different work has 0.17 at most
+MIN_SHARE = 0.35  # and this part of the unusual code of one of them: different work had 0.30
 COMMON_SHARE = 0.05  # of a class: what more of them have is usual
 COMMON_LEAST = 4  # so many may share something unusual in a small class
 MAX_PASSAGES = 3  # that are named for a pair
