@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     USAGE = 2  # bad arguments or unreadable input
     PARTIAL = 3  # a batch finished, but some submissions ended in a tool error
     ENGINE = 4  # the engine itself failed
+    INTERRUPTED = 130  # by Ctrl-C, as shells number it
 
 
 class AutograderError(Exception):

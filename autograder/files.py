@@ -10,13 +10,16 @@ from pathlib import Path
 
 from autograder.errors import AutograderError
 
+UNFINISHED = ".unfinished"
+"""How the name of a file ends until it is whole; one that stays is of a process that was killed."""
+
 
 def write(path: Path, content: str | bytes, mode: int = 0o644, *, durable: bool = False) -> None:
     """Write bytes, or a text as UTF-8 with its line ends; OSError leaves what was there.
 
     With `durable`, the file survives a loss of power from the moment this returns.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    descriptor, name = tempfile.mkstemp(UNFINISHED, f".{path.name[:40]}.", path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
@@ -30,6 +33,12 @@ def write(path: Path, content: str | bytes, mode: int = 0o644, *, durable: bool 
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder to which nobody writes now."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -42,8 +42,7 @@ def main() -> None:
     except typer.Exit as error:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        err.print("interrupted; what is graded is kept, continue with --resume")
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
         show = getattr(error, "show", None)  # click's own usage errors
         if show is None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from autograder.cli.class_progress import ClassProgress
 from autograder.cli.common import (
     CourseOption,
     DatasetOption,
@@ -26,12 +27,11 @@ from autograder.cli.common import (
     open_course,
     open_results,
     out,
-    progress_bar,
 )
 from autograder.engine.job import grader_faults
 from autograder.errors import ExitCode
 from autograder.files import write
-from autograder.grading import batch, checking
+from autograder.grading import batch, checking, similarity
 from autograder.grading.kinds import kind_of
 from autograder.grading.results import ResultsFolder
 from autograder.records import Outcome, Report
@@ -60,6 +60,14 @@ RosterOption = Annotated[
         help="CSV with student and name, email, section, group, ids on platforms, extensions.",
     ),
 ]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Grade on the workers of a Dask cluster, as many at a time as they have threads.",
+    ),
+]
 JunitOption = Annotated[
     Path | None, typer.Option("--junit", help="Also write JUnit XML of all students there.")
 ]
@@ -69,6 +77,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command(epilog="Example: autograder grade s1 submissions/ -o results/ --jobs 2")(grade)
     app.command(epilog="Example: autograder report results/ --marks marks.csv")(report)
+    app.command(epilog="Example: autograder similar s1 submissions/ -o similar.csv")(similar)
 
 
 def grade(
@@ -95,6 +104,7 @@ def grade(
     accept_missing: AcceptMissingOption = False,
     dataset: DatasetOption = None,
     require_isolation: IsolationOption = "process",
+    scheduler: SchedulerOption = None,
     spawn: SpawnOption = False,
     course: CourseOption = None,
 ) -> None:
@@ -111,6 +121,7 @@ def grade(
         marks=marks,
         roster=roster,
         dataset=dataset_option(rules, dataset),
+        scheduler=scheduler,
     )
     batch.check_folders(submissions, output)
     collected = collect(
@@ -125,10 +136,11 @@ def grade(
     for line in collected.errors:
         note(line)
     results = ResultsFolder(output)
-    with progress_bar(len(collected.submissions), "grading") as advance:
-        callbacks = batch.Callbacks(
-            done=lambda report: advance(clean_line(report.student, 24)), note=note
-        )
+    progress = ClassProgress(err, output)
+    callbacks = batch.Callbacks(
+        planned=progress.planned, stage=progress.stage, done=progress.done, note=note
+    )
+    with progress.shown():
         graded = batch.grade(rules, part, root, collected.submissions, results, options, callbacks)
     _print_class(graded.reports, output)
     if resume or only:
@@ -154,6 +166,42 @@ def report(
     _exit_if_broken(made.reports)
     if made.unreadable:
         raise typer.Exit(ExitCode.PARTIAL)
+
+
+def similar(
+    session: SessionName,
+    submissions: Annotated[Path, typer.Argument(help="What was given to `grade`.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write the pairs there, as CSV.")
+    ] = None,
+    layout: LayoutOption = None,
+    course: CourseOption = None,
+) -> None:
+    """List pairs of submissions that share unusual code, for a person to look at; no points."""
+    root, rules = open_course(course)
+    part = rules.session(session)
+    limits = kind_of(part).archive_limits(rules)
+    collected = collect(submissions, part, limits, layout=layout, accept_missing=True)
+    known = similarity.known_texts(root, part.folder)
+    pairs = similarity.similar_pairs(collected.submissions, known)
+    if output is not None:
+        write(output, similarity.pairs_csv(pairs))
+    for pair in pairs:
+        names = " and ".join(clean_line(name, 40) for name in pair.students)
+        shares = " and ".join(f"{share:.0%}" for share in pair.shares)
+        out.print(
+            f"{escape(names)}: {shares} of what is unusual in their code is the same",
+            highlight=False,
+        )
+        for name, passages in zip(pair.students, pair.passages, strict=True):
+            where = escape(f"  {clean_line(name, 40)}: {', '.join(passages)}")
+            out.print(where, highlight=False, soft_wrap=True)
+    number = f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'}"
+    out.print(
+        f"{number} of {len(collected.submissions)} submissions. Look at both before you conclude "
+        "anything: likeness has many reasons, and no points depend on it.",
+        highlight=False,
+    )
 
 
 def _print_class(reports: Sequence[Report], results: Path) -> None:

@@ -18,6 +18,8 @@ from autograder.engine.job import GradingJob, Level, Progress
 from autograder.errors import AutograderError
 from autograder.grading import verification
 from autograder.grading.assembly import finished, merged
+from autograder.grading.cluster.dispatch import Cluster, connected
+from autograder.grading.cluster.terms import Terms
 from autograder.grading.enrolment import enrol
 from autograder.grading.fingerprints import of_result
 from autograder.grading.kinds import Settings, kind_of
@@ -34,14 +36,17 @@ from autograder.grading.tables import (
 from autograder.records import Identity, Outcome, Report
 from autograder.submissions import Submission
 
+MAX_FAILED_RUNS = 3
+"""So often `--resume` grades again what we failed to grade, while nothing has changed."""
+
 
 @dataclass(frozen=True)
 class Options:
     """How a batch is graded.
 
     `only` are exercise ids (empty: all), `jobs` judges at a time. `times`, `marks` and `roster` are
-    CSV files with times of submission, points by hand, and who is in the course. `dataset` is that
-    of final projects.
+    CSV files: times of submission, points by hand, who is in the course. `dataset` is that of final
+    projects, `scheduler` the address of a Dask scheduler whose workers are to grade.
     """
 
     jobs: int = 1
@@ -53,13 +58,20 @@ class Options:
     marks: Path | None = None
     roster: Path | None = None
     dataset: DatasetName | None = None
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Told while a batch is graded: what begins, what is done, and lines to be shown."""
+    """Told while a batch is graded: what begins, what is done, and lines to be shown.
+
+    `planned` gets the reports of submissions that need no grading, and how many submissions there
+    are; `stage` what is done when no submission is graded, and "" when that is over.
+    """
 
     progress: Progress = lambda *_: None
+    planned: Callable[[Sequence[Report], int], None] = lambda *_: None
+    stage: Callable[[str], None] = lambda _: None
     done: Callable[[Report], None] = lambda _: None
     note: Callable[[str], None] = lambda _: None
 
@@ -98,17 +110,14 @@ def check_folders(submissions: Path, results: Path) -> None:
         )
 
 
-MAX_FAILED_RUNS = 3
-"""So often `--resume` grades again what we failed to grade, while nothing has changed."""
-
-
 @dataclass(frozen=True)
 class _Plan:
-    """What a run has to do: its job, today's fingerprints, and what is stale, by slug."""
+    """What a run has to do: its job, today's fingerprints, what is stale by slug, for a cluster."""
 
     job: GradingJob
     fingerprints: Mapping[str, str]
     stale: Mapping[str, tuple[str, ...]]
+    terms: Terms
 
 
 def grade(
@@ -135,23 +144,24 @@ def grade(
         for line in enrolled.lines:
             callbacks.note(line)
     submissions = _with_times(submissions, options.times, callbacks)
-    with results.locked():
+    with results.locked(), connected(options.scheduler) as cluster:
         former = _former(results.load(), session, callbacks)
         plan = _planned(course, session, submissions, former, results, options)
         results.start(present_run(course, session, plan.fingerprints))
         if options.roster is not None:
             results.keep_roster(options.roster.read_bytes())
-        students = [
-            *students_of(submissions),
-            *students_of(former.values()),
-        ]
+        students = [*students_of(submissions), *students_of(former.values())]
         marks = _marks(results, session, students, options.marks, callbacks)
+        fresh = [s.slug for s in submissions if s.slug not in plan.stale]
+        callbacks.planned([former[slug] for slug in fresh if slug in former], len(submissions))
         if plan.stale:
             plan = replace(plan, job=verification.with_solution(plan.job, root))
+            callbacks.stage("trying the graders on the model solution")
             verification.verify(plan.job, plan.fingerprints, root, options.spawn)
+            callbacks.stage("")
         run = _RunState(course, session, results, plan.fingerprints, marks, former)
         try:
-            _grade_stale(run, plan, submissions, options, callbacks)
+            _grade_stale(run, plan, submissions, options, callbacks, cluster)
             run.refresh(
                 {s.slug: s.submitted_at for s in submissions},
                 {s.slug: s.identity for s in submissions},
@@ -159,8 +169,7 @@ def grade(
         finally:
             results.summarize(run.reports.values(), course, session)
     _note_missing(roster, run, callbacks)
-    kept = sum(submission.slug not in plan.stale for submission in submissions)
-    return Batch(tuple(run.reports.values()), len(plan.stale), kept, tuple(run.changes))
+    return Batch(tuple(run.reports.values()), len(plan.stale), len(fresh), tuple(run.changes))
 
 
 def refresh(
@@ -314,7 +323,8 @@ def _planned(
         for submission in submissions
         if (ids := _stale(job, fingerprints, submission, former.get(submission.slug), options))
     }
-    return _Plan(job, fingerprints, stale)
+    terms = Terms(course, session.id, settings, fingerprints, spawn=options.spawn)
+    return _Plan(job, fingerprints, stale, terms)
 
 
 def _stale(
@@ -367,6 +377,7 @@ def _grade_stale(
     submissions: Sequence[Submission],
     options: Options,
     callbacks: Callbacks,
+    cluster: Cluster | None,
 ) -> None:
     same_work: dict[object, list[Submission]] = {}
     for submission in submissions:
@@ -383,4 +394,7 @@ def _grade_stale(
     if members:
         first = [group[0] for group in members.values()]
         job = replace(plan.job, only_for=dict(plan.stale))
-        pool.grade(job, first, deliver, callbacks.progress, options.jobs, options.spawn)
+        if cluster is None:
+            pool.grade(job, first, deliver, callbacks.progress, options.jobs, options.spawn)
+        else:
+            cluster.grade(plan.terms, job, first, deliver, callbacks.note)

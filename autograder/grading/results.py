@@ -35,7 +35,7 @@ from filelock import FileLock, Timeout
 
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
-from autograder.files import write
+from autograder.files import remove_unfinished, write
 from autograder.grading.disclosure import shown_now
 from autograder.records import Report
 from autograder.records.codec import MAX_BYTES, from_json, rebuild, to_json
@@ -66,18 +66,22 @@ class Run:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
-def present_run(course: Course, session: Session, fingerprints: Mapping[str, str]) -> Run:
-    """The `Run` of a command that starts now on this machine."""
+def present_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide results, in this process."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    return versions
+
+
+def present_run(course: Course, session: Session, fingerprints: Mapping[str, str]) -> Run:
+    """The `Run` of a command that starts now on this machine."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Run(
-        course.id, session.id, now, f"{sys.platform} {platform.machine()}", versions, fingerprints
-    )
+    system = f"{sys.platform} {platform.machine()}"
+    return Run(course.id, session.id, now, system, present_versions(), fingerprints)
 
 
 @dataclass(frozen=True)
@@ -150,12 +154,18 @@ class ResultsFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder and keep other commands from writing to it; released when killed."""
+        """Make the folder and keep other commands from writing to it; released when killed.
+
+        What killed commands were writing goes.
+        """
+        feedback, staff = self.path / "feedback", self.path / "staff"
         try:
-            for folder in (self.reports, self.path / "feedback", self.path / "staff"):
+            for folder in (self.reports, feedback, staff):
                 folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / "run.lock", timeout=0)
             lock.acquire()
+            for folder in (self.path, self.reports, self.former, feedback, staff):
+                remove_unfinished(folder)
         except Timeout:
             raise AutograderError(
                 f"another command is writing to {self.path}; wait until it has ended"

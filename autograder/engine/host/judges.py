@@ -21,6 +21,7 @@ from autograder.engine.messages import Messages
 from autograder.errors import EngineError
 
 START_SECONDS = 120.0
+IMPORT_SECONDS = 600.0  # of a zygote, on a machine that is very busy; one that dies is seen at once
 END_SECONDS = 5.0
 
 
@@ -96,7 +97,7 @@ class ZygoteProcess:
             cwd="/",
         )
         theirs.close()
-        ours.settimeout(START_SECONDS)
+        ours.settimeout(IMPORT_SECONDS)
         self.control = Control(ours)
 
     def fork_judge(self) -> ForkedJudge:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,20 +53,22 @@ def grade(
     progress: Progress,
     jobs: int = 1,
     spawn: bool = False,
+    feed: Feed | None = None,
 ) -> None:
     """Grade every submission and call `deliver` with each report, in the order they finish.
 
     Up to `jobs` judges work at a time. `spawn` starts judges and workers as new interpreters, as
-    on platforms without fork. EngineError if the engine cannot be started or keeps failing.
+    on platforms without fork. With a `feed`, more submissions come from other threads until it
+    ends. EngineError if the engine cannot be started or keeps failing.
     """
     submissions = list(submissions)
-    jobs = max(1, min(jobs, len(submissions)))
+    jobs = max(1, jobs if feed is not None else min(jobs, len(submissions)))
     with base_folder() as base:
         scratch.check_room(base, jobs, job.worker_limits.scratch_bytes)
         job = _for_judges(job, base, submissions)
         source = judge_source(job, spawn or not can_fork())
         with sandbox.hidden_memory():  # it holds the secret, and every submission
-            _Pool(job, source, submissions, deliver, progress, jobs).run()
+            _Pool(job, source, submissions, deliver, progress, jobs, feed).run()
 
 
 def _for_judges(job: GradingJob, base: Path, submissions: list[Submission]) -> GradingJob:
@@ -78,6 +81,50 @@ def _for_judges(job: GradingJob, base: Path, submissions: list[Submission]) -> G
         preload=(*job.preload, *mentioned),
         scratch=str(base),
     )
+
+
+class Feed:
+    """Submissions that other threads add while judges work, until one of them ends it."""
+
+    def __init__(self) -> None:
+        self._added: deque[Submission] = deque()
+        self._ended = False
+        self.receiver, self._sender = socket.socketpair()  # wakes whoever waits for judges
+        self.receiver.setblocking(False)
+        self._sender.setblocking(False)
+
+    def add(self, submission: Submission) -> None:
+        """Have one more submission graded."""
+        self._added.append(submission)
+        self._wake()
+
+    def end(self) -> None:
+        """No more will come, and what is not graded yet need not be."""
+        self._ended = True
+        self._wake()
+
+    def take(self) -> Iterator[Submission]:
+        """What was added since the last call; EndOfFeed after the end."""
+        with contextlib.suppress(BlockingIOError):
+            while self.receiver.recv(1 << 12):
+                continue
+        if self._ended:
+            raise EndOfFeed
+        while self._added:
+            yield self._added.popleft()
+
+    def close(self) -> None:
+        """Close the sockets, when nobody adds and nobody takes any more."""
+        self.receiver.close()
+        self._sender.close()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # it is being woken already, or nobody takes any more
+            self._sender.send(b"+")
+
+
+class EndOfFeed(Exception):
+    """`grade` stopped because its feed was ended."""
 
 
 @dataclass(eq=False)
@@ -100,7 +147,9 @@ class _Pool:
         deliver: Deliver,
         progress: Progress,
         jobs: int,
+        feed: Feed | None,
     ) -> None:
+        self._feed = feed
         self._job = job
         self._source = source
         self._queue = deque((submission, 1) for submission in submissions)
@@ -109,21 +158,37 @@ class _Pool:
         self._jobs = jobs
         self._attempts: dict[str, int] = {}
         self._selector = selectors.DefaultSelector()
+        if feed is not None:
+            self._selector.register(feed.receiver, selectors.EVENT_READ)
         self._judges: list[_Judge] = []
         self._graded = 0
         self._given_up = 0
 
     def run(self) -> None:
-        """Work until the queue is empty."""
+        """Work until the queue is empty; with a feed, until that has ended."""
         try:
-            while self._queue or any(judge.submission for judge in self._judges):
-                while self._queue and len(self._judges) < self._jobs:
-                    self._start_judge()
+            while self._queue or self._feed or any(judge.submission for judge in self._judges):
+                self._employ()
                 for key, _ in self._selector.select(WATCH_SECONDS):
-                    self._serve(key.data)
+                    if key.data is not None:
+                        self._serve(key.data)
+                if self._feed is not None:
+                    self._queue.extend((submission, 1) for submission in self._feed.take())
                 self._kill_stuck()
+        except BaseException:  # nobody waits any more for what they are at
+            for judge in self._judges:
+                judge.process.kill()
+            raise
         finally:
             self._close()
+
+    def _employ(self) -> None:
+        """Give work to judges that have none, then to new ones."""
+        for judge in self._judges:
+            if self._queue and judge.submission is None:
+                self._hand_out(judge)
+        while self._queue and len(self._judges) < self._jobs:
+            self._start_judge()
 
     def _start_judge(self) -> None:
         judge = _Judge(self._source.start())
@@ -222,4 +287,4 @@ def tool_error_report(job: GradingJob, submission: Submission, reason: str) -> R
     )
 
 
-__all__ = ["Deliver", "can_fork", "grade", "tool_error_report"]
+__all__ = ["Deliver", "EndOfFeed", "Feed", "can_fork", "grade", "tool_error_report"]
