@@ -7,6 +7,7 @@ codec         the written form: strict JSON, one schema version
 """
 
 from autograder.records.report import (
+    KNOWN_MISTAKE,
     SCHEMA_VERSION,
     ExerciseResult,
     Identity,
@@ -21,6 +22,7 @@ from autograder.records.report import (
 )
 
 __all__ = [
+    "KNOWN_MISTAKE",
     "SCHEMA_VERSION",
     "ExerciseResult",
     "Identity",
