@@ -189,7 +189,9 @@ def _help(report: Report) -> str:
     if not (causes or few):
         return ""
     if causes:
-        return "; ".join(f"{name}: {cause}" for name, cause in causes.items())
+        return "; ".join(
+            cause if f"{name}.py" in cause else f"{name}: {cause}" for name, cause in causes.items()
+        )
     counts = [f"{count} {outcome}" for outcome, count in tally(graded)]
     return ", ".join(counts)
 

@@ -149,7 +149,7 @@ def test_blank_is_blank_everywhere(reports: dict[str, Report]) -> None:
         ("hungry", Outcome.OUT_OF_MEMORY, 0.0),
         ("object", Outcome.FAILED, 0.0),
         ("noisy", Outcome.FAILED, 0.0),
-        ("withheld", Outcome.REFUSED, 0.0),
+        ("withheld", Outcome.CRASHED, 0.0),
         ("graders", Outcome.REFUSED, 0.0),
     ],
 )

@@ -103,7 +103,7 @@ def test_who_needs_help_is_told_with_the_reason() -> None:
     page = class_page(reports, "Course", "Session")
     told = text_of(page[page.index('id="help"') : page.index('id="exercises"')])
     assert "poor , 0 points: 1 failed, 1 crashed" in told
-    assert f"broken , 0 points: work: {BROKEN}" in told
+    assert f"broken , 0 points: {BROKEN}" in told
     assert "No readable file absent" in told
     assert "fine" not in told
 
