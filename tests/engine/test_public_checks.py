@@ -125,13 +125,13 @@ CODE = """
 TESTS = """
     from autograder.graders.toolkit import Exercise, check
 
-    def test_of(name):
+    def sum_of(name):
         def test(student):
             '''It adds.'''
             check(getattr(student, name)([1, 2]) == 3, "the sum")
         return Exercise(f"s1.{name}").check(visibility="visible")(test)
 
-    test_loaded, test_absent, test_endless = map(test_of, ("loaded", "absent", "endless"))
+    test_loaded, test_absent, test_endless = map(sum_of, ("loaded", "absent", "endless"))
 
     @Exercise("s1.wrong").check(visibility="visible")
     def test_wrong(student):
