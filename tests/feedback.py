@@ -19,10 +19,10 @@ from typing import Any
 import yaml
 
 from autograder.course import Session
-from autograder.engine.judge.diagnosis import KNOWN, SAME
+from autograder.engine.judge.diagnosis import SAME
 from autograder.engine.judge.mistakes import FOLDER, STATED, known_mistakes
 from autograder.grading.kinds import graders_of
-from autograder.records import ExerciseResult, Outcome
+from autograder.records import KNOWN_MISTAKE, ExerciseResult, Outcome
 from tests import bank
 
 
@@ -39,9 +39,9 @@ def feedback(result: ExerciseResult, sentences: tuple[str, ...]) -> Feedback:
     """The feedback of one result, given the sentences of the exercise's known mistakes."""
     lost = [test for test in result.tests if test.outcome is not Outcome.PASSED]
     messages = [test.message for test in lost]
-    told = [text.removeprefix(KNOWN) for text in messages if text.startswith(KNOWN)]
+    told = [text.removeprefix(KNOWN_MISTAKE) for text in messages if text.startswith(KNOWN_MISTAKE)]
     named = [one for text in told for one in sentences if text.startswith(one)]
-    said = [text for text in messages if text != SAME and not text.startswith(KNOWN)]
+    said = [text for text in messages if text != SAME and not text.startswith(KNOWN_MISTAKE)]
     return Feedback(tuple(test.name for test in lost), tuple(named), tuple(said))
 
 

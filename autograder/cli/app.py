@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 
 import typer
@@ -10,6 +11,7 @@ from rich.markup import escape
 from autograder.cli import export, lecturer, platforms, project, staff, student
 from autograder.cli.common import err
 from autograder.errors import AutograderError, ExitCode, InputErrors
+from autograder.reports.plain import PLAIN, plain_signs
 
 EXIT_CODES = (
     "Exit codes: 0 fine, 1 problems reported (failed checks, files out of sync), "
@@ -53,8 +55,9 @@ def main() -> None:
 
 
 def _degrade_output() -> None:
-    """A terminal of another encoding gets `?` for what it cannot show, never an exception."""
+    """A terminal of another encoding gets the nearest sign that it can show, never an exception."""
+    codecs.register_error(PLAIN, plain_signs)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="replace")
+            reconfigure(errors=PLAIN)

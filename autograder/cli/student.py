@@ -24,7 +24,7 @@ from autograder.cli.common import (
 from autograder.errors import AutograderError, ExitCode
 from autograder.grading import checking
 from autograder.records import Outcome
-from autograder.reports.text import check_table
+from autograder.reports.check import check_view
 from autograder.submissions.pack import pack
 
 FolderArgument = Annotated[
@@ -62,7 +62,7 @@ def check(
         report = checking.check(
             rules, part, submission, tests, ids, lambda _, name: advance(name), spawn
         )
-    out.print(check_table(report))
+    out.print(check_view(report))
     for problem in report.problems:
         note(problem)
     passed = sum(exercise.outcome is Outcome.PASSED for exercise in report.exercises)

@@ -24,7 +24,7 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,8 +40,9 @@ from autograder.grading.disclosure import shown_now
 from autograder.records import Report
 from autograder.records.codec import MAX_BYTES, from_json, rebuild, to_json
 from autograder.reports.csv_report import grades_csv
-from autograder.reports.html import class_page, student_page
+from autograder.reports.html import class_page, student_page, with_neighbours
 from autograder.reports.text import student_text
+from autograder.reports.view import by_student
 
 SECRET_VARIABLE = "AUTOGRADER_SECRET"
 SECRET_BYTES = 32
@@ -233,6 +234,20 @@ class ResultsFolder:
         self._write(self.path / "grades.csv", grades_csv(reports))
         page = class_page(reports, course.title, session.title)
         self._write(self.path / "index.html", page)
+        self._link_neighbours(by_student(reports))
+
+    def _link_neighbours(self, reports: Sequence[Report]) -> None:
+        """Let each staff page lead to the one before and after it."""
+        for before, report, after in zip(
+            [None, *reports[:-1]], reports, [*reports[1:], None], strict=True
+        ):
+            path = self.path / "staff" / f"{report.slug}.html"
+            try:
+                old = path.read_text("utf-8")
+            except (OSError, UnicodeDecodeError):  # made anew by `report`
+                continue
+            if (new := with_neighbours(old, before, after)) != old:
+                self._write(path, new)
 
     def load(self) -> Loaded:
         """Every record of the folder; what cannot be read is one line, and costs nobody else."""

@@ -7,6 +7,7 @@ codec         the written form: strict JSON, one schema version
 """
 
 from autograder.records.report import (
+    KNOWN_MISTAKE,
     SCHEMA_VERSION,
     ExerciseResult,
     FeedbackLevel,
@@ -22,6 +23,7 @@ from autograder.records.report import (
 )
 
 __all__ = [
+    "KNOWN_MISTAKE",
     "SCHEMA_VERSION",
     "ExerciseResult",
     "FeedbackLevel",

@@ -5,13 +5,17 @@ The written form is JSON, see `autograder.records.codec`; `SCHEMA_VERSION` chang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 from autograder.records.measurement import Score
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
+
+KNOWN_MISTAKE = "A known mistake: "
+"""Begins the message of a test whose mistake was recognized; what follows says what was done."""
 
 
 class Outcome(StrEnum):
@@ -61,8 +65,9 @@ class TestResult:
     `credit` is a share in 0..1 of the test's weight. `guard` marks a check that a degenerate
     answer also passes; it counts only if an ordinary test of the exercise earned credit.
     `essential` marks what an exercise is about: without it, at most half of the points are earned.
-    `message` is for the student and never holds a hidden input or an expected value;
-    `detail` (traceback, captured output) is for the teaching assistant.
+    `message` is for the student and never holds a hidden input or an expected value; `output` is
+    what the code printed during a test that did not pass; `detail` (a traceback) is for the
+    teaching assistant.
     """
 
     __test__ = False  # not a test class for pytest
@@ -76,6 +81,7 @@ class TestResult:
     essential: bool = False
     visibility: Visibility = Visibility.VISIBLE
     message: str = ""
+    output: str = ""
     detail: str = ""
     seconds: float = 0.0
     student_seconds: float = 0.0
@@ -190,8 +196,11 @@ class Report:
     `problems` are one-line facts about the submission as a whole (a missing module, a file that
     is not UTF-8, two submissions of one student); `incidents` name attempts to touch what is
     not the student's, and `notes` words in the source that honest work rarely needs, both for the
-    teaching assistant. `score` is the measurement of a final project. `failed_runs` counts the runs
-    in a row in which we failed to grade something of it.
+    teaching assistant. `sources` are the submitted modules by file name, as text, and `versions`
+    those of Python and torch that ran them. `score` is the measurement of a final project.
+    `failed_runs` counts the runs
+    in a row in which we failed to grade something of it. `sources` are the submitted modules by
+    file name, as text, and `versions` those of Python and torch that ran them.
     """
 
     course: str
@@ -209,8 +218,10 @@ class Report:
     lateness: Lateness = Lateness()
     score: Score | None = None
     failed_runs: int = 0
+    sources: Mapping[str, str] = field(default_factory=dict)
     graded_at: str = ""
     kit_version: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -1,24 +1,35 @@
-"""Feedback pages and the class page: one file each, no script, nothing loaded from elsewhere.
+"""Feedback, staff and class pages: one file each, nothing loaded from elsewhere.
 
 Three layers keep hostile text inert: it is cleaned in the views, escaped by the templates
-(autoescape is always on), and the page's own content policy forbids scripts and requests.
+(autoescape is always on), and the page's own content policy forbids requests and every script but
+the class page's own, which it names by its hash.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections import Counter
+import hashlib
+import re
+from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from autograder.records import ExerciseResult, FeedbackLevel, Outcome, Report
+from autograder.records import FeedbackLevel, Outcome, Report
 from autograder.records.measurement import Score
+from autograder.reports.class_view import (
+    exercise_statistics,
+    histogram,
+    is_missing,
+    module_spans,
+    occurs,
+    provenance,
+    student_row,
+    totals_of,
+)
 from autograder.reports.disclosure import EVERYTHING, Shown, disclosed, wording
 from autograder.reports.score import (
     LAYER_HEADS,
@@ -27,13 +38,15 @@ from autograder.reports.score import (
     public_draws_note,
     verdict,
 )
+from autograder.reports.source import whole
 from autograder.reports.view import (
+    CENT,
     GLYPH,
     GUARD_NOTE,
-    LINE_LIMIT,
     MEANING,
     NAME_LIMIT,
     Audience,
+    anchor,
     by_student,
     calls_line,
     duration,
@@ -50,19 +63,19 @@ from autograder.reports.view import (
     quantity,
     share,
     short_name,
+    tally,
 )
 from autograder.text_safety import clean_line
 
 MAX_LAYERS = 500  # rows of a page's table of operators
-_BINS = 10
-_HEAT_STEPS = 5
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @cache
 def environment() -> Environment:
     """The templates of all pages; whatever is put into them is escaped."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -78,7 +91,7 @@ def environment() -> Environment:
         "calls": calls_line,
     }
     environment.globals |= {"GLYPH": GLYPH, "MEANING": MEANING, "Outcome": Outcome}
-    environment.globals |= {"quantity": quantity}
+    environment.globals |= {"quantity": quantity, "CENT": CENT}
     return environment
 
 
@@ -120,13 +133,12 @@ def student_page(
             share=share(report.points, report.maximum),
             raw_share=share(report.raw_points, report.maximum),
             modules=modules,
-            tally=_tally(report.exercises),
+            tally=tally(report.exercises),
             penalty=penalty_line(report),
             unknown_time=late_policy_note(report),
             score=_score_view(report.score),
             submitted=moment(report.lateness.submitted_at or ""),
             due=moment(report.lateness.due or ""),
-            graded=moment(report.graded_at),
             problems=first_lines(report.problems),
             incidents=first_lines(report.incidents),
             notes=first_lines(report.notes),
@@ -136,9 +148,14 @@ def student_page(
             missing=first_lines(report.isolation.missing),
             other_seconds=max(usage.seconds - usage.student_seconds, 0.0),
             sha256=clean_line(report.submission_sha256, NAME_LIMIT),
-            kit=clean_line(report.kit_version, NAME_LIMIT),
+            graded_with=provenance([report]),
+            sources=[
+                (clean_line(n, NAME_LIMIT), whole(text)) for n, text in report.sources.items()
+            ],
+            broken=[module for module in modules if module.cause],
+            feedback=f"../feedback/{quote(clean_line(report.slug, NAME_LIMIT), safe='')}.html",
             guard_note=GUARD_NOTE
-            if any(exercise.has_guard for module in modules for exercise in module.exercises)
+            if any(e.has_guard for module in modules if not module.cause for e in module.exercises)
             else "",
         )
     )
@@ -157,85 +174,60 @@ def _score_view(score: Score | None) -> dict[str, object] | None:
     }
 
 
-def _tally(exercises: Sequence[ExerciseResult]) -> list[tuple[Outcome, int]]:
-    counts = Counter(exercise.outcome for exercise in exercises)
-    return [(outcome, counts[outcome]) for outcome in Outcome if counts[outcome]]
+# ---- from one student to the next ---------------------------------------------------------------
+
+_STEPS = re.compile('<nav class="steps".*?</nav>', re.DOTALL)
+
+
+def with_neighbours(page: str, before: Report | None, after: Report | None) -> str:
+    """A staff page whose links lead to the student before and after it."""
+
+    def link(report: Report | None) -> tuple[str, str] | None:
+        if report is None:
+            return None
+        slug = quote(clean_line(report.slug, NAME_LIMIT), safe="")
+        return slug, clean_line(report.student, NAME_LIMIT)
+
+    template = environment().get_template("steps.html.j2")
+    steps = template.render(before=link(before), after=link(after))
+    return _STEPS.sub(lambda _: steps, page, count=1)
 
 
 # ---- a class -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _ClassCell:
-    """One exercise of one student; `heat` is 0..5, full points 5, no points 0.
-
-    `by_hand` says that a person gave the points.
-    """
-
-    outcome: Outcome
-    points: float
-    heat: int
-    by_hand: bool
-
-
-@dataclass(frozen=True)
-class _StudentRow:
-    name: str
-    page: str
-    ta_page: str
-    report: Report
-    cells: tuple[_ClassCell | None, ...]
-    level: str
-    incidents: tuple[str, ...]
-    problems: tuple[str, ...]
-    student_seconds: float
-    other_seconds: float
-
-
-@dataclass(frozen=True)
-class _ExerciseStatistics:
-    short: str
-    title: str
-    module: str
-    maximum: float
-    extra_credit: bool
-    mean: float
-    share: float
-    counts: tuple[tuple[Outcome, int], ...]
-    results: int
-
-
-@dataclass(frozen=True)
-class _Bar:
-    """One bin of the histogram, in units of the drawing."""
-
-    x: float
-    y: float
-    height: float
-    count: int
-
-
 def class_page(reports: Sequence[Report], course_title: str, session_title: str) -> str:
     """The results of a class as a page for the teaching assistant.
 
-    Students come in the order of their names (s2 before s10); each links to
-    `staff/<slug>.html`, the teaching assistant's page, and `feedback/<slug>.html`, the student's.
+    Exercises come from the weakest on, students in the order of their names (s2 before s10); each
+    links to `staff/<slug>.html`, the teaching assistant's page, and `feedback/<slug>.html`, the
+    student's. A small script sorts and filters; without it the page lacks only that.
     """
     ordered = by_student(reports)
     columns = exercises_of(ordered)
-    rows = [_row(report, [column.id for column in columns]) for report in ordered]
+    rows = [student_row(report, [column.id for column in columns]) for report in ordered]
+    needy = [row for row in rows if row.help and not is_missing(row.report)]
+    script = (TEMPLATES / "class.js").read_text("utf-8")
     return (
         environment()
         .get_template("class.html.j2")
         .render(
+            script=Markup(script),  # ours, without anything of a submission
+            script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             course=clean_line(course_title, NAME_LIMIT),
             session=clean_line(session_title, NAME_LIMIT),
+            session_id=clean_line(ordered[0].session, NAME_LIMIT) if ordered else "",
+            provenance=provenance(ordered),
             rows=rows,
-            exercises=[_exercise_statistics(column, ordered) for column in columns],
-            modules=_module_spans(columns),
-            seen=[outcome for outcome in Outcome if _occurs(outcome, ordered)],
-            totals=_totals(ordered),
-            bars=_histogram([share(r.points, r.maximum) for r in ordered if not _is_missing(r)]),
+            columns=[(short_name(c.id), anchor(c.id), c.maximum) for c in columns],
+            exercises=exercise_statistics(ordered),
+            modules=module_spans(columns),
+            seen=[outcome for outcome in Outcome if occurs(outcome, ordered)],
+            filters=list(dict.fromkeys(flag for row in rows for flag in row.flags)),
+            totals=totals_of(ordered),
+            bars=histogram(ordered),
+            needy=sorted(needy, key=lambda row: share(row.report.raw_points, row.report.maximum)),
+            absent=[row for row in rows if is_missing(row.report)],
             again=[row for row in rows if row.report.has_tool_error],
             with_incidents=[row for row in rows if row.incidents],
             with_problems=[row for row in rows if row.problems],
@@ -247,113 +239,3 @@ def class_page(reports: Sequence[Report], course_title: str, session_title: str)
             student_seconds=sum(report.usage.student_seconds for report in ordered),
         )
     )
-
-
-def _row(report: Report, ids: Sequence[str]) -> _StudentRow:
-    results = {exercise.id: exercise for exercise in report.exercises}
-    slug = quote(clean_line(report.slug, NAME_LIMIT), safe="")
-    usage = report.usage
-    return _StudentRow(
-        name=clean_line(report.student, NAME_LIMIT),
-        page=f"feedback/{slug}.html",
-        ta_page=f"staff/{slug}.html",
-        report=report,
-        cells=tuple(_cell(results.get(exercise_id)) for exercise_id in ids),
-        level=clean_line(report.isolation.level, NAME_LIMIT),
-        incidents=first_lines(report.incidents),
-        problems=first_lines(report.problems),
-        student_seconds=usage.student_seconds,
-        other_seconds=max(usage.seconds - usage.student_seconds, 0.0),
-    )
-
-
-def _cell(result: ExerciseResult | None) -> _ClassCell | None:
-    if result is None:
-        return None
-    part = share(result.earned, result.maximum)
-    # Only full points reach the last step, and any points at all leave step 0.
-    heat = _HEAT_STEPS if part >= 1 else math.ceil(part * (_HEAT_STEPS - 1))
-    return _ClassCell(result.outcome, result.earned, heat, result.mark is not None)
-
-
-def _exercise_statistics(column: ExerciseResult, reports: Sequence[Report]) -> _ExerciseStatistics:
-    results = [e for report in reports for e in report.exercises if e.id == column.id]
-    counting = [result for result in results if result.outcome is not Outcome.MISSING]
-    mean = statistics.fmean(result.earned for result in counting) if counting else 0.0
-    return _ExerciseStatistics(
-        short=short_name(column.id),
-        title=clean_line(column.title or column.id, LINE_LIMIT),
-        module=clean_line(column.module, NAME_LIMIT),
-        maximum=column.maximum,
-        extra_credit=column.extra_credit,
-        mean=mean,
-        share=share(mean, column.maximum),
-        counts=tuple(_tally(results)),
-        results=len(results),
-    )
-
-
-def _module_spans(columns: Sequence[ExerciseResult]) -> list[tuple[str, int]]:
-    spans: list[tuple[str, int]] = []
-    for column in columns:
-        name = clean_line(column.module, NAME_LIMIT)
-        if spans and spans[-1][0] == name:
-            spans[-1] = (name, spans[-1][1] + 1)
-        else:
-            spans.append((name, 1))
-    return spans
-
-
-def _occurs(outcome: Outcome, reports: Sequence[Report]) -> bool:
-    return any(e.outcome is outcome for report in reports for e in report.exercises)
-
-
-@dataclass(frozen=True)
-class _Totals:
-    """Points after late penalties over a class, without those who submitted nothing readable.
-
-    All 0 for an empty class; `nothing` submissions are left out of the means.
-    """
-
-    count: int
-    nothing: int
-    maximum: float
-    mean: float
-    median: float
-    lower: float
-    upper: float
-    late: int
-
-
-def _totals(reports: Sequence[Report]) -> _Totals:
-    present = [report for report in reports if not _is_missing(report)]
-    points = [report.points for report in present] or [0.0]
-    lower, _, upper = statistics.quantiles(points * 2 if len(points) == 1 else points, n=4)
-    return _Totals(
-        count=len(reports),
-        nothing=len(reports) - len(present),
-        maximum=max((report.maximum for report in reports), default=0.0),
-        mean=statistics.fmean(points),
-        median=statistics.median(points),
-        lower=lower,
-        upper=upper,
-        late=sum(report.lateness.penalty > 0 for report in reports),
-    )
-
-
-def _is_missing(report: Report) -> bool:
-    """Whether nothing of a submission could be graded because its files are missing."""
-    graded = [exercise for exercise in report.exercises if not exercise.by_hand]
-    return bool(graded) and all(e.outcome is Outcome.MISSING for e in graded)
-
-
-def _histogram(shares: Sequence[float]) -> list[_Bar]:
-    """Counts of shares in 0..1 in ten bins; 1.0 belongs to the last."""
-    counts = Counter(min(int(part * _BINS), _BINS - 1) for part in shares)
-    most = max(counts.values(), default=1)
-    width, height = 32.0, 100.0
-    bars = []
-    for index in range(_BINS):
-        tall = round(height * counts[index] / most, 1)
-        bars.append(_Bar(20 + index * width, 20 + height - tall, tall, counts[index]))
-    return bars

@@ -94,7 +94,7 @@ def _case(check: CheckView, classname: str) -> Element:
         share = f" {percent(check.credit)}" if check.outcome is Outcome.PARTIAL else ""
         first = clean_line(check.hint, LINE_LIMIT) or str(check.outcome)
         element = SubElement(case, tag, type=str(check.outcome), message=f"{first}{share}")
-        element.text = check.detail or check.hint
+        element.text = "\n".join(filter(None, (check.detail or check.hint, check.output)))
     return case
 
 

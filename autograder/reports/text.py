@@ -33,12 +33,12 @@ from autograder.reports.view import (
     penalty_line,
     percent,
     quantity,
-    short_name,
 )
 from autograder.text_safety import clean, clean_line
 
 _WIDTH = 80
 _WIDE = 120  # columns from which a table has room for cost and isolation
+_NUMBERS, _LOOK = 17, 14  # columns that points and lateness, and what needs a look, take at least
 
 # rich styles; the word or the glyph is always printed as well
 STYLE = {
@@ -158,65 +158,37 @@ def _of(points: float, maximum: float) -> str:
 # ---- tables for rich -----------------------------------------------------------------------------
 
 
-def check_table(report: Report) -> Table:
-    """Public tests of one student: the function to work on, how it went, what to look at first.
-
-    Public tests earn no points, so none are shown.
-    """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Function", no_wrap=True)
-    table.add_column("Outcome", no_wrap=True)
-    table.add_column("What to look at", ratio=1, overflow="fold")
-    for module in modules_of(report, "student"):
-        table.add_row(Text(f"{module.name}.py", "bold"))
-        for exercise in module.exercises:
-            table.add_row(
-                Text(f"  {short_name(exercise.id)}"),
-                Text(f"{GLYPH[exercise.outcome]} {exercise.outcome}", STYLE[exercise.outcome]),
-                Text(_first_hint(exercise)),
-            )
-    return table
-
-
-def _first_hint(exercise: ExerciseView) -> str:
-    """Property and hint of the first test that did not pass."""
-    if exercise.outcome in (Outcome.PASSED, Outcome.BLANK):
-        return ""
-    for check in exercise.checks:
-        if check.outcome is not Outcome.PASSED:
-            hint = f" {check.hint}" if check.hint else ""
-            cause = calls_line(exercise, how="does not pass")
-            first = f"{cause}. " if cause else ""
-            return clean_line(first + check.title + hint, LINE_LIMIT)
-    return ""
-
-
 def class_table(reports: Sequence[Report], width: int = _WIDTH) -> Table:
     """One row per student: points, a strip with one glyph per exercise, what needs a look.
 
-    From 120 columns (`width` of the console) on, isolation, seconds and memory are shown too.
+    From 120 columns (`width` of the console) on, isolation, seconds and memory are shown too; below
+    80 what needs a look stands under the name. Names are folded, never cut.
     """
+    ids = [exercise.id for exercise in exercises_of(reports)]
+    narrow = width < _WIDTH
+    room = width - len(ids) - _NUMBERS - (0 if narrow else _LOOK)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Student", min_width=12, max_width=32, overflow="ellipsis", no_wrap=True)
-    table.add_column("Points", justify="right", no_wrap=True)
-    table.add_column("Late", justify="right", no_wrap=True)
-    table.add_column("Exercises", no_wrap=True, overflow="fold")
+    table.add_column("Student", max_width=min(max(room, 12), 32), overflow="fold")
+    table.add_column("Points", justify="right", no_wrap=True, min_width=6)
+    table.add_column("Late", justify="right", no_wrap=True, min_width=6)
+    table.add_column("Exercises", overflow="fold", min_width=min(len(ids), max(width // 2, 9)))
     if width >= _WIDE:
         table.add_column("Isolation", no_wrap=True)
         table.add_column("Student code", justify="right", no_wrap=True)
         table.add_column("Grader", justify="right", no_wrap=True)
         table.add_column("Memory", justify="right", no_wrap=True)
-    table.add_column("To look at", ratio=1, overflow="fold")
-    ids = [exercise.id for exercise in exercises_of(reports)]
+    if not narrow:
+        table.add_column("To look at", ratio=1, overflow="fold")
     for report in by_student(reports):
-        cost = _cost(report) if width >= _WIDE else []
+        name, look = Text(clean_line(report.student, NAME_LIMIT)), Text(_to_look_at(report))
+        under = Text("\n").append(look) if narrow and look else Text()
         table.add_row(
-            Text(clean_line(report.student, NAME_LIMIT)),
+            name + under,
             number(report.points),
             _late(report),
             _strip(report.exercises, ids),
-            *cost,
-            Text(_to_look_at(report)),
+            *(_cost(report) if width >= _WIDE else []),
+            *([] if narrow else [look]),
         )
     return table
 

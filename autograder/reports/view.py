@@ -7,12 +7,14 @@ student's view never holds `detail`, an incident, or anything of one hidden test
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from autograder.records import (
+    KNOWN_MISTAKE,
     ExerciseResult,
     Isolation,
     Lateness,
@@ -21,6 +23,7 @@ from autograder.records import (
     TestResult,
     Visibility,
 )
+from autograder.reports.source import Excerpt, definition, whole
 from autograder.text_safety import clean, clean_line
 
 Audience = Literal["student", "ta"]
@@ -29,6 +32,8 @@ NAME_LIMIT = 120
 LINE_LIMIT = 400
 HINT_LIMIT = 2_000
 DETAIL_LIMIT = 20_000
+OUTPUT_LIMIT: dict[Audience, int] = {"student": 2_000, "ta": DETAIL_LIMIT}
+CENT = 0.005  # points below it are not shown
 _LINES = 20
 NO_MODULE = "Exercises"  # heading over those that belong to no file
 
@@ -81,7 +86,8 @@ class CheckView:
     """One test as it is shown.
 
     `counted` is False for a passed guard that earns nothing yet, `repeated` is True if the check
-    before has the same outcome and hint (one crash ends many checks).
+    before has the same outcome and hint (one crash ends many checks). `lost` are the points of the
+    exercise that it did not earn, `output` is what the code printed.
     """
 
     name: str
@@ -95,18 +101,26 @@ class CheckView:
     counted: bool
     hidden: str
     weight: float
+    lost: float
     seconds: float
+    output: str
     detail: str
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is to be done about it."""
+        return self.outcome is Outcome.PASSED and self.counted
 
 
 @dataclass(frozen=True)
 class HiddenChecks:
-    """Counts of the checks that are not listed; falsy if there are none."""
+    """Counts of the checks that are not listed, and what they cost; falsy if there are none."""
 
     total: int
     passed: int
     partial: int
     further: bool
+    lost: float
 
     def __bool__(self) -> bool:
         return self.total > 0
@@ -114,7 +128,8 @@ class HiddenChecks:
     def __str__(self) -> str:
         what = "further hidden check" if self.further else "hidden check"
         also = f", {self.partial} partial" if self.partial else ""
-        return f"{quantity(self.total, what)}: {self.passed} passed{also}"
+        lost = f" (−{number(self.lost)} points)" if self.lost >= CENT else ""
+        return f"{quantity(self.total, what)}: {self.passed} passed{also}{lost}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,9 @@ class ExerciseView:
     """One exercise as it is shown.
 
     `mark` says what a person gave, in one or two sentences. `calls` names the functions of other
-    exercises that it calls and that lost points too.
+    exercises that it calls and that lost points too. `capped` are points that were lost beyond
+    those of single checks: an essential check failed, or none but guards passed. `source` is the
+    function in the submitted `file`.
     """
 
     id: str
@@ -135,6 +152,34 @@ class ExerciseView:
     calls: tuple[str, ...]
     checks: tuple[CheckView, ...]
     hidden: HiddenChecks
+    capped: float
+    source: Excerpt | None
+    file: str
+
+    @property
+    def anchor(self) -> str:
+        """Where it stands on a page."""
+        return anchor(self.id)
+
+    @property
+    def open(self) -> tuple[CheckView, ...]:
+        """The checks about which there is something to do, those that say what it is first."""
+        return tuple(check for check in self.checks if not check.quiet)
+
+    @property
+    def passed(self) -> tuple[CheckView, ...]:
+        """All other checks."""
+        return tuple(check for check in self.checks if check.quiet)
+
+    @property
+    def diagnosis(self) -> str:
+        """The sentence of a known mistake, if one was recognized."""
+        return next((c.hint for c in self.checks if c.hint.startswith(KNOWN_MISTAKE)), "")
+
+    @property
+    def output(self) -> str:
+        """What the code printed in the checks that did not pass, each text once."""
+        return "\n".join(dict.fromkeys(c.output for c in self.checks if c.output))
 
     @property
     def share(self) -> float:
@@ -149,10 +194,14 @@ class ExerciseView:
 
 @dataclass(frozen=True)
 class ModuleView:
-    """The exercises of one file, in the order of the report."""
+    """The exercises of one file, in the order of the report.
+
+    `cause` says why none of them could be tried, if it is one and the same reason for all.
+    """
 
     name: str
     exercises: tuple[ExerciseView, ...]
+    cause: str = ""
 
     @property
     def points(self) -> float:
@@ -167,15 +216,47 @@ class ModuleView:
 
 def modules_of(report: Report, audience: Audience) -> tuple[ModuleView, ...]:
     """The exercises of `report` by module, as `audience` may see them."""
-    groups: dict[str, list[ExerciseView]] = {}
+    groups: dict[str, list[ExerciseResult]] = {}
     lost = {exercise.id for exercise in report.exercises if _lost_points(exercise)}
+    sources = {name.removesuffix(".py"): whole(text) for name, text in report.sources.items()}
     for exercise in report.exercises:
-        view = _exercise_view(exercise, audience, lost)
-        groups.setdefault(exercise.module, []).append(view)
+        groups.setdefault(exercise.module, []).append(exercise)
     return tuple(
-        ModuleView(clean_line(name, NAME_LIMIT) or NO_MODULE, tuple(members))
+        ModuleView(
+            clean_line(name, NAME_LIMIT) or NO_MODULE,
+            tuple(_exercise_view(member, audience, lost, sources.get(name)) for member in members),
+            _common_cause(members) if name else "",
+        )
         for name, members in groups.items()
     )
+
+
+def module_causes(report: Report) -> dict[str, str]:
+    """Module -> why none of its exercises could be tried, of those that do not run at all."""
+    groups: dict[str, list[ExerciseResult]] = {}
+    for exercise in report.exercises:
+        groups.setdefault(exercise.module, []).append(exercise)
+    causes = {
+        clean_line(name, NAME_LIMIT): clean_line(_common_cause(members), LINE_LIMIT)
+        for name, members in groups.items()
+        if name and any(e.outcome not in (Outcome.BLANK, Outcome.NOT_MARKED) for e in members)
+    }
+    return {name: cause for name, cause in causes.items() if cause}
+
+
+def _common_cause(exercises: Sequence[ExerciseResult]) -> str:
+    """The one reason why no exercise of a file could be tried; empty if some could."""
+    automatic = [e for e in exercises if not e.by_hand]
+    reasons = {(test.outcome, test.message) for each in automatic for test in each.tests}
+    if len(reasons) != 1 or any(e.mark or not e.tests for e in automatic):
+        return ""
+    ((outcome, message),) = reasons
+    text = clean(message, HINT_LIMIT).strip()
+    if outcome is Outcome.BLANK:
+        return "nothing in this file is written yet"
+    told = (Outcome.CRASHED, Outcome.TIMED_OUT, Outcome.OUT_OF_MEMORY, Outcome.MISSING)
+    whole = len(automatic) > 1 or f"{exercises[0].module}.py" in message
+    return text if outcome in told and whole else ""
 
 
 def _lost_points(exercise: ExerciseResult) -> bool:
@@ -184,11 +265,14 @@ def _lost_points(exercise: ExerciseResult) -> bool:
 
 
 def _exercise_view(
-    exercise: ExerciseResult, audience: Audience, lost: Container[str]
+    exercise: ExerciseResult, audience: Audience, lost: Container[str], module: Excerpt | None
 ) -> ExerciseView:
     hidden = [test for test in exercise.tests if not is_shown(test, audience)]
     shown = [test for test in exercise.tests if is_shown(test, audience)]
     earned = any(test.credit > 0 for test in exercise.tests if not test.guard)
+    lost_by = {id(test): _lost_by(test, exercise, earned) for test in exercise.tests}
+    unlisted = sum(lost_by[id(test)] for test in hidden)
+    all_lost = exercise.maximum - exercise.points
     return ExerciseView(
         id=clean_line(exercise.id, NAME_LIMIT),
         title=clean_line(exercise.title or exercise.id, LINE_LIMIT),
@@ -201,7 +285,7 @@ def _exercise_view(
         if exercise.id in lost
         else (),
         checks=tuple(
-            _check_view(test, before, earned, audience)
+            _check_view(test, before, earned, lost_by[id(test)], audience)
             for before, test in zip([None, *shown], shown)
         ),
         hidden=HiddenChecks(
@@ -209,12 +293,25 @@ def _exercise_view(
             passed=sum(test.outcome is Outcome.PASSED for test in hidden),
             partial=sum(test.outcome is Outcome.PARTIAL for test in hidden),
             further=bool(shown),
+            lost=unlisted,
         ),
+        source=definition(module, exercise.id.partition(".")[2]) if module else None,
+        file=clean_line(f"{exercise.module}.py", NAME_LIMIT),
+        capped=max(all_lost - sum(lost_by.values()), 0.0) if exercise.tests else 0.0,
     )
 
 
+def _lost_by(test: TestResult, exercise: ExerciseResult, earned: bool) -> float:
+    """The points that one test did not earn by itself."""
+    total = sum(each.weight for each in exercise.tests)
+    credit = 1.0 if test.outcome is Outcome.PASSED else share(test.credit, 1.0)
+    if test.outcome not in (Outcome.PASSED, Outcome.PARTIAL) or (test.guard and not earned):
+        credit = 0.0
+    return exercise.maximum * test.weight * (1.0 - credit) / total if total > 0 else 0.0
+
+
 def _check_view(
-    test: TestResult, before: TestResult | None, earned: bool, audience: Audience
+    test: TestResult, before: TestResult | None, earned: bool, lost: float, audience: Audience
 ) -> CheckView:
     same = before and (before.outcome, before.message) == (test.outcome, test.message)
     return CheckView(
@@ -229,7 +326,9 @@ def _check_view(
         counted=earned or not (test.guard and test.outcome is Outcome.PASSED),
         hidden=_WHEN_SHOWN[test.visibility],
         weight=test.weight,
+        lost=lost,
         seconds=test.seconds,
+        output=clean(test.output, OUTPUT_LIMIT[audience]).strip("\n"),
         detail=clean(test.detail, DETAIL_LIMIT).strip("\n") if audience == "ta" else "",
     )
 
@@ -379,6 +478,17 @@ def exercises_of(reports: Iterable[Report]) -> list[ExerciseResult]:
         for exercise in report.exercises:
             first.setdefault(exercise.id, exercise)
     return list(first.values())
+
+
+def tally(exercises: Iterable[ExerciseResult]) -> list[tuple[Outcome, int]]:
+    """Outcomes that occur, in their order, and how often."""
+    counts = Counter(exercise.outcome for exercise in exercises)
+    return [(outcome, counts[outcome]) for outcome in Outcome if counts[outcome]]
+
+
+def anchor(exercise_id: str) -> str:
+    """The name of an exercise's place on a page: letters, digits, `_` and `-`."""
+    return "x-" + re.sub(r"[^A-Za-z0-9_]", "-", short_name(exercise_id))
 
 
 def short_name(exercise_id: str) -> str:

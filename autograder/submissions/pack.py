@@ -6,7 +6,7 @@ import ast
 import io
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -15,6 +15,7 @@ from pathlib import Path
 from autograder.course import Session
 from autograder.errors import SubmissionError
 from autograder.files import write
+from autograder.submissions.advice import KIT, advice
 from autograder.submissions.identity import file_name_for
 from autograder.submissions.manifest import MANIFEST_NAME, write_manifest
 from autograder.submissions.source import is_source, normalize
@@ -35,7 +36,8 @@ def pack(
 ) -> Packed:
     """Write `<student>_<session>.zip` with the session's files from `folder`.
 
-    An earlier archive of that name is replaced. Exercises that are still blank give warnings.
+    An earlier archive of that name is replaced. What may cost points where it is graded gives
+    warnings (see `advice`).
     The bytes depend on the files, the session, the kit's version and `now` only (an aware
     datetime, by default the present). SubmissionError if a file is missing, a module does not
     compile (naming the line), or the archive cannot be written.
@@ -53,7 +55,7 @@ def pack(
         write(path, _zip_bytes({**files, MANIFEST_NAME: manifest}, created_at), mode=0o600)
     except OSError as error:
         raise SubmissionError(f"cannot write {path}: {error.strerror}") from None
-    return Packed(path, _blank_warnings(session, trees))
+    return Packed(path, advice(session, trees))
 
 
 def _read(path: Path) -> bytes:
@@ -83,28 +85,6 @@ def _parse(name: str, data: bytes) -> ast.Module:
     return tree
 
 
-def _blank_warnings(session: Session, trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
-    """One line for each exercise whose stub still raises `NotImplementedError("<id>")`."""
-    raised = {text: name for name, tree in trees.items() for text in _not_implemented(tree)}
-    return tuple(
-        f"{exercise.id} in {raised[exercise.id]} is still blank"
-        for exercise in session.exercises
-        if exercise.id in raised
-    )
-
-
-def _not_implemented(tree: ast.Module) -> Iterator[str]:
-    """The texts of all `raise NotImplementedError("text")`."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Raise(
-                exc=ast.Call(
-                    func=ast.Name(id="NotImplementedError"), args=[ast.Constant(value=str(text))]
-                )
-            ):
-                yield text
-
-
 def _zip_bytes(files: Mapping[str, bytes], created_at: datetime) -> bytes:
     """A zip whose bytes are the same on every machine: stored, sorted, one time stamp in UTC."""
     moment = created_at.astimezone(UTC)
@@ -121,6 +101,6 @@ def _zip_bytes(files: Mapping[str, bytes], created_at: datetime) -> bytes:
 
 def _kit_version() -> str:
     try:
-        return metadata.version("compression-course")
+        return metadata.version(KIT)
     except metadata.PackageNotFoundError:
         return "unknown"

@@ -362,7 +362,10 @@ def test_a_public_check_shows_call_expected_and_actual_value(tmp_path: Path) -> 
     """
     code = "def scale(values, factor=2): return [5]"
     report = graded(tmp_path, code, graders, solution="")
-    assert messages(report) == {"test_by_hand": "scale([2], factor=3) should be [6], yours is [5]"}
+    assert messages(report) == {
+        "test_by_hand": "the value is not right\ncall: scale([2], factor=3)\n"
+        "expected: [6]\nactual: [5]"
+    }
 
 
 FAULTS = {

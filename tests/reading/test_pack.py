@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -16,11 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.course import ArchiveLimits, Exercise, Module, Session
+from autograder.course import ArchiveLimits, Exercise, Module, Session, load_course
 from autograder.errors import SubmissionError
 from autograder.submissions import read_submission
+from autograder.submissions.advice import advice, other_python
 from autograder.submissions.manifest import verify_manifest, write_manifest
 from autograder.submissions.pack import pack
+from tests.support import ROOT
 
 NOW = datetime(2026, 3, 1, 12, 30, 8, tzinfo=UTC)
 METRICS = "def sparsity(tensor):\n    return 0.0\n"
@@ -132,7 +135,55 @@ def test_blank_exercises_give_warnings(tmp_path: Path, session: Session, folder:
     )
     assert pack(session, folder, tmp_path, "ada").warnings == (
         "s1.fit in training.py is still blank",
+        "metrics.py, line 5: `raise NotImplementedError` is left behind",
     )
+
+
+def warned(folder: Path, session: Session, text: str) -> list[str]:
+    """What a student hears about a module before submitting it."""
+    (folder / "metrics.py").write_text(text)
+    return list(pack(session, folder, folder.parent, "ada").warnings)
+
+
+def test_imports_that_are_not_there_give_warnings(folder: Path, session: Session) -> None:
+    text = (
+        "import os.path, numpy as np, torchmetrics.functional, training\n"
+        "from shared import records, profiling\n"
+        "from shared.profiling import profile_layers\n"
+        "from torch.nn import functional\n"
+        "def sparsity(tensor):\n"
+        "    import autograder.graders\n"
+        "    from sklearn import metrics\n"
+        "    try:\n"
+        "        import faster\n"
+        "    except ImportError:\n"
+        "        faster = None\n"
+    )
+    withheld = session.model_copy(update={"withhold": ("profiling",)})
+    assert warned(folder, withheld, text) == [
+        "metrics.py, line 1: `torchmetrics` is not installed where this is graded",
+        "metrics.py, line 2: `shared.profiling` solves exercises of this session; "
+        "it is not there then",
+        "metrics.py, line 6: `autograder` is not there where this is graded",
+    ]
+
+
+def test_what_students_get_imports_nothing_that_is_not_there() -> None:
+    for session in load_course(ROOT / "course.yaml").sessions:
+        folder = ROOT / "assignments" / session.folder
+        trees = {
+            n: ast.parse((folder / n).read_text("utf-8"))
+            for n in session.required_files
+            if n.endswith(".py")
+        }
+        assert [line for line in advice(session, trees) if "still blank" not in line] == []
+
+
+def test_another_python_gives_a_warning() -> None:
+    assert list(other_python((3, 11))) == []
+    (line,) = other_python((3, 14))
+    assert line.startswith("you use Python 3.14, and this is graded with Python 3.11")
+    assert list(other_python((3, 10)))
 
 
 @pytest.mark.parametrize(

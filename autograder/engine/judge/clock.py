@@ -19,17 +19,25 @@ from autograder.engine.judge.processes import (
 class Clock:
     """The deadlines of one test; requests to, and seconds spent waiting for, a worker.
 
-    `seconds` is the test's limit, `latest` the end of its exercise or submission; if the machine is
-    slow the test may take `patience` times its limit by the clock.
+    `seconds` is the test's limit, `latest` the end of its exercise or submission, whose limit
+    `outer` names; if the machine is slow the test may take `patience` times its limit by the clock.
     """
 
     seconds: float
     latest: float
+    outer: str = "the time of the whole submission"
     patience: float = PATIENCE
     started: float = field(default_factory=time.monotonic)
     waited: float = 0.0
     requests: int = 0
     _used_before: dict[int, float] = field(default_factory=dict)  # by process id
+
+    @property
+    def limit(self) -> str:
+        """The limit that ends the test, as in "did not finish within 10 s"."""
+        if self.started + self.seconds <= self.latest:
+            return f"{self.seconds:g} s"
+        return self.outer
 
     def extend(self, seconds: float) -> None:
         """Add time that was ours: starting a worker."""

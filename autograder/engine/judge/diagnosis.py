@@ -22,13 +22,12 @@ from autograder.engine.judge.mistakes import Mistake
 from autograder.graders.toolkit.expectations import rendered
 from autograder.graders.toolkit.failures import StudentError, StudentFailure
 from autograder.graders.toolkit.objects import Handle
+from autograder.records import KNOWN_MISTAKE
 
 MAX_TRANSCRIPT_BYTES = 64 << 20
 RTOL, ATOL = 1e-4, 1e-6
 SAME = "because of the same mistake"
 A_FILE = "a file"
-KNOWN = "A known mistake: "
-"""Before its sentence, which says what was done and must not be taken for what is right."""
 
 
 @dataclass
@@ -39,6 +38,7 @@ class Transcript:
     complete: bool = True
     shows_calls: bool = False
     last_call: str = ""
+    _before: int = 0  # results when it was made
     _bytes: int = 0
 
     def calls(self, name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
@@ -46,12 +46,14 @@ class Transcript:
         if self.shows_calls:
             shown = [*map(rendered, args), *(f"{k}={rendered(v)}" for k, v in kwargs.items())]
             self.last_call = f"{name}({', '.join(shown)})"
+            self._before = len(self.results)
 
-    def shown(self) -> str:
-        """What the last call gave, for a public check; empty if that is not known."""
-        if not (self.last_call and self.results) or isinstance(self.results[-1], Raised):
-            return ""
-        return f"{self.last_call} gave {rendered(self.results[-1])}"
+    def shown(self) -> tuple[str, str]:
+        """The last call and what it gave, for a public check; empty where that is not known."""
+        answered = len(self.results) > self._before
+        if not (self.last_call and answered) or isinstance(self.results[-1], Raised):
+            return self.last_call, ""
+        return self.last_call, rendered(self.results[-1])
 
     def add(self, result: object, size: int) -> None:
         """Keep a result that came in frames of so many bytes."""
@@ -179,7 +181,7 @@ def sentences(explained: Mapping[int, Mistake], failed: int) -> dict[int, str]:
     for mistake in dict.fromkeys(explained[index] for index in sorted(explained)):
         first, *others = sorted(index for index, one in explained.items() if one is mistake)
         reach = f" {len(others) + 1} of {failed} checks fail because of it." if others else ""
-        texts[first] = KNOWN + mistake.sentence + reach
+        texts[first] = KNOWN_MISTAKE + mistake.sentence + reach
         texts |= dict.fromkeys(others, SAME)
     return texts
 

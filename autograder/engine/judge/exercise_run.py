@@ -60,6 +60,15 @@ class ExerciseRun:
         self._last_failure: StudentFailure | None = None
         self._main: WorkerProcess | None = None
         self._workers: list[WorkerProcess] = []
+        self._told: dict[int, int] = {}  # characters of a worker's output, by process id
+
+    @property
+    def limit(self) -> str:
+        """What ends first, the exercise's time or the submission's, as a student reads it."""
+        limits = self._job.limits
+        if self.deadline <= self.run.deadline:
+            return f"{limits.exercise_seconds:g} s for all checks of the exercise"
+        return f"{limits.submission_seconds:g} s for the whole submission"
 
     def main_worker(self) -> WorkerProcess:
         """The worker that the exercise's tests share."""
@@ -108,14 +117,17 @@ class ExerciseRun:
             "withhold": [f"shared.{name}" for name in self._job.session.withhold],
         }
         texts = [memoryview(text) for text in self.run.sources.values()]
-        clock = Clock(self._job.limits.test_seconds, self.run.deadline, self._job.patience)
+        clock = Clock(
+            self._job.limits.test_seconds, self.run.deadline, self.limit, self._job.patience
+        )
         try:
-            with as_student_failures():
+            with as_student_failures(clock):
                 deadline = clock.deadline(worker)
                 worker.send(header, texts, deadline)
                 answer = worker.receive(deadline).header
         except TimedOut:
-            raise TimedOut(f"importing {module}.py did not finish within the time limit") from None
+            text = f"importing {module}.py did not finish within {clock.limit}"
+            raise TimedOut(text) from None
         except Died as failure:
             raise Died(f"importing {module}.py failed: {failure}") from None
         if answer.get("op") == "error":
@@ -129,8 +141,13 @@ class ExerciseRun:
             self._main = None
 
     def output(self) -> str:
-        """What the exercise's workers printed."""
-        return "".join(worker.text() for worker in self._workers)
+        """What the exercise's workers printed since this was last asked."""
+        new = []
+        for worker in self._workers:
+            text = worker.text()
+            new.append(text[self._told.get(worker.process.pid, 0) :])
+            self._told[worker.process.pid] = len(text)
+        return "".join(new)
 
     def retire(self) -> None:
         """Kill every worker; what they printed stays known until the test ends."""

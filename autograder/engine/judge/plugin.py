@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ from autograder.engine.judge.diagnosis import Attempt, Transcript, diagnose, sen
 from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
 from autograder.engine.judge.explain import explain, explain_fault, is_graders_fault, locate
 from autograder.engine.judge.mistakes import Mistake, known_mistakes
+from autograder.engine.judge.places import without_places
+from autograder.engine.judge.public_checks import comparison
 from autograder.engine.judge.replays import Replays
 from autograder.engine.judge.serving import GraderError
 from autograder.engine.judge.student import Student
@@ -47,6 +50,15 @@ from autograder.records.points import exercise_result
 from autograder.submissions.submission import Submission
 
 MAX_INCIDENTS = 50
+MAX_SOURCE = 100_000  # bytes of one module that the report keeps
+MAX_OUTPUT = 20_000  # characters that are kept of what a test printed
+_SHOWN = {  # outcomes of a public check that say more with the call
+    Outcome.FAILED,
+    Outcome.CRASHED,
+    Outcome.TIMED_OUT,
+    Outcome.OUT_OF_MEMORY,
+    Outcome.REFUSED,
+}
 _FAILED = {Outcome.FAILED: True, Outcome.CRASHED: True, Outcome.PASSED: False}
 
 
@@ -235,8 +247,14 @@ class JudgePlugin:
             notes=submission.notes,
             isolation=run.isolation or Isolation(),
             usage=usage,
+            sources={
+                name: data[:MAX_SOURCE].decode("utf-8", "replace")
+                for name, data in submission.files
+                if name.endswith(".py")
+            },
             graded_at=datetime.now(UTC).isoformat(timespec="seconds"),
             kit_version=metadata.version("compression-course"),
+            versions={"python": platform.python_version(), "torch": metadata.version("torch")},
         )
 
     def _grade_exercise(
@@ -313,12 +331,12 @@ class JudgePlugin:
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         outcome, message, detail = self._explain(test, item)
         share = 1.0 if outcome is Outcome.PASSED else 0.0
-        if outcome is Outcome.FAILED and " should be " not in message:
-            message = "\n".join(filter(None, (message, test.transcript.shown())))
+        if self.job.public and outcome in _SHOWN and "\nexpected: " not in message:
+            message = "\n".join(filter(None, (message, *self._compared(test))))
         if outcome is Outcome.PASSED and test.credits and test.credits[-1][0] < 1.0:
             share, message = test.credits[-1]
             outcome = Outcome.PARTIAL if share > 0.0 else Outcome.FAILED
-        output = exercise_run.output() if outcome is not Outcome.PASSED else ""
+        output = exercise_run.output()
         exercise_run.end_test()
         function = _function(item)
         return TestResult(
@@ -332,8 +350,9 @@ class JudgePlugin:
             visibility=Visibility(
                 getattr(function, "__visibility__", exercise_run.exercise.visibility)
             ),
-            message=message,
-            detail="\n".join(part for part in (detail, output) if part),
+            message=self._shown(message),
+            output=self._shown(output[:MAX_OUTPUT]) if outcome is not Outcome.PASSED else "",
+            detail=detail,
             seconds=round(time.monotonic() - started, 4),
             student_seconds=round(test.clock.waited, 4),
         )
@@ -347,11 +366,25 @@ class JudgePlugin:
             Clock(
                 seconds,
                 min(exercise_run.deadline, exercise_run.run.deadline),
+                exercise_run.limit,
                 self.job.patience,
             ),
             hmac.digest(self.job.secret, "\0".join(names).encode(), hashlib.sha256),
             Transcript(shows_calls=self.job.public),
         )
+
+    def _shown(self, text: str) -> str:
+        return without_places(text, (self.job.scratch, self.job.data_root, *self.job.tests))
+
+    def _compared(self, test: TestContext) -> list[str]:
+        """The call, what was expected and what came back, of a public check that failed."""
+        error = test.errors[0] if test.errors else None
+        sides = comparison(error, self.job.tests) if error is not None else None
+        call, result = test.transcript.shown()
+        lines = [f"call: {call}"] if call else []
+        if sides is not None:
+            return [*lines, f"expected: {sides[0]}", f"actual: {sides[1]}"]
+        return [*lines, f"actual: {result}"] if result else lines
 
     def _explain(self, test: TestContext, item: pytest.Item) -> tuple[Outcome, str, str]:
         error = test.errors[0] if test.errors else None

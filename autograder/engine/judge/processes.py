@@ -34,9 +34,9 @@ class Cause(Enum):
     """Why a worker did not answer; the value says it of the worker, with a place for a detail."""
 
     TIMED_OUT = "did not finish within the time limit"
-    CPU_TIME = "used up its processor time"
+    CPU_TIME = "used up its processor time, {} s"
     MEMORY = "needed more than {} MB of memory"
-    SCRATCH = "filled its scratch folder"
+    SCRATCH = "wrote more than {} MB of files"
     SYSTEM_CALL = "used a system call that is not allowed"
     PROTOCOL = "gave a malformed answer ({})"
     EXITED = "ended its process"
@@ -177,7 +177,10 @@ class WorkerProcess:
         return self.ended
 
     def text(self) -> str:
-        """What the worker printed, capped."""
+        """What the worker printed until now, capped."""
+        if self.ended is None:
+            with contextlib.suppress(OSError):
+                self._drain()
         text = bytes(self.written).decode("utf-8", "replace")
         return text + (f"\n[{self.truncated_bytes} more bytes]" if self.truncated_bytes else "")
 
@@ -223,7 +226,7 @@ class WorkerProcess:
         self._counted = True
         kept = usage.bytes + (unnamed or 0)
         if usage.exceeded or kept > limit:
-            raise WorkerFailure(Cause.SCRATCH)
+            raise WorkerFailure(Cause.SCRATCH, str(limit >> 20))
         self._file_memory = kept if self._in_memory else 0
         if unnamed is None and usage.free_bytes < scratch.MIN_FREE_BYTES:
             self._measure_by_ending()
@@ -241,7 +244,7 @@ class WorkerProcess:
                 return  # another judge is about it, or has been
             self.close()
             if scratch.free_bytes(base) - before > self.limits.scratch_bytes:
-                raise WorkerFailure(Cause.SCRATCH)
+                raise WorkerFailure(Cause.SCRATCH, str(self.limits.scratch_bytes >> 20))
         raise EngineError(f"the folder for temporary files, {base.parent}, is full")
 
     def _drain(self) -> None:
@@ -270,7 +273,7 @@ class WorkerProcess:
         if name == "SIGSYS":
             return WorkerFailure(Cause.SYSTEM_CALL)
         if name == "SIGXCPU":
-            return WorkerFailure(Cause.CPU_TIME)
+            return WorkerFailure(Cause.CPU_TIME, str(self.limits.cpu_seconds))
         return WorkerFailure(Cause.CRASHED, name)
 
 

@@ -28,6 +28,7 @@ from autograder.engine.channel.values import (
 from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.diagnosis import Transcript
 from autograder.engine.judge.processes import Cause, Deadline, WorkerFailure, WorkerProcess
+from autograder.engine.judge.rules import rule_of
 from autograder.graders.toolkit.failures import (
     Died,
     LeftChanged,
@@ -46,10 +47,10 @@ MAX_TEXT = 2000
 
 
 _FAILURES: dict[Cause, tuple[type[StudentFailure], str]] = {
-    Cause.TIMED_OUT: (TimedOut, "your code did not finish within the time limit"),
-    Cause.CPU_TIME: (TimedOut, "your code used up its processor time"),
+    Cause.TIMED_OUT: (TimedOut, "your code did not finish within {}"),
+    Cause.CPU_TIME: (TimedOut, "your code used up its processor time, {} s"),
     Cause.MEMORY: (OutOfMemory, "your code needed more than {} MB of memory"),
-    Cause.SCRATCH: (Refused, "your code filled its scratch folder"),
+    Cause.SCRATCH: (Refused, "your code wrote more than {} MB of files"),
     Cause.SYSTEM_CALL: (Refused, "your code used a system call that is not allowed"),
     Cause.PROTOCOL: (Refused, "your code broke the grader's channel: {}"),
     Cause.EXITED: (Died, "your code ended the process that ran it"),
@@ -58,13 +59,14 @@ _FAILURES: dict[Cause, tuple[type[StudentFailure], str]] = {
 
 
 @contextmanager
-def as_student_failures() -> Iterator[None]:
-    """Say what happened to a worker in the words that a student reads."""
+def as_student_failures(clock: Clock) -> Iterator[None]:
+    """Say what happened to a worker in the words that a student reads; `clock` names the limit."""
     try:
         yield
     except WorkerFailure as failure:
         kind, text = _FAILURES[failure.cause]
-        raise kind(text.format(failure.detail)) from None
+        timed_out = failure.cause is Cause.TIMED_OUT
+        raise kind(text.format(clock.limit if timed_out else failure.detail)) from None
 
 
 class WorkerSource(Protocol):
@@ -247,11 +249,11 @@ class Student:
         for name, value in values.items():
             header[name] = encoder.encode(value)
         number = secrets.randbits(48)
-        with as_student_failures():
+        with as_student_failures(self._clock):
             deadline = self._clock.deadline(worker)
         started = time.monotonic()
         try:
-            with as_student_failures():
+            with as_student_failures(self._clock):
                 worker.send({**header, "id": number}, encoder.buffers, deadline)
                 return self._answer(worker, number, deadline)
         except StudentFailure as failure:
@@ -380,7 +382,10 @@ def student_error(header: dict[str, Any]) -> StudentFailure:
         return StudentFailure(text[:MAX_TEXT])
     if kind == "LeftChanged":
         return LeftChanged(kind, text[:MAX_TEXT])
-    error = StudentError(kind[:100], text[:MAX_TEXT], where[:200], value_error, trace)
+    rule = rule_of(kind, text, trace)
+    error = StudentError(kind[:100], (rule or text)[:MAX_TEXT], where[:200], value_error, trace)
+    if rule:
+        return error
     if kind == "MemoryError":
         error.outcome = Outcome.OUT_OF_MEMORY
     elif kind == "PermissionError" or (kind == "ImportError" and "while this session is" in text):

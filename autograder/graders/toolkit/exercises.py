@@ -157,8 +157,8 @@ class Exercise:
             if not self.agreement(actual, value, self.name):
                 if public:
                     fail(
-                        f"{_call(self.name, each)} should be {rendered(value)}, "
-                        f"yours is {rendered(actual)}"
+                        f"the value is not right\ncall: {_call(self.name, each)}\n"
+                        f"expected: {rendered(value)}\nactual: {rendered(actual)}"
                     )
                 wrong.append(each)
         if wrong:

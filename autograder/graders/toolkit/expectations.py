@@ -167,7 +167,7 @@ def rendered(value: object) -> str:
         return f"tensor({_numbers(value.detach().tolist())}{kind})"
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, torch.nn.Module) or callable(value):
+    if callable(value) and not isinstance(value, torch.nn.Module):
         return f"a {type(value).__name__}"
     text = " ".join(repr(value).split())
     return text if len(text) <= MAX_RENDERED else f"{text[:MAX_RENDERED]}…"

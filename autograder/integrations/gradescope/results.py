@@ -185,8 +185,9 @@ def _staff(report: Report) -> Entry:
     lines += [f"missing isolation: {clean_line(line, 400)}" for line in report.isolation.missing]
     for result in report.exercises:
         for test in result.tests:
-            if test.outcome is not Outcome.PASSED and test.detail:
-                lines += [f"== {result.id}, {test.name}: {test.outcome}", clean(test.detail, 5_000)]
+            told = "\n".join(filter(None, (test.detail, test.output)))
+            if test.outcome is not Outcome.PASSED and told:
+                lines += [f"== {result.id}, {test.name}: {test.outcome}", clean(told, 5_000)]
     return {
         "name": "For the course staff",
         "output": _clipped("\n".join(lines) or "nothing to report"),
