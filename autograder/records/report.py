@@ -198,9 +198,7 @@ class Report:
     not the student's, and `notes` words in the source that honest work rarely needs, both for the
     teaching assistant. `sources` are the submitted modules by file name, as text, and `versions`
     those of Python and torch that ran them. `score` is the measurement of a final project.
-    `failed_runs` counts the runs
-    in a row in which we failed to grade something of it. `sources` are the submitted modules by
-    file name, as text, and `versions` those of Python and torch that ran them.
+    `failed_runs` counts the runs in a row in which we failed to grade something of it.
     """
 
     course: str

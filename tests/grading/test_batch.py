@@ -404,7 +404,7 @@ def test_what_is_known_of_a_run(klass: Class) -> None:
 # ---- a disk that fills ---------------------------------------------------------------------------
 
 
-WRITES = 15  # of a run: run.json, four per student, two for the class
+WRITES = 18  # of a run: run.json, five per student (a staff page twice), two for the class
 
 
 @pytest.mark.parametrize("writes", range(WRITES + 1))

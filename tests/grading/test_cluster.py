@@ -77,7 +77,7 @@ class Processes:
     def start(self, name: str, *arguments: str) -> None:
         log = (self.root / f"{name}.log").open("wb")
         command = [sys.executable, "-m", "distributed.cli.dask_" + name.partition("-")[0]]
-        temporary = self.root / "tmp"
+        temporary = self.root / "workers-tmp"
         temporary.mkdir(exist_ok=True)
         temporary.chmod(0o755)
         with log:
@@ -179,7 +179,7 @@ def test_the_results_are_those_of_one_machine(
     for log in batch.results.parent.glob("*.log"):
         assert KEY not in log.read_text()
     # no judge stays at work, and nothing of it in the temporary folder
-    assert [path.name for path in (cluster.root / "tmp").glob("autograder-*")] == []
+    assert [path.name for path in (cluster.root / "workers-tmp").glob("autograder-*")] == []
 
 
 def wait_for_workers(cluster: Processes, count: int) -> None:

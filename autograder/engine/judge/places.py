@@ -6,6 +6,7 @@ code prints. What a student wrote, such as `/etc/passwd`, stays.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import sysconfig
@@ -26,9 +27,10 @@ def _pattern(others: tuple[str, ...]) -> re.Pattern[str]:
         *(sys.prefix, sys.base_prefix, sys.exec_prefix),
         str(Path(autograder.__file__).resolve().parent.parent),
         tempfile.gettempdir(),
-        str(Path.home()),
         *others,
     }
+    with contextlib.suppress(RuntimeError):  # a user without a name has none
+        roots.add(str(Path.home()))
     known = {path.rstrip("/") for root in roots for path in (root, str(Path(root).resolve()))}
     # A system folder is nobody's secret, and many paths begin with it.
     long = sorted(known - {"", "/", "/usr", "/root", "/home"}, key=len, reverse=True)

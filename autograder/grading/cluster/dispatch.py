@@ -301,11 +301,12 @@ class _Dispatch:
         if task is None:  # its worker was given up
             return
         try:
-            answer: worker.Answer = task.future.result(timeout=RESULT_SECONDS).value
+            answer = self._answer(task)
         except Exception as error:
             if task.place in self._places:
                 reason = clean_line(str(error).partition("\n")[0], 200)
-                self._lose(task.place, f"failed ({type(error).__name__}: {reason})")
+                failed = f"failed ({type(error).__name__}: {reason})"
+                self._lose(task.place, failed if task.place in self._present() else "is gone")
             return
         del self._tasks[name]
         if isinstance(answer, Report):
@@ -317,6 +318,17 @@ class _Dispatch:
             self._lose(task.place, "")
             if kind == worker.FAILED:
                 self._refuse(task.place, reason)
+
+    def _answer(self, task: _Task) -> worker.Answer:
+        """What a worker answered; TimeoutError if it is gone or does not hand it over."""
+        latest = time.monotonic() + RESULT_SECONDS
+        while True:
+            try:
+                answer: worker.Answer = task.future.result(timeout=2 * LOOK_SECONDS).value
+                return answer
+            except TimeoutError:
+                if time.monotonic() > latest or task.place not in self._present():
+                    raise
 
     def _close(self) -> None:
         """Give up what is still asked for, and have the workers end their judges."""
