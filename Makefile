@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := build/demo
-# Two processes; tests that share what is graded stay in one of them (tests/conftest.py).
-PARALLEL := --numprocesses 2 --dist loadgroup
+# Two processes; the tests of a file stay in one of them, and so what they graded.
+PARALLEL := --numprocesses 2 --dist loadfile
 
 .PHONY: setup demo test test-fast lint release clean
 

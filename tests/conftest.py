@@ -28,14 +28,3 @@ def pytest_configure(config: pytest.Config) -> None:
     folder.chmod(0o755)  # graders that are run as another user have to get in
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`, the tests of a file share a process, and so what they graded.
-
-    Those that take a `session` share it with the tests of the same session.
-    """
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        session = callspec.params.get("session", "") if callspec is not None else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {session}".strip()))

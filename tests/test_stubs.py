@@ -20,11 +20,16 @@ RIGHT_ANSWERS = {
 
 
 @pytest.fixture(scope="module", params=SESSIONS)
-def graded(request: pytest.FixtureRequest) -> dict[str, Report]:
+def session(request: pytest.FixtureRequest) -> str:
+    """The id of a session."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def graded(session: str) -> dict[str, Report]:
     """The reports of one session, by kind of stub."""
-    session = SESSIONS[request.param]
-    entries = stubs.stubs(session)
-    return grade(with_session(session), entries, graders_of(session), jobs=2)
+    known = SESSIONS[session]
+    return grade(with_session(known), stubs.stubs(known), graders_of(known), jobs=2)
 
 
 def test_stubs_earn_nothing(graded: dict[str, Report]) -> None:
