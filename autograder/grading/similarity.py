@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from autograder.errors import AutograderError
+from autograder.reports.csv_report import escape_formula
+from autograder.reports.view import NAME_LIMIT
 from autograder.submissions import Submission
+from autograder.text_safety import clean_line
 
 KGRAM = 25  # characters of code without names and spaces: about two short statements
 EVERY = 1  # all fingerprints are kept: which ones winnowing leaves out differs from run to run
@@ -99,9 +102,10 @@ def pairs_csv(pairs: Iterable[Pair]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     for pair in pairs:
+        names = (escape_formula(clean_line(name, NAME_LIMIT)) for name in pair.students)
         shares = (f"{share:.2f}" for share in pair.shares)
         passages = (" ".join(passages) for passages in pair.passages)
-        writer.writerow((*pair.students, pair.characters, *shares, *passages))
+        writer.writerow((*names, pair.characters, *shares, *passages))
     return file.getvalue()
 
 

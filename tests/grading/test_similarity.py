@@ -134,6 +134,13 @@ def test_the_table() -> None:
     assert row["in_first"].startswith("work.py:1-")
 
 
+def test_no_name_is_a_formula_in_the_table() -> None:
+    texts = {"=1+1": work(6), "+ada\n": work(6)}
+    pairs = similar_pairs([submission(name, {"work.py": text}) for name, text in texts.items()], [])
+    (row,) = csv.DictReader(io.StringIO(pairs_csv(pairs)))
+    assert {row["first"], row["second"]} == {"'=1+1", "'+ada"}
+
+
 def test_without_the_library_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "copydetect", None)
     with pytest.raises(AutograderError, match="similarity"):
