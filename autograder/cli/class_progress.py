@@ -86,9 +86,7 @@ class ClassProgress:
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         """Say what is kept before anything is tidied up, which waits for processes to end."""
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # tidying up is short, and not to be broken off
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # tidying up is short, not to be broken off
         line = (
             f"interrupted: {self.done_submissions} of {self.submissions} submissions are graded "
             f"and kept in {self._results}; go on with: {_again(sys.argv)}"

@@ -8,7 +8,6 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from autograder.records import KNOWN_MISTAKE, ExerciseResult, Outcome, Report, TestResult
 from autograder.reports.view import (
@@ -19,6 +18,7 @@ from autograder.reports.view import (
     first_lines,
     module_causes,
     moment,
+    page_name,
     share,
     short_name,
     tally,
@@ -157,7 +157,7 @@ def student_row(report: Report, ids: Sequence[str]) -> StudentRow:
     results = {exercise.id: exercise for exercise in report.exercises}
     return StudentRow(
         name=clean_line(report.student, NAME_LIMIT),
-        slug=quote(clean_line(report.slug, NAME_LIMIT), safe=""),
+        slug=page_name(report),
         report=report,
         cells=tuple(_cell(results.get(exercise_id)) for exercise_id in ids),
         level=clean_line(report.isolation.level, NAME_LIMIT),

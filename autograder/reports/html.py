@@ -13,7 +13,6 @@ from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -58,6 +57,7 @@ from autograder.reports.view import (
     modules_of,
     moment,
     number,
+    page_name,
     penalty_line,
     percent,
     quantity,
@@ -153,7 +153,7 @@ def student_page(
                 (clean_line(n, NAME_LIMIT), whole(text)) for n, text in report.sources.items()
             ],
             broken=[module for module in modules if module.cause],
-            feedback=f"../feedback/{quote(clean_line(report.slug, NAME_LIMIT), safe='')}.html",
+            feedback=f"../feedback/{page_name(report)}.html",
             guard_note=GUARD_NOTE
             if any(e.has_guard for module in modules if not module.cause for e in module.exercises)
             else "",
@@ -185,8 +185,7 @@ def with_neighbours(page: str, before: Report | None, after: Report | None) -> s
     def link(report: Report | None) -> tuple[str, str] | None:
         if report is None:
             return None
-        slug = quote(clean_line(report.slug, NAME_LIMIT), safe="")
-        return slug, clean_line(report.student, NAME_LIMIT)
+        return page_name(report), clean_line(report.student, NAME_LIMIT)
 
     template = environment().get_template("steps.html.j2")
     steps = template.render(before=link(before), after=link(after))

@@ -31,10 +31,15 @@ def whole(text: str) -> Excerpt:
     return Excerpt(1, clean(text, SOURCE_LIMIT).rstrip("\n"))
 
 
+def opening(name: str) -> re.Pattern[str]:
+    """What a line begins with that opens the top-level function or class `name`."""
+    return re.compile(rf"(?:async +)?(?:def|class) +{re.escape(name)}\b")
+
+
 def definition(module: Excerpt, name: str) -> Excerpt | None:
     """The last top-level function or class `name`, with its decorators: the one in force."""
     lines = module.text.split("\n")
-    opens = re.compile(rf"(?:async +)?(?:def|class) +{re.escape(name)}\b")
+    opens = opening(name)
     starts = [index for index, line in enumerate(lines) if opens.match(line)]
     if not starts:
         return None

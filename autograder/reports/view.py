@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from urllib.parse import quote
 
 from autograder.records import (
     KNOWN_MISTAKE,
@@ -216,32 +217,33 @@ class ModuleView:
 
 def modules_of(report: Report, audience: Audience) -> tuple[ModuleView, ...]:
     """The exercises of `report` by module, as `audience` may see them."""
-    groups: dict[str, list[ExerciseResult]] = {}
     lost = {exercise.id for exercise in report.exercises if _lost_points(exercise)}
     sources = {name.removesuffix(".py"): whole(text) for name, text in report.sources.items()}
-    for exercise in report.exercises:
-        groups.setdefault(exercise.module, []).append(exercise)
     return tuple(
         ModuleView(
             clean_line(name, NAME_LIMIT) or NO_MODULE,
             tuple(_exercise_view(member, audience, lost, sources.get(name)) for member in members),
             _common_cause(members) if name else "",
         )
-        for name, members in groups.items()
+        for name, members in _by_module(report).items()
     )
 
 
 def module_causes(report: Report) -> dict[str, str]:
     """Module -> why none of its exercises could be tried, of those that do not run at all."""
-    groups: dict[str, list[ExerciseResult]] = {}
-    for exercise in report.exercises:
-        groups.setdefault(exercise.module, []).append(exercise)
     causes = {
         clean_line(name, NAME_LIMIT): clean_line(_common_cause(members), LINE_LIMIT)
-        for name, members in groups.items()
+        for name, members in _by_module(report).items()
         if name and any(e.outcome not in (Outcome.BLANK, Outcome.NOT_MARKED) for e in members)
     }
     return {name: cause for name, cause in causes.items() if cause}
+
+
+def _by_module(report: Report) -> dict[str, list[ExerciseResult]]:
+    groups: dict[str, list[ExerciseResult]] = {}
+    for exercise in report.exercises:
+        groups.setdefault(exercise.module, []).append(exercise)
+    return groups
 
 
 def _common_cause(exercises: Sequence[ExerciseResult]) -> str:
@@ -489,6 +491,11 @@ def tally(exercises: Iterable[ExerciseResult]) -> list[tuple[Outcome, int]]:
 def anchor(exercise_id: str) -> str:
     """The name of an exercise's place on a page: letters, digits, `_` and `-`."""
     return "x-" + re.sub(r"[^A-Za-z0-9_]", "-", short_name(exercise_id))
+
+
+def page_name(report: Report) -> str:
+    """The name of a submission's pages, as it stands in a link, without ".html"."""
+    return quote(clean_line(report.slug, NAME_LIMIT), safe="")
 
 
 def short_name(exercise_id: str) -> str:

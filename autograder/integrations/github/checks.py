@@ -11,6 +11,7 @@ from autograder.integrations.github.commands import MAX_ANNOTATIONS, Annotation
 from autograder.records import ExerciseResult, Outcome, Report
 from autograder.reports.feedback import exercise_lines
 from autograder.reports.score import escape_markdown
+from autograder.reports.source import opening
 from autograder.reports.view import GLYPH, LINE_LIMIT, first_lines, short_name
 from autograder.text_safety import clean_line
 
@@ -65,7 +66,7 @@ def _line(result: ExerciseResult, file: str, source: bytes) -> int:
     for test in result.tests:
         if test.outcome is Outcome.CRASHED and (found := frame.findall(test.detail)):
             return min(max(int(found[-1]), 1), len(lines))
-    definition = re.compile(rf"(?:async +)?(?:def|class) +{re.escape(short_name(result.id))}\b")
+    definition = opening(short_name(result.id))
     numbers = (number for number, line in enumerate(lines, start=1) if definition.match(line))
     return next(numbers, 1)
 
