@@ -224,6 +224,28 @@ def test_a_cluster_that_goes_away_is_a_line_and_the_rest_follows(
     assert records(run.results) == records(local)
 
 
+def test_no_logger_of_the_clusters_library_is_heard() -> None:
+    """Some have a level and a handler of their own, below the one of their family."""
+    program = (
+        "import logging, distributed\n"
+        "from autograder.grading.cluster import dispatch\n"
+        "try:\n"
+        "    with dispatch.connected('tcp://127.0.0.1:1'):\n"
+        "        pass\n"
+        "except Exception as error:\n"
+        "    print(error)\n"
+        "names = [n for n in logging.root.manager.loggerDict if n.startswith('distributed')]\n"
+        "assert 'distributed.client' in names\n"
+        "for name in (*names, 'distributed.new.one'):\n"
+        "    logging.getLogger(name).critical('heard')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert ended.stdout.startswith("there is no Dask scheduler"), ended.stdout
+    assert ended.stderr == ""
+
+
 def test_a_local_cluster_whose_workers_are_killed_and_come_back(
     batch: Batch, local: Path, tmp_path: Path
 ) -> None:

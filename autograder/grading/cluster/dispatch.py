@@ -72,8 +72,7 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
         raise AutograderError(
             "--scheduler needs Dask: pip install 'compression-course[cluster]'"
         ) from None
-    for name in ("distributed", "tornado", "asyncio"):  # what they would say is said in one line
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _silence("distributed", "tornado", "asyncio")  # what they would say is said in one line
     try:
         client = distributed.Client(
             address, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=True
@@ -88,6 +87,16 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
     finally:
         with contextlib.suppress(OSError, TimeoutError):
             client.close(CLOSE_SECONDS)
+
+
+def _silence(*families: str) -> None:
+    """Nothing of these loggers is written, nor of those below them that have a level of their own.
+
+    `distributed.client` has one: a client that loses its scheduler writes a traceback as a warning.
+    """
+    for name in (*families, *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in families:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True)
