@@ -209,7 +209,7 @@ class KVCache:
         raise NotImplementedError("s6.KVCache")
 
     def append(self, k: Tensor, v: Tensor) -> None:
-        """Add keys and values (tokens, heads, dim); ValueError for other shapes than before."""
+        """Add keys and values, both (tokens, heads, dim), heads and dim as before."""
         # TODO(s6.KVCache): your code; the docstring says what it must do
         raise NotImplementedError("s6.KVCache")
 
@@ -221,7 +221,7 @@ class KVCache:
     def attend(self, q: Tensor) -> Tensor:
         """The attention of queries (heads, dim) over all tokens, with scale 1 / sqrt(dim).
 
-        Returns (heads, dim). ValueError if there are no tokens or for another shape.
+        There is at least one token. Returns (heads, dim).
         """
         # TODO(s6.KVCache): your code; the docstring says what it must do
         raise NotImplementedError("s6.KVCache")

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from shared.checks import (
     check_fraction,
     check_int,
-    check_integers,
-    check_number,
     check_positive,
     check_shape,
     refuse,
@@ -146,17 +144,15 @@ def temperature_schedule(epoch: int, epochs: int, start: float = 8.0, end: float
     Soft answers come first, sharper ones later (curriculum by temperature). Epoch 0 has `start`,
     epoch epochs - 1 and all later ones have `end`; a single epoch has `end`.
 
-    Raises:
-        ValueError: if `epochs` is below 1, `epoch` below 0, or `start` or `end` not positive.
+    Args:
+        epoch: counted from 0.
+        epochs: 1 or more.
+        start, end: temperatures, above 0.
 
     >>> [temperature_schedule(epoch, 5, start=5.0) for epoch in range(6)]
     [5.0, 4.0, 3.0, 2.0, 1.0, 1.0]
     """
     # BEGIN SOLUTION s4.temperature_schedule
-    check_int("epoch", epoch, 0)
-    check_int("epochs", epochs, 1)
-    check_positive("start", start)
-    check_positive("end", end)
     if epoch >= epochs - 1:
         return end
     return start + (end - start) * epoch / (epochs - 1)
@@ -221,16 +217,12 @@ def dkd_loss(
         A 0-d tensor, finite for |z / T| up to 1000.
 
     Raises:
-        ValueError: if the shapes differ, `T` is not positive, or `alpha` or `beta` is negative.
+        ValueError: if the shapes differ or `T` is not positive.
     """
     # BEGIN SOLUTION s4.dkd_loss
-    check_shape("student_logits", student_logits, "N", "C")
     check_shape("teacher_logits", teacher_logits, *student_logits.shape)
     check_shape("targets", targets, len(student_logits))
-    check_integers("targets", targets, 0, student_logits.shape[1] - 1)
     check_positive("T", T)
-    check_number("alpha", alpha, 0, float("inf"))
-    check_number("beta", beta, 0, float("inf"))
     others = torch.ones_like(student_logits, dtype=torch.bool).scatter(1, targets[:, None], False)
     parts = []
     for z in (teacher_logits.detach() / T, student_logits / T):
