@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from autograder.grading.kinds import graders_of
@@ -13,27 +15,43 @@ from tests.test_banks import SESSIONS, with_session
 pytestmark = pytest.mark.slow
 
 
+HEAVY = ("integers", "texts", "mapping", "tensors", "model")
+"""What takes the worker seconds to make and to send: one lost check of an exercise is enough."""
+LIGHT = tuple(kind for kind in stubs.LARGEST if kind not in HEAVY)
+
+
+@pytest.mark.parametrize(("kinds", "only_first_loss"), [(LIGHT, False), (HEAVY, True)])
 @pytest.mark.parametrize("session", SESSIONS)
-def test_the_largest_values_are_the_students_failure(session: str) -> None:
-    """Every exercise gets some of the forms in turn; what takes long is ended."""
+def test_the_largest_values_are_the_students_failure(
+    session: str, kinds: Sequence[str], only_first_loss: bool
+) -> None:
+    """Every exercise gets forms in turn, one heavy and two light; what takes long is ended."""
     course = SESSIONS[session]
-    entries = stubs.stubs(course, stubs.LARGEST)
+    entries = stubs.stubs(course, {kind: stubs.LARGEST[kind] for kind in kinds})
+    apart = 0 if only_first_loss else len(entries) // 2
     turns = {
         entry.slug: tuple(
             exercise.id
             for place, exercise in enumerate(course.exercises)
-            if place % len(entries) == number or (place + 5) % len(entries) == number
+            if number in {place % len(entries), (place + apart) % len(entries)}
         )
         for number, entry in enumerate(entries)
     }
-    reports = grade(with_session(course), entries, graders_of(course), jobs=2, only_for=turns)
-    assert reports.keys() == stubs.LARGEST.keys()
+    reports = grade(
+        with_session(course),
+        entries,
+        graders_of(course),
+        jobs=2,
+        only_for=turns,
+        only_first_loss=only_first_loss,
+    )
+    assert reports.keys() == set(kinds)
     for kind, report in reports.items():
         for exercise in report.exercises:
-            assert exercise.points == 0, (kind, exercise.id)
             ended = {test.outcome for test in exercise.tests}
             assert Outcome.TOOL_ERROR not in ended, (kind, exercise.id)
             assert ended - {Outcome.PASSED}, (kind, exercise.id)
+            assert only_first_loss or exercise.points == 0, (kind, exercise.id)
 
 
 @pytest.mark.parametrize("kind", ["code", "text", "texts", "mapping"])

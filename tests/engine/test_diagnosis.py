@@ -53,7 +53,8 @@ class Bank:
         ]
         attempts = [attempt(value, value != 0, str(i)) for i, value in enumerate(student)]
 
-        def replay(mistake: Mistake, index: int) -> Attempt:
+        def replay(mistake: Mistake, index: int, like: Transcript | None) -> Attempt:
+            del like
             self.replays.append((mistake.name, index))
             value = self.results[mistake.sentence][index]
             return attempt(value, value != 0)
@@ -105,7 +106,7 @@ def test_partial_credit_and_lost_workers_are_not_explained() -> None:
     lost.fail(TimedOut("too long"))
     attempts = [attempt(1, None), Attempt("", True, lost)]
     mistakes = [Mistake("m", "m", "")]
-    assert diagnose(attempts, mistakes, lambda _, index: attempts[index]) == {}
+    assert diagnose(attempts, mistakes, lambda _, index, __: attempts[index]) == {}
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.data())

@@ -22,7 +22,7 @@ from autograder.engine.judge.mistakes import Mistake
 from autograder.graders.toolkit.expectations import rendered
 from autograder.graders.toolkit.failures import StudentError, StudentFailure
 from autograder.graders.toolkit.objects import Handle
-from autograder.records import KNOWN_MISTAKE
+from autograder.records import KNOWN_MISTAKE, Outcome
 
 MAX_TRANSCRIPT_BYTES = 64 << 20
 RTOL, ATOL = 1e-4, 1e-6
@@ -32,12 +32,17 @@ A_FILE = "a file"
 
 @dataclass
 class Transcript:
-    """What the calls of one check gave, in order; incomplete if it could not all be kept."""
+    """What the calls of one check gave, in order; incomplete if it could not all be kept.
+
+    That of a replay is `like` another: once it differs, the check has nothing more to find out.
+    """
 
     results: list[object] = field(default_factory=list)
     complete: bool = True
     shows_calls: bool = False
+    like: Transcript | None = None
     last_call: str = ""
+    _alike: int = 0  # results that were compared
     _before: int = 0  # results when it was made
     _bytes: int = 0
 
@@ -64,6 +69,18 @@ class Transcript:
         else:
             self.results.clear()
 
+    def go_on(self) -> None:
+        """Departed, before the next call, if what there is differs from what it should be like."""
+        if self.like is None:
+            return
+        known = self.like.results
+        while self.complete and self._alike < min(len(self.results), len(known)):
+            if not same(known[self._alike], self.results[self._alike]):
+                break
+            self._alike += 1
+        if not self.complete or self._alike < len(self.results):
+            raise Departed("a known mistake gives something else")
+
     def is_file(self) -> None:
         """The last result is a file: that there is one counts, and what is measured of it next."""
         if self.complete:
@@ -75,6 +92,12 @@ class Transcript:
             self.results.append(Raised(failure.kind, failure.is_value_error))
         else:
             self.complete = False
+
+
+class Departed(StudentFailure):
+    """The replay of a check gave something else than the student's code: it ends."""
+
+    outcome = Outcome.FAILED
 
 
 @dataclass(frozen=True)
@@ -94,8 +117,11 @@ class Attempt:
     transcript: Transcript
 
 
-Replay = Callable[[Mistake, int], Attempt | None]
-"""Runs check number `int` on a mistake; None when there is no time left."""
+Replay = Callable[[Mistake, int, Transcript | None], Attempt | None]
+"""Runs check number `int` on a mistake, to its end or while its transcript is like another.
+
+None when there is no time left.
+"""
 
 
 def diagnose(
@@ -158,18 +184,21 @@ def _matches(
 
     matches = set()
     for index in filter(may_fail, failed):
-        other = _tried(mistake, index, replay)
-        if other.failed and same_results(attempts[index].transcript, other.transcript):
+        known = attempts[index].transcript
+        other = _tried(replay, mistake, index, known)
+        if other.failed and same_results(known, other.transcript):
             matches.add(index)
         elif not matches:
             return frozenset()
-    if any(_tried(mistake, i, replay).failed is not False for i in filter(may_fail, passed)):
+    if any(_tried(replay, mistake, i).failed is not False for i in filter(may_fail, passed)):
         return frozenset()
     return frozenset(matches)
 
 
-def _tried(mistake: Mistake, index: int, replay: Replay) -> Attempt:
-    attempt = replay(mistake, index)
+def _tried(
+    replay: Replay, mistake: Mistake, index: int, like: Transcript | None = None
+) -> Attempt:
+    attempt = replay(mistake, index, like)
     if attempt is None:
         raise _NoTime
     return attempt

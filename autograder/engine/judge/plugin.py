@@ -302,9 +302,11 @@ class JudgePlugin:
             results[index] = replace(results[index], message=text)
         return results
 
-    def try_again(self, exercise_run: ExerciseRun, item: pytest.Item) -> Attempt:
+    def try_again(
+        self, exercise_run: ExerciseRun, item: pytest.Item, like: Transcript | None
+    ) -> Attempt:
         """Run a check, with the same draws, on the modules of another run of the submission."""
-        return self._attempt(item, self._run_test(exercise_run, item, None))
+        return self._attempt(item, self._run_test(exercise_run, item, None, like))
 
     def _attempt(self, item: pytest.Item, result: TestResult) -> Attempt:
         return Attempt(item.name, _FAILED.get(result.outcome), self._test.transcript)
@@ -324,10 +326,14 @@ class JudgePlugin:
         return ExerciseRun(of.exercise, run, self.job, self._workers, limits.exercise_seconds)
 
     def _run_test(
-        self, exercise_run: ExerciseRun, item: pytest.Item, following: pytest.Item | None
+        self,
+        exercise_run: ExerciseRun,
+        item: pytest.Item,
+        following: pytest.Item | None,
+        like: Transcript | None = None,
     ) -> TestResult:
         started = time.monotonic()
-        test = self._test = self._context(exercise_run, item)
+        test = self._test = self._context(exercise_run, item, like)
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         outcome, message, detail = self._explain(test, item)
         share = 1.0 if outcome is Outcome.PASSED else 0.0
@@ -357,7 +363,9 @@ class JudgePlugin:
             student_seconds=round(test.clock.waited, 4),
         )
 
-    def _context(self, exercise_run: ExerciseRun, item: pytest.Item) -> TestContext:
+    def _context(
+        self, exercise_run: ExerciseRun, item: pytest.Item, like: Transcript | None
+    ) -> TestContext:
         submission = exercise_run.run.submission
         seconds = getattr(_function(item), "__seconds__", self.job.limits.test_seconds)
         names = (exercise_run.exercise.id, item.name, submission.student, submission.sha256)
@@ -370,7 +378,7 @@ class JudgePlugin:
                 self.job.patience,
             ),
             hmac.digest(self.job.secret, "\0".join(names).encode(), hashlib.sha256),
-            Transcript(shows_calls=self.job.public),
+            Transcript(shows_calls=self.job.public, like=like),
         )
 
     def _shown(self, text: str) -> str:

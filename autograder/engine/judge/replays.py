@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from autograder.engine.job import GradingJob
-from autograder.engine.judge.diagnosis import Attempt
+from autograder.engine.judge.diagnosis import Attempt, Transcript
 from autograder.engine.judge.exercise_run import ExerciseRun
 from autograder.engine.judge.mistakes import Mistake
 
@@ -20,7 +20,9 @@ class Checks(Protocol):
 
     job: GradingJob
 
-    def try_again(self, exercise_run: ExerciseRun, item: pytest.Item) -> Attempt:
+    def try_again(
+        self, exercise_run: ExerciseRun, item: pytest.Item, like: Transcript | None
+    ) -> Attempt:
         """Run a check, with the same draws, on the modules of another run of the submission."""
 
     def new_run(self, of: ExerciseRun, sources: Mapping[str, bytes]) -> ExerciseRun:
@@ -42,8 +44,8 @@ class Replays:
         self._run: tuple[Mistake, ExerciseRun] | None = None
         self._ends = time.monotonic() + checks.job.diagnosis_seconds
 
-    def __call__(self, mistake: Mistake, index: int) -> Attempt | None:
-        """The attempt at check number `index`; None when the time is up."""
+    def __call__(self, mistake: Mistake, index: int, like: Transcript | None) -> Attempt | None:
+        """The attempt at check number `index`, while it is `like` another; None without time."""
         if time.monotonic() > self._ends:
             return None
         if self._run is None or self._run[0] is not mistake:
@@ -53,7 +55,7 @@ class Replays:
             module = self._of.exercise.module
             sources[module] = mistake.module(sources[module].decode()).encode()
             self._run = mistake, self._checks.new_run(self._of, sources)
-        return self._checks.try_again(self._run[1], self._items[index])
+        return self._checks.try_again(self._run[1], self._items[index], like)
 
     def close(self) -> None:
         """Kill the workers of the present mistake."""

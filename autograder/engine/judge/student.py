@@ -234,6 +234,7 @@ class Student:
         positional: list[Any] | None = None,
         **values: Any,
     ) -> Any:
+        self._transcript.go_on()
         self._clock.requests += 1
         if self._worker is None or self._worker.ended is not None:
             started = time.monotonic()
