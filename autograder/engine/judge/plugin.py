@@ -26,8 +26,8 @@ from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.diagnosis import Attempt, Transcript, diagnose, sentences
 from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
 from autograder.engine.judge.explain import explain, explain_fault, is_graders_fault, locate
+from autograder.engine.judge.machine_paths import without_machine_paths
 from autograder.engine.judge.mistakes import Mistake, known_mistakes
-from autograder.engine.judge.places import without_places
 from autograder.engine.judge.public_checks import comparison
 from autograder.engine.judge.replays import Replays
 from autograder.engine.judge.serving import GraderError
@@ -374,7 +374,7 @@ class JudgePlugin:
         )
 
     def _shown(self, text: str) -> str:
-        return without_places(text, (self.job.scratch, self.job.data_root, *self.job.tests))
+        return without_machine_paths(text, (self.job.scratch, self.job.data_root, *self.job.tests))
 
     def _compared(self, test: TestContext) -> list[str]:
         """The call, what was expected and what came back, of a public check that failed."""
