@@ -39,7 +39,7 @@ def verdicts(project: FinalProject) -> Iterator[tuple[str, str]]:
     for name, cheat in CHEATS.items():
         yield name, _verdict(cheat, measure(cheat.content()))
     for name, cheat in RUNNING.items():
-        score, _ = scorer.score(cheat.content(), Card(team="none"), "digits", project)
+        score, *_ = scorer.score(cheat.content(), Card(team="none"), "digits", project)
         caught = re.search(cheat.refused, score.refusal)
         yield name, "refused when it ran" if caught else "MISSED"
 
@@ -60,7 +60,7 @@ def seconds(name: DatasetName, project: FinalProject) -> tuple[float, float]:
     content = ENTRIES[name].read_bytes()
     images, _ = scorer.test_images(name)
     started = time.perf_counter()
-    score, _ = scorer.score(content, Card(team="none"), name, project)
+    score, *_ = scorer.score(content, Card(team="none"), name, project)
     scored = time.perf_counter() - started
     if not score.valid:
         raise SystemExit(f"{name}: the entry is not valid: {score.refusal}")

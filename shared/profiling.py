@@ -14,8 +14,8 @@ bits        bits of a parameter are summed over the model, then rounded up to by
 A product is counted wherever it happens, in a layer or not, because it is the operators that
 are watched, not the layers; `shared.tracing` says how. Hooks of the model run too, on tensors of
 the meta device. An operator that is neither a known product nor known to have none is listed in
-`Profile.not_counted`, never counted as zero. The counts agree with the parameters and GMACs that
-torchvision publishes for all of its classification models.
+`ForwardProfile.not_counted`, never counted as zero. The counts agree with the parameters and GMACs
+that torchvision publishes for all of its classification models.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def bit_operations(macs: int, weight_bits: int, activation_bits: int) -> int:
 
 
 @dataclass(frozen=True)
-class Profile:
+class ForwardProfile:
     """What one forward pass costs.
 
     `layers` are described at `profile_layers`. `not_counted` maps the name of each operator that
@@ -185,7 +185,7 @@ class Profile:
         return sum(layer.macs for layer in self.layers)
 
 
-def profile(model: nn.Module, *inputs: Tensor) -> Profile:
+def profile(model: nn.Module, *inputs: Tensor) -> ForwardProfile:
     """Count model(*inputs); all inputs have the batch first, and meta tensors will do.
 
     See `profile_layers` for how the model is run, and the module's text for what counts.
@@ -198,7 +198,7 @@ def profile(model: nn.Module, *inputs: Tensor) -> Profile:
     trace = record(model, inputs)
     layers = tuple(_layer_costs(trace, batch=len(inputs[0])))
     not_counted = Counter(call.name for call in trace.calls if not call.understood)
-    return Profile(count_parameters(model), layers, dict(not_counted))
+    return ForwardProfile(count_parameters(model), layers, dict(not_counted))
 
 
 def profile_layers(model: nn.Module, input_shape: Sequence[int]) -> list[LayerCost]:

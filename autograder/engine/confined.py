@@ -77,6 +77,7 @@ class ConfinedProcess:
     def __init__(self, worker: WorkerProcess, seconds: float) -> None:
         self._worker = worker
         self._clock = Clock(seconds, time.monotonic() + PATIENCE * seconds)
+        self.waited = 0.0  # seconds by the clock, for answers to calls
 
     @property
     def isolation(self) -> Isolation:
@@ -87,6 +88,11 @@ class ConfinedProcess:
     def cpu_seconds(self) -> float:
         """Processor time that it has used, by the system's account."""
         return cpu_seconds(self._worker.process.pid)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Its peak resident memory, known once it has ended."""
+        return self._worker.ended.peak_bytes if self._worker.ended is not None else 0
 
     def call(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Run a function of a module and return what the process says is its value.
@@ -104,6 +110,7 @@ class ConfinedProcess:
             "function": f"{function.__module__}:{function.__qualname__}",
             "args": encoder.encode(list(arguments)),
         }
+        started = time.monotonic()
         try:
             deadline = self._clock.deadline(self._worker)
             self._worker.send(header, encoder.buffers, deadline)
@@ -112,6 +119,8 @@ class ConfinedProcess:
             failure = WorkerFailure(Cause.PROTOCOL, str(error))
         except WorkerFailure as error:
             failure = error
+        finally:
+            self.waited += time.monotonic() - started
         self._worker.close()
         raise ConfinedFailure(f"it {failure}")
 

@@ -34,6 +34,7 @@ from autograder.grading.tables import (
     students_of,
 )
 from autograder.records import Identity, Outcome, Report
+from autograder.reports.view import neighbors
 from autograder.submissions import Submission
 
 MAX_FAILED_RUNS = 3
@@ -159,7 +160,7 @@ def grade(
             callbacks.stage("trying the graders on the model solution")
             verification.verify(plan.job, plan.fingerprints, root, options.spawn)
             callbacks.stage("")
-        run = _RunState(course, session, results, plan.fingerprints, marks, former)
+        run = _RunState(course, session, results, plan.fingerprints, marks, former, submissions)
         try:
             _grade_stale(run, plan, submissions, options, callbacks, cluster)
             run.refresh(
@@ -218,7 +219,9 @@ class _RunState:
         fingerprints: Mapping[str, str],
         marks: Marks,
         former: Mapping[str, Report],
+        submissions: Sequence[Submission] = (),
     ) -> None:
+        self._around = neighbors([*former.values(), *submissions])
         self._course, self._session, self._results = course, session, results
         self._fingerprints, self._marks = fingerprints, marks
         self.reports = dict(former)
@@ -252,7 +255,7 @@ class _RunState:
             self._results.set_aside(report.slug)
             if former.raw_points != report.raw_points:
                 self.changes.append(Change(report.student, former.raw_points, report.raw_points))
-        self._results.keep(report, self._course, self._session)
+        self._results.keep(report, self._course, self._session, self._around[report.slug])
         self.reports[report.slug] = report
         return report
 

@@ -40,9 +40,9 @@ from autograder.grading.disclosure import shown_now
 from autograder.records import Report
 from autograder.records.codec import MAX_BYTES, from_json, rebuild, to_json
 from autograder.reports.csv_report import grades_csv
-from autograder.reports.html import class_page, student_page, with_neighbours
+from autograder.reports.html import class_page, student_page, with_neighbors
 from autograder.reports.text import student_text
-from autograder.reports.view import by_student
+from autograder.reports.view import Neighbors, neighbors
 
 SECRET_VARIABLE = "AUTOGRADER_SECRET"
 SECRET_BYTES = 32
@@ -203,15 +203,25 @@ class ResultsFolder:
         """Keep a roster for later runs."""
         self._write(self.roster, table, durable=True)
 
-    def keep(self, report: Report, course: Course, session: Session) -> None:
-        """Write the record of one submission, after the pages that show it."""
+    def keep(
+        self,
+        report: Report,
+        course: Course,
+        session: Session,
+        around: Neighbors = (None, None),
+    ) -> None:
+        """Write the record of one submission, after the pages that show it.
+
+        The staff page leads to those who come before and after it (`around`).
+        """
         titles = (course.title, session.title)
         slug = report.slug
         shown = shown_now(course.feedback, report.lateness, datetime.now(UTC))
         page = student_page(report, "student", *titles, shown)
         self._write(self.path / "feedback" / f"{slug}.txt", student_text(report, shown))
         self._write(self.path / "feedback" / f"{slug}.html", page)
-        self._write(self.path / "staff" / f"{slug}.html", student_page(report, "ta", *titles))
+        staff_page = with_neighbors(student_page(report, "ta", *titles), *around)
+        self._write(self.path / "staff" / f"{slug}.html", staff_page)
         self._write(self.reports / f"{slug}.json", to_json(report), durable=True)
 
     def set_aside(self, slug: str) -> None:
@@ -234,19 +244,17 @@ class ResultsFolder:
         self._write(self.path / "grades.csv", grades_csv(reports))
         page = class_page(reports, course.title, session.title)
         self._write(self.path / "index.html", page)
-        self._link_neighbours(by_student(reports))
+        self._link_neighbors(reports)
 
-    def _link_neighbours(self, reports: Sequence[Report]) -> None:
-        """Let each staff page lead to the one before and after it."""
-        for before, report, after in zip(
-            [None, *reports[:-1]], reports, [*reports[1:], None], strict=True
-        ):
-            path = self.path / "staff" / f"{report.slug}.html"
+    def _link_neighbors(self, reports: Sequence[Report]) -> None:
+        """Let staff pages that were there before lead to the present neighbors."""
+        for slug, around in neighbors(reports).items():
+            path = self.path / "staff" / f"{slug}.html"
             try:
                 old = path.read_text("utf-8")
             except (OSError, UnicodeDecodeError):  # made anew by `report`
                 continue
-            if (new := with_neighbours(old, before, after)) != old:
+            if (new := with_neighbors(old, *around)) != old:
                 self._write(path, new)
 
     def load(self) -> Loaded:

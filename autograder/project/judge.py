@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import NoReturn
@@ -61,14 +62,14 @@ def graded(job: GradingJob, submission: Submission, workers: Workers, progress: 
     started = time.monotonic()
     exercises = job.exercises_for(submission)
     files = dict(submission.files)
-    score, isolation, problems = None, Isolation(), submission.problems
+    score, isolation, usage = None, Isolation(), Usage()
     needed = (MODEL, CARD) if job.context.has_card else (MODEL,)
     if missing := [name for name in needed if name not in files]:
         text = f"{' and '.join(missing)}: not in the submission"
         results = _all(exercises, Outcome.MISSING, text)
     else:
         try:
-            score, isolation = _score(job, job.context, submission, files, workers, progress)
+            score, isolation, usage = _score(job, job.context, submission, files, workers, progress)
             results = credit.results(exercises, score, job.context.project)
         except SubmissionError as error:
             results = _all(exercises, Outcome.FAILED, str(error))
@@ -86,11 +87,11 @@ def graded(job: GradingJob, submission: Submission, workers: Workers, progress: 
         slug=submission.slug,
         submission_sha256=submission.sha256,
         exercises=results,
-        problems=problems,
+        problems=submission.problems,
         incidents=submission.incidents,
         notes=submission.notes,
         isolation=isolation,
-        usage=Usage(seconds=round(time.monotonic() - started, 4)),
+        usage=replace(usage, seconds=round(time.monotonic() - started, 4)),
         score=score,
         graded_at=datetime.now(UTC).isoformat(timespec="seconds"),
         kit_version=metadata.version("compression-course"),
@@ -104,7 +105,7 @@ def _score(
     files: dict[str, bytes],
     workers: Workers,
     progress: Progress,
-) -> tuple[Score, Isolation]:
+) -> tuple[Score, Isolation, Usage]:
     card = parse_card(files[CARD], CARD) if context.has_card else NO_CARD
     dataset = dataset_of(context.project, context.dataset, card)
     if not context.team_from_card:

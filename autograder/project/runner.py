@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
 from autograder.project import worker_side
 from autograder.project.network import in_numpy_names
-from autograder.records import Isolation
+from autograder.records import Isolation, Usage
 from autograder.records.codec import rebuild
 from autograder.records.measurement import MeasuredLayer, Measurement
 from autograder.text_safety import clean_line
@@ -43,10 +44,14 @@ class EntryRefused(Exception):
 
 
 class Sandbox:
-    """Confined processes that know the functions of `worker_side`; remembers what confined them."""
+    """Confined processes that know the functions of `worker_side`.
+
+    It remembers what confined them and what they cost: `usage` has all but the whole `seconds`.
+    """
 
     def __init__(self, workers: Workers, caps: Caps, require_isolation: Level) -> None:
         self.isolation = Isolation()
+        self.usage = Usage()
         self._workers = workers
         self.seconds = caps.seconds
         self._require_isolation = require_isolation
@@ -58,9 +63,24 @@ class Sandbox:
         It has `seconds`, and at most what the caps say.
         """
         allowed = min(seconds, self.seconds)
-        with confined(self._workers, allowed, self._require_isolation) as process:
-            self.isolation = process.isolation
-            yield process
+        process = None
+        try:
+            with confined(self._workers, allowed, self._require_isolation) as process:
+                self.isolation = process.isolation
+                yield process
+        finally:
+            if process is not None:
+                self.usage = _with(self.usage, process)
+
+
+def _with(usage: Usage, process: ConfinedProcess) -> Usage:
+    """What was used before and by one more process, which has ended."""
+    return replace(
+        usage,
+        student_seconds=round(usage.student_seconds + process.waited, 4),
+        peak_memory_bytes=max(usage.peak_memory_bytes, process.peak_bytes),
+        workers=usage.workers + 1,
+    )
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from autograder.project.card import Card
 from autograder.project.costs import effective_correct, entry_costs, memorized, ratios
 from autograder.project.perturb import perturb
 from autograder.project.runner import Caps, EntryRefused, Sandbox
-from autograder.records import Isolation
+from autograder.records import Isolation, Usage
 from autograder.records.measurement import Answers, Claim, Score
 from shared import data
 
@@ -55,8 +55,8 @@ def score(
     require_isolation: Level = "process",
     secret: bytes = b"",
     progress: Progress = lambda _: None,
-) -> tuple[Score, Isolation]:
-    """Score a model file for the data set `name`; also says how the file was confined.
+) -> tuple[Score, Isolation, Usage]:
+    """Score a model file for the data set `name`; also says how it was confined, at what cost.
 
     The verdict is a function of the file's bytes and of `secret` (empty: the public draws, as on a
     student's machine): the same file always meets the same perturbed images, and a file that was
@@ -82,7 +82,7 @@ def score(
             score = replace(score, answers=answers, counted=effective_correct(answers, tests.rules))
         except EntryRefused as refusal:
             score = replace(score, refusal=str(refusal))
-        return score, box.isolation
+        return score, box.isolation, box.usage
 
 
 @dataclass(frozen=True)

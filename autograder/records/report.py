@@ -140,7 +140,7 @@ class Isolation:
 
 @dataclass(frozen=True)
 class Usage:
-    """What one submission cost: seconds of wall clock and the workers' peak resident memory."""
+    """What one submission cost: seconds of wall clock and the workers. peak resident memory."""
 
     seconds: float = 0.0
     student_seconds: float = 0.0

@@ -45,6 +45,7 @@ from autograder.reports.view import (
     MEANING,
     NAME_LIMIT,
     Audience,
+    OfStudent,
     anchor,
     by_student,
     calls_line,
@@ -179,10 +180,10 @@ def _score_view(score: Score | None) -> dict[str, object] | None:
 _STEPS = re.compile('<nav class="steps".*?</nav>', re.DOTALL)
 
 
-def with_neighbours(page: str, before: Report | None, after: Report | None) -> str:
+def with_neighbors(page: str, before: OfStudent | None, after: OfStudent | None) -> str:
     """A staff page whose links lead to the student before and after it."""
 
-    def link(report: Report | None) -> tuple[str, str] | None:
+    def link(report: OfStudent | None) -> tuple[str, str] | None:
         if report is None:
             return None
         return page_name(report), clean_line(report.student, NAME_LIMIT)

@@ -33,6 +33,7 @@ from autograder.reports.view import (
     penalty_line,
     percent,
     quantity,
+    stopped_first,
 )
 from autograder.text_safety import clean, clean_line
 
@@ -67,7 +68,7 @@ def student_text(report: Report, shown: Shown = EVERYTHING) -> str:
     of the report itself.
     """
     told, report = wording(report, shown), disclosed(report, shown.level)
-    modules = modules_of(report, "student")
+    modules = stopped_first(modules_of(report, "student"))
     lines = [*_head(report, shown.level is not FeedbackLevel.NOTHING), ""]
     for module in modules:
         lines += [*_module(module), ""]

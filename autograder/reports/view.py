@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 from autograder.records import (
@@ -205,6 +205,11 @@ class ModuleView:
     cause: str = ""
 
     @property
+    def stopped(self) -> bool:
+        """Whether something keeps the file from running, other than that it is still blank."""
+        return bool(self.cause) and any(e.outcome is not Outcome.BLANK for e in self.exercises)
+
+    @property
     def points(self) -> float:
         """Points earned in this module."""
         return round(sum(exercise.points for exercise in self.exercises), 2)
@@ -227,6 +232,11 @@ def modules_of(report: Report, audience: Audience) -> tuple[ModuleView, ...]:
         )
         for name, members in _by_module(report).items()
     )
+
+
+def stopped_first(modules: Iterable[ModuleView]) -> list[ModuleView]:
+    """The modules with those that do not run before the others: nothing else can be tried."""
+    return sorted(modules, key=lambda module: not module.stopped)
 
 
 def module_causes(report: Report) -> dict[str, str]:
@@ -446,22 +456,49 @@ def isolation_line(report: Report) -> str:
     """How the student's code, or the file, was confined, in one sentence."""
     isolation: Isolation = report.isolation
     if isolation.level == "none":
-        return "No code of yours ran." if report.score is None else "Your file was not run."
+        return "No code of yours ran." if report.score is None else "Your file was not read."
     known = {
         "strict": "in a process of its own with strict isolation",
         "partial": "in a process of its own with partial isolation",
         "process": "in a process of its own with resource limits only",
     }
-    what = "Your code ran" if report.score is None else "Your file was read and run"
-    return f"{what} {known.get(isolation.level, 'with unknown isolation')}."
+    how = known.get(isolation.level, "with unknown isolation")
+    if report.score is None:
+        return f"Your code ran {how}."
+    if report.score.measurement is None:  # refused before it was run
+        return f"Your file was read {how}, and not run."
+    return f"Your file was read and run {how}."
 
 
 # ---- order -------------------------------------------------------------------------------------
 
 
-def by_student(reports: Iterable[Report]) -> list[Report]:
-    """The reports by student, with numbers in names by value: s2 before s10."""
-    return sorted(reports, key=lambda report: (_natural(report.student), report.slug))
+class OfStudent(Protocol):
+    """A report, or a submission that will have one."""
+
+    @property
+    def student(self) -> str:
+        """The name that pages show."""
+
+    @property
+    def slug(self) -> str:
+        """The name of the record."""
+
+
+Item = TypeVar("Item", bound=OfStudent)
+Neighbors = tuple[OfStudent | None, OfStudent | None]
+
+
+def by_student(items: Iterable[Item]) -> list[Item]:
+    """Reports or submissions by student, with numbers in names by value: s2 before s10."""
+    return sorted(items, key=lambda item: (_natural(item.student), item.slug))
+
+
+def neighbors(items: Iterable[OfStudent]) -> dict[str, Neighbors]:
+    """Slug -> who comes before and after in the order of students."""
+    ordered = by_student({item.slug: item for item in items}.values())
+    around = zip([None, *ordered], ordered, [*ordered[1:], None])
+    return {item.slug: (before, after) for before, item, after in around}
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
@@ -493,7 +530,7 @@ def anchor(exercise_id: str) -> str:
     return "x-" + re.sub(r"[^A-Za-z0-9_]", "-", short_name(exercise_id))
 
 
-def page_name(report: Report) -> str:
+def page_name(report: OfStudent) -> str:
     """The name of a submission's pages, as it stands in a link, without ".html"."""
     return quote(clean_line(report.slug, NAME_LIMIT), safe="")
 

@@ -8,7 +8,7 @@ zip_format    a strict zip reader
 folder        a folder reader that follows no link
 archive       which files are archives, and which of them are read
 nested        archives inside a submission
-places        which folder of a submission counts
+chosen_folder which folder of a submission counts
 near_names    files that were probably meant as one of the session's
 source        size, encoding and line ends of one Python file
 manifest      the hash manifest that `submit` packs

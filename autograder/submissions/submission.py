@@ -18,6 +18,7 @@ from autograder.errors import SubmissionError
 from autograder.records import Identity
 from autograder.submissions import identity
 from autograder.submissions.archive import archive_suffix, read_archive
+from autograder.submissions.chosen_folder import choose
 from autograder.submissions.files import refused_kind
 from autograder.submissions.flagged_files import flag
 from autograder.submissions.flagged_lines import mentions
@@ -27,7 +28,6 @@ from autograder.submissions.manifest import MANIFEST_NAME, verify_manifest
 from autograder.submissions.members import ANY_ZIP, MAX_SOURCE_BYTES, Member, UnsafeArchive
 from autograder.submissions.near_names import hint
 from autograder.submissions.nested import open_archives
-from autograder.submissions.places import choose
 from autograder.submissions.source import is_source, normalize
 
 _SHOWN = 20
@@ -131,14 +131,14 @@ def assess(
     """Pick the session's files out of a submission's members, and check each."""
     required = session.required_files
     opened = open_archives(members, required, limits, max_sizes(session, limits))
-    place = choose(opened.members, required, session.folder)
-    folder, here = place.folder, _files_in(opened.members, place.folder)
+    chosen = choose(opened.members, required, session.folder)
+    folder, here = chosen.folder, _files_in(opened.members, chosen.folder)
     used = {*required, MANIFEST_NAME}
     others = [m for m in opened.members if m.parent != folder or m.name not in used]
     contents: dict[str, bytes] = {}
     files: list[tuple[str, bytes]] = []
-    problems = [place.problem] if place.problem else []
-    for name in required if not place.problem else ():
+    problems = [chosen.problem] if chosen.problem else []
+    for name in required if not chosen.problem else ():
         try:
             contents[name] = _content(name, here.get(name), others)
             if is_source(name):
@@ -157,7 +157,7 @@ def assess(
         contents,
         files,
     )
-    return replace(record, notes=_notes(files, place.note))
+    return replace(record, notes=_notes(files, chosen.note))
 
 
 def _files_in(members: Iterable[Member], folder: str | None) -> dict[str, Member]:

@@ -268,6 +268,23 @@ def test_broken_graders_stop_the_batch_with_one_line(
     assert "again" not in str(error.value)
 
 
+def test_an_exercise_of_the_solution_may_be_left_out_of_the_course(tmp_path: Path) -> None:
+    graders = "from autograder.graders.toolkit import exercise\n" + "".join(
+        f"@exercise('s1.{name}')\ndef test_{name}(student): assert student.{name}(1, 1) == 2\n"
+        for name in ("add", "lost")
+    )
+    (tmp_path / "test_work.py").write_text(graders)
+    code = "def add(a, b):\n    return a + b\n"
+    solution = f"{code}def lost(a, b):\n    # BEGIN SOLUTION s1.lost\n    return a + b\n"
+    reports = grade(
+        small_course(["add"]),
+        [submission("ada", {"work.py": code})],
+        tmp_path,
+        solution={"work.py": solution.encode()},
+    )
+    assert [(e.id, e.outcome) for e in reports["ada"].exercises] == [("s1.add", Outcome.PASSED)]
+
+
 @pytest.mark.parametrize(
     ("signature", "line"),
     [("student", r"test_ours.py:4: ZeroDivisionError: division by zero"), ("studnet", "studnet")],

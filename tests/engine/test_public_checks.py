@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import autograder
-from autograder.engine.judge.places import without_places
+from autograder.engine.judge.machine_paths import without_machine_paths
 from autograder.engine.judge.public_checks import comparison
 from autograder.engine.judge.rules import rule_of
 from autograder.graders.toolkit import Failure
@@ -84,12 +84,12 @@ def test_no_folder_of_ours_is_shown() -> None:
         tempfile.gettempdir() + "/worker-1",
     }
     for folder in folders:
-        shown = without_places(f"File {folder}/nn/module.py: no", ("/data/secret",))
+        shown = without_machine_paths(f"File {folder}/nn/module.py: no", ("/data/secret",))
         assert shown.startswith("File …/")
         assert shown.endswith("module.py: no")
-    assert without_places("in /data/secret/x", ("/data/secret",)) == "in …/x"
+    assert without_machine_paths("in /data/secret/x", ("/data/secret",)) == "in …/x"
     for theirs in ("/etc/passwd", "a/b/c", "/usr/share", "1/2", ""):
-        assert without_places(theirs) == theirs
+        assert without_machine_paths(theirs) == theirs
 
 
 def test_only_what_honest_code_meets_is_a_rule() -> None:

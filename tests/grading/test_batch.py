@@ -7,6 +7,7 @@ import csv
 import errno
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -404,7 +405,7 @@ def test_what_is_known_of_a_run(klass: Class) -> None:
 # ---- a disk that fills ---------------------------------------------------------------------------
 
 
-WRITES = 18  # of a run: run.json, five per student (a staff page twice), two for the class
+WRITES = 15  # of a run: run.json, four per student, two for the class
 
 
 @pytest.mark.parametrize("writes", range(WRITES + 1))
@@ -433,6 +434,51 @@ def test_a_full_disk_stops_with_a_line_and_loses_nothing(
     assert {student for student, _ in klass.asked} == set(ALL) - kept
     assert points(made) == ALL
     assert not [path for path in klass.results.path.rglob(".*") if path.is_file()]
+
+
+@pytest.mark.parametrize("stop", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_a_run_that_stops_before_its_first_record_says_why(
+    klass: Class, monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    """Small files still fit, so that the pages of an empty class are made."""
+
+    def full(path: Path, *arguments: object, **options: object) -> None:
+        if path.parent.name == "reports":
+            raise stop
+        write(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(results, "write", full)
+    expected = AutograderError if isinstance(stop, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        klass.grade()
+    assert "There are no results yet" in (klass.results.path / "index.html").read_text("utf-8")
+    monkeypatch.setattr(results, "write", write)
+    assert points(klass.grade(resume=True)) == ALL
+
+
+def test_staff_pages_are_written_once_and_lead_to_whoever_is_there(
+    klass: Class, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def watched(path: Path, *arguments: object, **options: object) -> None:
+        written.append(f"{path.parent.name}/{path.name.partition('-')[0]}")
+        write(path, *arguments, **options)  # type: ignore[arg-type]
+
+    def linked(student: str) -> list[tuple[str, str]]:
+        (page,) = (klass.results.path / "staff").glob(f"{student}-*.html")
+        return re.findall(r'rel="(\w+)">(?:← )?<bdi>(\w+)', page.read_text("utf-8"))
+
+    monkeypatch.setattr(results, "write", watched)
+    klass.grade()
+    assert [written.count(f"staff/{name}") for name in ALL] == [1, 1, 1]
+    assert linked("bob") == [("prev", "ada"), ("next", "cleo")]
+    klass.modules["bert"] = "add"
+    written.clear()
+    klass.grade(resume=True)
+    assert [written.count(f"staff/{name}") for name in ("bert", *ALL)] == [1, 1, 1, 0]
+    assert linked("ada") == [("next", "bert")]
+    assert linked("bert") == [("prev", "ada"), ("next", "bob")]
 
 
 def test_records_are_durable_and_pages_need_not_be(

@@ -20,7 +20,7 @@ from autograder.project.card import Card
 from autograder.project.costs import entry_costs, ratios
 from autograder.project.perturb import perturb
 from autograder.project.runner import Caps, EntryRefused
-from autograder.records import Isolation
+from autograder.records import Isolation, Usage
 from autograder.records.measurement import Measurement, Score
 from shared import data
 from tests import bank
@@ -53,6 +53,7 @@ class Box:
     """A sandbox that confines nothing."""
 
     isolation = Isolation("partial")
+    usage = Usage(student_seconds=2.0, peak_memory_bytes=5, workers=2)
 
 
 BOX = Box()
@@ -110,7 +111,7 @@ class World:
         return [self.network(images, batch) for images, batch in runs]
 
     def score(self, secret: bytes = b"", **rules: Any) -> Score:
-        made, isolation = scorer.score(
+        made, isolation, usage = scorer.score(
             CONTENT,
             CARD,
             "digits",
@@ -118,7 +119,7 @@ class World:
             secret=secret,
             progress=self.stages.append,
         )
-        assert isolation == Isolation("partial")
+        assert (isolation, usage) == (Box.isolation, Box.usage)
         return made
 
 

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from autograder.records import KNOWN_MISTAKE, ExerciseResult, Isolation, Outcome, Report, TestResult
 from autograder.records.points import exercise_result
 from autograder.reports.class_view import exercise_statistics
-from autograder.reports.html import class_page, student_page, with_neighbours
+from autograder.reports.html import class_page, student_page, with_neighbors
 from autograder.reports.source import definition, whole
+from autograder.reports.text import student_text
 from autograder.reports.view import modules_of
+from tests.records.test_measurement import SCORE
 from tests.reports import samples
 from tests.support import ROOT
 
@@ -135,6 +137,23 @@ def test_isolation_is_told_only_where_code_ran() -> None:
     assert [row.count("<td></td>") for row in told["absent"]] == [3]
 
 
+def test_a_file_that_was_refused_was_read_and_not_run() -> None:
+    strict = Isolation("strict")
+    score = replace(SCORE, measurement=None, answers=None, refusal="no ONNX file")
+    for made, told in (
+        (SCORE, "Your file was read and run in a process of its own with strict isolation."),
+        (score, "Your file was read in a process of its own with strict isolation, and not run."),
+    ):
+        one = replace(report("ada", result("valid", FAILED), isolation=strict), score=made)
+        assert told in text_of(student_page(one, "student"))
+        assert told in " ".join(student_text(one).split())
+
+
+def test_names_of_exercises_have_the_height_that_they_need() -> None:
+    page = class_page([report("ada", result("cost", PASSED), result("valid", PASSED))], "", "")
+    assert 'style="--letters: 5"' in page
+
+
 def test_the_script_is_the_one_that_the_policy_names() -> None:
     page = class_page(samples.course_class(2), "", "")
     ((script),) = re.findall("<script>(.*?)</script>", page, flags=re.S)
@@ -152,12 +171,12 @@ def test_staff_pages_lead_to_their_neighbours_and_back() -> None:
     names = ("ada", "</nav><b>", "zoe")
     reports = [report(name, result("one", PASSED)) for name in names]
     page = student_page(reports[1], "ta")
-    assert page == with_neighbours(page, None, None)
-    linked = with_neighbours(page, reports[0], reports[2])
+    assert page == with_neighbors(page, None, None)
+    linked = with_neighbors(page, reports[0], reports[2])
     assert re.findall('rel="(.*?)"', linked) == ["prev", "next"]
     assert linked.count("../index.html") == 1
-    assert with_neighbours(linked, reports[0], reports[2]) == linked
-    first = with_neighbours(linked, None, reports[1])
+    assert with_neighbors(linked, reports[0], reports[2]) == linked
+    first = with_neighbors(linked, None, reports[1])
     assert re.findall('rel="(.*?)"', first) == ["next"]
     assert "<b>" not in re.findall('<nav class="steps".*?</nav>', first, flags=re.S)[0]
     assert "steps" not in student_page(reports[1], "student").partition("<main>")[2]
@@ -205,6 +224,36 @@ def test_a_file_that_does_not_run_is_said_once() -> None:
     assert page.count(BROKEN) == 1
     assert "<article" not in page
     assert all(f"Title of s1.{name}" in page for name in names)
+
+
+def test_what_keeps_a_file_from_running_comes_first() -> None:
+    def of(module: str, name: str, outcome: Outcome, message: str = "") -> ExerciseResult:
+        return replace(result(name, outcome, outcome, message=message), module=module)
+
+    one = report(
+        "ada",
+        of("first", "one", Outcome.BLANK),
+        of("first", "two", Outcome.BLANK),
+        of("second", "three", PASSED),
+        of("work", "four", CRASHED, BROKEN),
+        of("work", "five", CRASHED, BROKEN),
+    )
+    for audience in ("student", "ta"):
+        page = student_page(one, audience)  # type: ignore[arg-type]
+        shown = text_of(page.partition("<main>")[2])
+        order = [BROKEN, "Title of s1.three", "nothing in this file is written yet", "second"]
+        places = [shown.index(words) for words in order[:3]]
+        assert places == sorted(places)
+        assert shown.count(BROKEN) == shown.count("nothing in this file") == 1
+        assert page.index(BROKEN.split(":")[0]) < page.index('class="overview"')
+        assert page.count("<article") == 1
+    lines = student_text(one).splitlines()
+    heads = [line.split()[0] for line in lines if line.endswith(("0 of 20", "10 of 10"))]
+    assert [name for name in heads if name in ("first", "second", "work")] == [
+        "work",
+        "first",
+        "second",
+    ]
 
 
 def test_the_diagnosis_comes_first_and_printed_text_is_shown() -> None:

@@ -52,8 +52,10 @@ def test_step_by_hand(student: Any) -> None:
     optimizer = student.put(Optimizer("SGD", model, {"lr": 1.0}))
     batch = torch.ones(1, 1), torch.tensor([1])
     loss = student.distill_step(model, teacher, batch, optimizer, 2.0, 0.0)
-    wanted = 4 * (0.25 * math.log(0.5) + 0.75 * math.log(1.5))
-    check(close(expect_float(loss, "distill_step"), wanted, rtol=1e-3), "the loss before the step")
+    expected = 4 * (0.25 * math.log(0.5) + 0.75 * math.log(1.5))
+    check(
+        close(expect_float(loss, "distill_step"), expected, rtol=1e-3), "the loss before the step"
+    )
     weight = student.state(model)["weight"]
     check(allclose(weight, torch.tensor([[-0.5], [0.5]]), atol=1e-3), "weight - lr * gradient")
     kept = allclose(student.state(teacher)["weight"], torch.tensor([[0.0], [2 * LOG3]]))

@@ -15,12 +15,12 @@ from typing import Protocol
 MAX_SOURCE_BYTES = 100_000
 """Of one module; a tree takes several hundred times the memory of its text."""
 
-Place = tuple[str, str]
+QualifiedName = tuple[str, str]
 """Module and name of a function or class."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-class Exercise(Protocol):
+class NamedExercise(Protocol):
     """What has to be known of an exercise; course.yaml's exercises have it."""
 
     @property
@@ -35,12 +35,14 @@ class Exercise(Protocol):
 @dataclass
 class _Module:
     definitions: dict[str, Definition] = field(default_factory=dict)
-    imported: dict[str, Place] = field(default_factory=dict)  # local name -> where it comes from
+    imported: dict[str, QualifiedName] = field(
+        default_factory=dict
+    )  # local name -> where it comes from
     modules: dict[str, str] = field(default_factory=dict)  # local name -> module
 
 
 def exercise_calls(
-    sources: Mapping[str, bytes], exercises: Iterable[Exercise]
+    sources: Mapping[str, bytes], exercises: Iterable[NamedExercise]
 ) -> dict[str, tuple[str, ...]]:
     """Exercise id -> the ids of the other exercises that it calls, in the order of `exercises`.
 
@@ -49,12 +51,12 @@ def exercise_calls(
         exercises: all exercises of the session.
     """
     modules = {name: _parsed(text) for name, text in sources.items()}
-    places = {(each.module, each.id.partition(".")[2]): each.id for each in exercises}
-    known: dict[Place, frozenset[Place]] = {}
+    by_name = {(each.module, each.id.partition(".")[2]): each.id for each in exercises}
+    known: dict[QualifiedName, frozenset[QualifiedName]] = {}
     found = {}
-    for place, exercise_id in places.items():
-        called = {places[each] for each in _reached(place, places, modules, known)}
-        found[exercise_id] = tuple(each for each in places.values() if each in called)
+    for qualified, exercise_id in by_name.items():
+        called = {by_name[each] for each in _reached(qualified, by_name, modules, known)}
+        found[exercise_id] = tuple(each for each in by_name.values() if each in called)
     return found
 
 
@@ -79,37 +81,37 @@ def _parsed(text: bytes) -> _Module:
 
 
 def _reached(
-    start: Place,
-    exercises: Mapping[Place, str],
+    start: QualifiedName,
+    exercises: Mapping[QualifiedName, str],
     modules: Mapping[str, _Module],
-    known: dict[Place, frozenset[Place]],
-) -> set[Place]:
+    known: dict[QualifiedName, frozenset[QualifiedName]],
+) -> set[QualifiedName]:
     """The other exercises' functions that are met first on all ways from `start`."""
     met, seen, waiting = set(), {start}, [start]
     while waiting:
         here = waiting.pop()
         if here not in known:
             known[here] = frozenset(_called(here, modules))
-        for place in known[here] - seen:
-            seen.add(place)
-            if place in exercises:
-                met.add(place)
+        for qualified in known[here] - seen:
+            seen.add(qualified)
+            if qualified in exercises:
+                met.add(qualified)
             else:
-                waiting.append(place)
+                waiting.append(qualified)
     return met
 
 
-def _called(place: Place, modules: Mapping[str, _Module]) -> Iterator[Place]:
-    """What the function or class at `place` calls, as far as the submission defines it."""
-    name, module = place[0], modules.get(place[0])
-    definition = module.definitions.get(place[1]) if module else None
+def _called(qualified: QualifiedName, modules: Mapping[str, _Module]) -> Iterator[QualifiedName]:
+    """What the function or class at `qualified` calls, as far as the submission defines it."""
+    name, module = qualified[0], modules.get(qualified[0])
+    definition = module.definitions.get(qualified[1]) if module else None
     if module is None or definition is None:
         return
     local = _local_names(definition)
     for node in ast.walk(definition):
         if not isinstance(node, ast.Call):
             continue
-        target: Place | None = None
+        target: QualifiedName | None = None
         function = node.func
         if isinstance(function, ast.Name) and function.id not in local:
             defined_here = function.id in module.definitions

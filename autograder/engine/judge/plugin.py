@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import platform
+import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,8 +27,8 @@ from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.diagnosis import Attempt, Transcript, diagnose, sentences
 from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
 from autograder.engine.judge.explain import explain, explain_fault, is_graders_fault, locate
+from autograder.engine.judge.machine_paths import without_machine_paths
 from autograder.engine.judge.mistakes import Mistake, known_mistakes
-from autograder.engine.judge.places import without_places
 from autograder.engine.judge.public_checks import comparison
 from autograder.engine.judge.replays import Replays
 from autograder.engine.judge.serving import GraderError
@@ -59,6 +60,7 @@ _SHOWN = {  # outcomes of a public check that say more with the call
     Outcome.OUT_OF_MEMORY,
     Outcome.REFUSED,
 }
+_SOLVED = re.compile(r"# BEGIN SOLUTION (\S+)")  # how solutions mark what students fill in
 _FAILED = {Outcome.FAILED: True, Outcome.CRASHED: True, Outcome.PASSED: False}
 
 
@@ -141,9 +143,14 @@ class JudgePlugin:
             self.collection_error = self.collection_error or line
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the chosen exercises, in the order of the course and of the files."""
+        """Keep the chosen exercises, in the order of the course and of the files.
+
+        course.yaml may leave out an exercise of the solution; any other name is a mistake in it.
+        """
         order = {exercise.id: index for index, exercise in enumerate(self.job.exercises)}
         known = {exercise.id for exercise in self.job.session.exercises}
+        for text in self.job.solution.values():
+            known.update(_SOLVED.findall(text.decode()))
         for item in items:
             if _exercise_id(item) not in known:
                 text = f"{item.nodeid}: exercise {_exercise_id(item)!r} is not in course.yaml"
@@ -382,7 +389,7 @@ class JudgePlugin:
         )
 
     def _shown(self, text: str) -> str:
-        return without_places(text, (self.job.scratch, self.job.data_root, *self.job.tests))
+        return without_machine_paths(text, (self.job.scratch, self.job.data_root, *self.job.tests))
 
     def _compared(self, test: TestContext) -> list[str]:
         """The call, what was expected and what came back, of a public check that failed."""

@@ -17,7 +17,7 @@ opened, the filter of system calls is assembled. A worker then makes about a hun
 
 What no level covers: names, sizes and times of files outside can be asked for (`stat`); names in a
 folder that holds something hidden can be listed; files that are deleted while still open fill the
-disk until the worker dies (the judge watches `scratch.Usage.free_bytes`).
+disk until the worker dies (the judge watches `scratch.DiskUsage.free_bytes`).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ FULL_SECONDS = 30.0  # how long a new folder waits for room
 
 
 @dataclass(frozen=True)
-class Usage:
+class DiskUsage:
     """What a scratch folder holds: allocated bytes, entries, and the file system's free bytes.
 
     `exceeded` says that counting stopped at a limit, or that folders are nested too deeply. Files
@@ -151,7 +151,7 @@ def _allocated(status: os.stat_result) -> int:
     return status.st_size if blocks is None else blocks * _BLOCK
 
 
-def measure(scratch: Path, max_bytes: int, max_entries: int) -> Usage:
+def measure(scratch: Path, max_bytes: int, max_entries: int) -> DiskUsage:
     """Count what lies in `scratch` while its worker may still be writing; raises EngineError."""
     try:
         free = free_bytes(scratch)
@@ -179,7 +179,7 @@ def measure(scratch: Path, max_bytes: int, max_entries: int) -> Usage:
     finally:
         for descriptor in open_folders:
             os.close(descriptor)
-    return Usage(count.bytes, count.entries, free, count.exceeded)
+    return DiskUsage(count.bytes, count.entries, free, count.exceeded)
 
 
 class _Count:
@@ -278,12 +278,12 @@ def _failure(task: str, scratch: Path, error: OSError) -> EngineError:
     return EngineError(f"cannot {task} the scratch folder {scratch}: {error.strerror or error}")
 
 
-def _measure_by_path(scratch: Path, max_bytes: int, max_entries: int, free: int) -> Usage:
+def _measure_by_path(scratch: Path, max_bytes: int, max_entries: int, free: int) -> DiskUsage:
     count = _Count(max_bytes, max_entries)
     for folder, folders, files in os.walk(scratch):
         for name in (*folders, *files):
             with contextlib.suppress(OSError):
                 count.add(os.lstat(Path(folder, name)))
             if count.exceeded:
-                return Usage(count.bytes, count.entries, free, True)
-    return Usage(count.bytes, count.entries, free, False)
+                return DiskUsage(count.bytes, count.entries, free, True)
+    return DiskUsage(count.bytes, count.entries, free, False)

@@ -212,9 +212,9 @@ def test_mixup_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
     images, targets, order = mixing_batch(rng)
     lam = rng.number(0.2, 0.8)
     got, _ = student.mixup(images.double(), targets, lam, order)
-    wanted = lam * images.double() + (1 - lam) * images.double()[order]
+    expected = lam * images.double() + (1 - lam) * images.double()[order]
     got = expect_tensor(got, "images", images.shape, torch.float64)
-    check(allclose(got, wanted), "keep the dtype of the images")
+    check(allclose(got, expected), "keep the dtype of the images")
 
 
 @mixup.check(weight=0.3, guard=True)

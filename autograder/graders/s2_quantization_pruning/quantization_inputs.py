@@ -46,10 +46,10 @@ def expect_params(value: object, name: str) -> tuple[float, int]:
     return scale, whole(zero_point, "zero point")
 
 
-def expect_codes(value: object, name: str, wanted: Tensor, hint: str) -> None:
-    """Codes have to be int32, of the right shape, and exactly `wanted`."""
-    got = expect_tensor(value, name, wanted.shape, torch.int32)
-    check(torch.equal(got.to(torch.int64), wanted), hint)
+def expect_codes(value: object, name: str, expected: Tensor, hint: str) -> None:
+    """Codes have to be int32, of the right shape, and exactly `expected`."""
+    got = expect_tensor(value, name, expected.shape, torch.int32)
+    check(torch.equal(got.to(torch.int64), expected), hint)
 
 
 def power_of_two(rng: RandomInputs) -> float:

@@ -190,10 +190,10 @@ def right_codes(got: Tensor, steps: Tensor, zero_point: int, bits: int, exact: b
     With `exact` (scales that are powers of two) ties have to go to the even number.
     """
     lowest, highest = code_range(bits)
-    wanted = torch.tensor(
+    expected = torch.tensor(
         [min(max(round(step) + zero_point, lowest), highest) for step in steps.flatten().tolist()]
     ).reshape(steps.shape)
-    off = (got.to(torch.int64) - wanted).abs()
+    off = (got.to(torch.int64) - expected).abs()
     allowed = torch.zeros_like(off) if exact else near_tie(steps).to(torch.int64)
     return bool((off <= allowed).all())
 

@@ -371,8 +371,8 @@ def expect_moved(
     found = expect_mask(found, "grow_and_drop", mask.shape)
     check(int(found.sum()) == int(mask.sum()), "as many weights are active as before")
     expected = moved_reference(values, mask, gradient, fraction)
-    moved, wanted = int((mask & ~found).sum()), int((mask & ~expected).sum())
-    check(moved == wanted, "k = min(round(fraction * active), inactive), half to even")
+    moved, count = int((mask & ~found).sum()), int((mask & ~expected).sum())
+    check(moved == count, "k = min(round(fraction * active), inactive), half to even")
     check(torch.equal(found, expected), hint)
     return found
 

@@ -44,11 +44,11 @@ from shared.records import QParams
 # ---- quantization_range ----------------------------------------------------------------------
 
 
-def expect_range(student: Any, hint: str, wanted: tuple[int, int], *args: Any, **kw: Any) -> None:
+def expect_range(student: Any, hint: str, expected: tuple[int, int], *args: Any, **kw: Any) -> None:
     """Check one call of the student's quantization_range."""
     value = student.quantization_range(*args, **kw)
     ends = expect_list(value, "quantization_range", length=2)
-    check([expect_int(end, "each end") for end in ends] == list(wanted), hint)
+    check([expect_int(end, "each end") for end in ends] == list(expected), hint)
 
 
 quantization_range = Exercise("s2.quantization_range")
@@ -108,12 +108,12 @@ def ends_without_tie(
 
 
 def expect_affine(
-    student: Any, hint: str, wanted: tuple[float, int], *args: Any, **kwargs: Any
+    student: Any, hint: str, expected: tuple[float, int], *args: Any, **kwargs: Any
 ) -> None:
     """Check one call of the student's affine_params."""
     scale, zero_point = expect_params(student.affine_params(*args, **kwargs), "affine_params")
-    check(close(scale, wanted[0], rtol=1e-6, atol=0.0), f"scale: {hint}")
-    check(zero_point == wanted[1], f"zero point: {hint}")
+    check(close(scale, expected[0], rtol=1e-6, atol=0.0), f"scale: {hint}")
+    check(zero_point == expected[1], f"zero point: {hint}")
 
 
 affine_params = Exercise("s2.affine_params")
@@ -126,8 +126,8 @@ def test_affine_range_around_zero(student: Any, rng: RandomInputs) -> None:
     for bits in (8, 8, 8, rng.integer(2, 7), rng.integer(9, 12)):
         (low, high), (scale, zero_point) = ends_without_tie(rng, bits, (-5, -0.5), (0.5, 5))
         for unit in (1.0, 2.0**-84, 2.0**84):
-            wanted = unit * scale, zero_point
-            expect_affine(student, hint, wanted, unit * low, unit * high, bits)
+            expected = unit * scale, zero_point
+            expect_affine(student, hint, expected, unit * low, unit * high, bits)
 
 
 @affine_params.check(essential=True, weight=2)
@@ -136,8 +136,8 @@ def test_affine_range_on_one_side(student: Any, rng: RandomInputs) -> None:
     hint = "the range always contains 0, so that zero is represented exactly"
     for low, high in (((0.5, 2.0), (3.0, 5.0)), ((-5.0, -3.0), (-2.0, -0.5))):
         for bits in (8, rng.integer(3, 12)):
-            ends, wanted = ends_without_tie(rng, bits, low, high)
-            expect_affine(student, hint, wanted, *ends, bits)
+            ends, expected = ends_without_tie(rng, bits, low, high)
+            expect_affine(student, hint, expected, *ends, bits)
 
 
 @affine_params.check(weight=1.5)
@@ -160,17 +160,17 @@ def test_symmetric_params(student: Any, rng: RandomInputs) -> None:
         bits, large, small = rng.integer(2, 12), rng.number(2, 5), rng.number(0.1, 1.5)
         low, high = (-large, small) if sign < 0 else (-small, large)
         hint = "symmetric: max(|low|, |high|) / qmax (not / |qmin|), zero point 0"
-        wanted = large / code_range(bits)[1], 0
-        expect_affine(student, hint, wanted, low, high, bits, symmetric=True)
+        expected = large / code_range(bits)[1], 0
+        expect_affine(student, hint, expected, low, high, bits, symmetric=True)
 
 
 @affine_params.check()
 def test_unsigned_params(student: Any, rng: RandomInputs) -> None:
     """With unsigned codes the zero point lies in 0..2**bits - 1."""
     for bits in (8, rng.integer(3, 7)):
-        ends, wanted = ends_without_tie(rng, bits, (-5, -0.5), (0.5, 5), signed=False)
+        ends, expected = ends_without_tie(rng, bits, (-5, -0.5), (0.5, 5), signed=False)
         hint = "signed=False: qmin is 0"
-        expect_affine(student, hint, wanted, *ends, bits, signed=False)
+        expect_affine(student, hint, expected, *ends, bits, signed=False)
 
 
 @affine_params.check()
@@ -192,9 +192,9 @@ def test_affine_range_of_one_number(student: Any, rng: RandomInputs) -> None:
 def test_affine_params_with_many_bits(student: Any, rng: RandomInputs) -> None:
     """With many bits the zero point is still right to the last digit."""
     for bits in (rng.integer(24, 26), 28):
-        ends, wanted = ends_without_tie(rng, bits, (-5, -0.5), (0.5, 5))
+        ends, expected = ends_without_tie(rng, bits, (-5, -0.5), (0.5, 5))
         hint = "compute in float64 (Python floats): float32 has only 24 bits"
-        expect_affine(student, hint, wanted, *ends, bits)
+        expect_affine(student, hint, expected, *ends, bits)
 
 
 @affine_params.check(weight=0.5, guard=True)
@@ -218,8 +218,8 @@ def expect_quantised(
 ) -> None:
     """Check one call of the student's quantize, per tensor; no number is near a tie."""
     value = student.quantize(x, QParams(scale, zero_point), bits, **kwargs)
-    wanted = codes_of(x, scale, zero_point, bits, kwargs.get("signed", True))
-    expect_codes(value, "quantize", wanted, hint)
+    expected = codes_of(x, scale, zero_point, bits, kwargs.get("signed", True))
+    expect_codes(value, "quantize", expected, hint)
 
 
 quantize = Exercise("s2.quantize")
@@ -415,9 +415,9 @@ def expect_channel_scales(
 ) -> None:
     """Check one call of the student's per_channel_params, which is told `given`."""
     largest = [max(map(abs, part.flatten().tolist())) for part in w.unbind(axis)]
-    wanted = torch.tensor(largest, dtype=torch.float64) / code_range(bits)[1]
+    expected = torch.tensor(largest, dtype=torch.float64) / code_range(bits)[1]
     scale = expect_channel_params(student.per_channel_params(w, bits, *given), len(largest))
-    check(allclose(scale, wanted, rtol=1e-5, atol=0.0), hint)
+    check(allclose(scale, expected, rtol=1e-5, atol=0.0), hint)
 
 
 per_channel_params = Exercise("s2.per_channel_params")
@@ -452,8 +452,8 @@ def test_scale_of_a_channel_of_zeros(student: Any, rng: RandomInputs) -> None:
     w[2] *= 2.0**-84
     scale = expect_channel_params(student.per_channel_params(w, 8), 4)
     for channel in (0, 2, 3):
-        wanted = float(w[channel].abs().max()) / 127
-        near = close(float(scale[channel]), wanted, atol=0.0)
+        expected = float(w[channel].abs().max()) / 127
+        near = close(float(scale[channel]), expected, atol=0.0)
         check(near, "only the channel of zeros is special")
 
 

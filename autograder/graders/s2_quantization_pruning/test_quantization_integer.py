@@ -60,9 +60,9 @@ def expect_faked(
     """Check the values of one call; saturated numbers may lose digits of their own size."""
     value = student.fake_quantize(x, QParams(scale, zero_point), bits, **kw)
     got = expect_tensor(value, "fake_quantize", x.shape, x.dtype)
-    wanted = faked(x, scale, zero_point, bits, **kw)
+    expected = faked(x, scale, zero_point, bits, **kw)
     slack = 1e-3 * scale + 1e-5 * x.abs().double()
-    check(bool(((got.double() - wanted).abs() <= slack).all()), hint)
+    check(bool(((got.double() - expected).abs() <= slack).all()), hint)
 
 
 fake_quantize = Exercise("s2.fake_quantize")
@@ -207,9 +207,9 @@ def test_bias_saturates(student: Any, rng: RandomInputs) -> None:
     """A bias that does not fit gets the lowest or highest int32."""
     a, b = power_of_two(rng) * 1e-3, power_of_two(rng) * 1e-3
     x = torch.tensor([1e6, -1e6, 1e12, -1e12])
-    wanted = torch.tensor([INT32[1], INT32[0]] * 2)
+    expected = torch.tensor([INT32[1], INT32[0]] * 2)
     hint = "clamp to the int32 range before converting: float32 cannot hold 2**31 - 1"
-    expect_codes(student.quantize_bias(x, a, b), "quantize_bias", wanted, hint)
+    expect_codes(student.quantize_bias(x, a, b), "quantize_bias", expected, hint)
 
 
 @quantize_bias.check(weight=0.25, guard=True)
@@ -580,8 +580,8 @@ def expect_folded(
     """Check weight and bias of one call of the student's fold_batchnorm."""
     value = student.fold_batchnorm(w, bias, *norm, eps)
     parts = expect_list(value, "fold_batchnorm", length=2)
-    wanted = folded(w, bias, norm, eps)
-    for name, got, right in zip(("weight", "bias"), parts, wanted, strict=True):
+    expected = folded(w, bias, norm, eps)
+    for name, got, right in zip(("weight", "bias"), parts, expected, strict=True):
         tensor = expect_tensor(got, f"the {name}", right.shape, w.dtype)
         check(allclose(tensor, right, rtol=1e-4, atol=1e-5), f"{name}: {hint}")
 

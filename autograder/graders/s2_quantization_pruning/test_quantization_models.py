@@ -207,10 +207,10 @@ def test_quantised_network_saturates(student: Any, rng: RandomInputs) -> None:
     live = quantised(student, network, calibration(rng, 12), 8)
     with torch.no_grad():
         inner = column(-0.9, -0.4, 0.0, 0.3, 0.8)
-        wanted, ends = network(inner), network(column(1.0, -1.0))
+        expected, ends = network(inner), network(column(1.0, -1.0))
     before = run(student, live, inner)
     hint = "inside the calibrated range 8 bits are nearly exact"
-    check(bool(((before - wanted).abs() < 0.05 * abs(slope)).all()), hint)
+    check(bool(((before - expected).abs() < 0.05 * abs(slope)).all()), hint)
     far = run(student, live, column(1.5, -1.5, 4.0, -4.0, 50.0, -50.0))
     hint = "the range is fixed by the calibration data: inputs beyond it saturate"
     check(bool(((far - ends.repeat(3, 1)).abs() < 0.2 * abs(slope)).all()), hint)
@@ -228,9 +228,9 @@ def test_calibration_uses_every_batch(student: Any, rng: RandomInputs) -> None:
     live = quantised(student, network, [small[0], *seen, small[1]], 8)
     x = column(-0.5, 0.5)
     with torch.no_grad():
-        wanted = network(x)
+        expected = network(x)
     hint = "go through the whole calibration loader"
-    check(bool(((run(student, live, x) - wanted).abs() < 0.1 * abs(slope)).all()), hint)
+    check(bool(((run(student, live, x) - expected).abs() < 0.1 * abs(slope)).all()), hint)
 
 
 @quantize_model.check(weight=0.5)
@@ -245,9 +245,9 @@ def test_calibration_in_eval_mode(student: Any, rng: RandomInputs) -> None:
         live = quantised(student, network.train(), seen, 8)
         network.eval()
         with torch.no_grad():
-            wanted, ends = network(inner), network(column(-1.0, 1.0))
+            expected, ends = network(inner), network(column(-1.0, 1.0))
         hint = "run the calibration batches through a copy in eval mode"
-        near = (run(student, live, inner) - wanted).abs() < 0.1 * abs(slope)
+        near = (run(student, live, inner) - expected).abs() < 0.1 * abs(slope)
         check(bool(near.all()), hint)
         far = (run(student, live, column(-9.0, 9.0)) - ends).abs() < 0.3 * abs(slope)
         check(bool(far.all()), hint)
@@ -263,7 +263,7 @@ def test_calibration_loaders(student: Any, rng: RandomInputs) -> None:
     data = TensorDataset(everything, rng.integers(0, 3, len(everything)))
     x = column(-0.8, 0.1, 0.7)
     with torch.no_grad():
-        wanted = network(x)
+        expected = network(x)
     for loader in (
         seen,
         [(batch, targets) for batch in seen],
@@ -271,7 +271,7 @@ def test_calibration_loaders(student: Any, rng: RandomInputs) -> None:
     ):
         live = quantised(student, network, loader, 8)
         hint = "items are tensors or (inputs, targets); only the inputs are needed"
-        check(bool(((run(student, live, x) - wanted).abs() < 0.1 * abs(slope)).all()), hint)
+        check(bool(((run(student, live, x) - expected).abs() < 0.1 * abs(slope)).all()), hint)
 
 
 @quantize_model.check(weight=0.25)
@@ -282,10 +282,10 @@ def test_a_layer_that_calibration_does_not_reach(student: Any, rng: RandomInputs
     x = rng.normal(40, features)
     live = quantised(student, network, [x], BITS)
     with torch.no_grad():
-        wanted = network(x)
+        expected = network(x)
     got = run(student, live, x)
-    check(not torch.equal(got, wanted), "quantise the layers that are reached")
-    check(decibels(wanted, got) > 3, "the network is far from the one that was given")
+    check(not torch.equal(got, expected), "quantise the layers that are reached")
+    check(decibels(expected, got) > 3, "the network is far from the one that was given")
 
 
 @quantize_model.check(weight=0.06, guard=True)
@@ -317,12 +317,12 @@ def test_quantize_model_refuses_bad_arguments(student: Any, rng: RandomInputs) -
 
 def expect_near(student: Any, hint: str, x: Tensor, w: Tensor, bias: Tensor | None) -> None:
     """At 8 bits the result is at least 25 dB above its error."""
-    wanted = x.double() @ w.double().T + (0.0 if bias is None else bias.double())
+    expected = x.double() @ w.double().T + (0.0 if bias is None else bias.double())
     value = student.dynamic_quantized_linear(x, w, *(() if bias is None else (bias,)))
-    got = expect_tensor(value, "dynamic_quantized_linear", wanted.shape)
+    got = expect_tensor(value, "dynamic_quantized_linear", expected.shape)
     check(got.is_floating_point(), "the result is float")
-    check(not torch.equal(got.double(), wanted), "quantise input and weight")
-    check(decibels(wanted, got) > 25, hint)
+    check(not torch.equal(got.double(), expected), "quantise input and weight")
+    check(decibels(expected, got) > 25, hint)
 
 
 dynamic_quantized_linear = Exercise("s2.dynamic_quantized_linear")
@@ -486,11 +486,11 @@ def test_stochastic_probabilities(student: Any, rng: RandomInputs) -> None:
     points = torch.tensor([-3.0, -1.0, -0.6, -0.2, 0.0, 0.3, 0.8, 1.0, 2.5])
     got = stochastic(student, points.repeat(20_000, 1), rng.seed())
     share = (got == 1).double().mean(dim=0)
-    wanted = torch.tensor([0.0, 0.0, 0.2, 0.4, 0.5, 0.65, 0.9, 1.0, 1.0])
+    expected = torch.tensor([0.0, 0.0, 0.2, 0.4, 0.5, 0.65, 0.9, 1.0, 1.0])
     hint = "P(+1) = clip((w + 1) / 2, 0, 1), a straight line between -1 and 1"
-    check(bool(((share - wanted).abs() < 0.02).all()), hint)
-    certain = (wanted == 0) | (wanted == 1)
-    check(torch.equal(share[certain], wanted[certain].double()), hint)
+    check(bool(((share - expected).abs() < 0.02).all()), hint)
+    certain = (expected == 0) | (expected == 1)
+    check(torch.equal(share[certain], expected[certain].double()), hint)
 
 
 @binarize.check()
@@ -560,16 +560,16 @@ def expect_steps(
     optimizer = student.put(Optimizer(kind, live, options))
     for batch in batches:
         student.binary_connect_step(live, batch, F.cross_entropy, optimizer)
-    wanted = copy.deepcopy(model)
-    own = getattr(torch.optim, kind)(wanted.parameters(), **options)
+    expected = copy.deepcopy(model)
+    own = getattr(torch.optim, kind)(expected.parameters(), **options)
     for batch in batches:
-        binary_step(wanted, batch, F.cross_entropy, own)
-    expect_state(student.state(live), wanted, hint)
+        binary_step(expected, batch, F.cross_entropy, own)
+    expect_state(student.state(live), expected, hint)
 
 
-def expect_state(state: dict[str, Tensor], wanted: nn.Module, hint: str) -> None:
-    """The parameters have to be those of `wanted`."""
-    for name, right in wanted.state_dict().items():
+def expect_state(state: dict[str, Tensor], expected: nn.Module, hint: str) -> None:
+    """The parameters have to be those of `expected`."""
+    for name, right in expected.state_dict().items():
         check(name in state, "the network keeps its parameters")
         check(allclose(state[name], right, rtol=1e-4, atol=1e-5), hint)
 
@@ -637,7 +637,7 @@ def test_old_gradients_do_not_count(student: Any, rng: RandomInputs) -> None:
     student.invoke(Handle(live.name, "Sequential"), "load_state_dict", model.state_dict())
     batch = image_batch(rng)
     student.binary_connect_step(live, batch, F.cross_entropy, optimizer)
-    wanted = copy.deepcopy(model)
-    binary_step(wanted, batch, F.cross_entropy, torch.optim.SGD(wanted.parameters(), rate))
+    expected = copy.deepcopy(model)
+    binary_step(expected, batch, F.cross_entropy, torch.optim.SGD(expected.parameters(), rate))
     hint = "zero the gradients before the backward pass"
-    expect_state(student.state(live), wanted, hint)
+    expect_state(student.state(live), expected, hint)

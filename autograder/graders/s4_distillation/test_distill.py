@@ -172,8 +172,8 @@ def test_teacher_is_as_before(student: Any, rng: RandomInputs) -> None:
     check(student.modes(live) == modes, hint)
     came_back = student.fetch(live)
     check(isinstance(came_back, nn.Module), "the teacher stays a network")
-    wanted = [each.requires_grad for each in teacher.parameters()]
-    kept = [each.requires_grad for each in came_back.parameters()] == wanted
+    expected = [each.requires_grad for each in teacher.parameters()]
+    kept = [each.requires_grad for each in came_back.parameters()] == expected
     check(kept, "requires_grad of the teacher's parameters is as before")
     student.invoke(step, "step")
     check(same_state(student.state(live), before), "the teacher got a gradient")

@@ -52,11 +52,11 @@ def outputs(student: Any, model: nn.Module, x: Tensor) -> Tensor:
 def reached(student: Any, model: nn.Module, original: nn.Module, x: Tensor, hint: str) -> float:
     """Relative squared error of the outputs of what was returned."""
     with torch.no_grad():
-        wanted = original(x)
+        expected = original(x)
     actual = outputs(student, model, x)
-    check(actual.shape == wanted.shape, hint)
-    check(actual.dtype == wanted.dtype, "the dtype of the layer is kept")
-    return float((actual - wanted).double().square().sum() / wanted.double().square().sum())
+    check(actual.shape == expected.shape, hint)
+    check(actual.dtype == expected.dtype, "the dtype of the layer is kept")
+    return float((actual - expected).double().square().sum() / expected.double().square().sum())
 
 
 def expect_bias_last(found: Sequence[Layer], original: Layer) -> None:

@@ -60,11 +60,11 @@ def allowed(
     duty = (target * sum(macs) - done - later) / macs[layer]
     if duty >= largest[layer] - NEAR:
         return [largest[layer]]
-    wanted = min(max(action, duty), largest[layer])
+    expected = min(max(action, duty), largest[layer])
     step, total = round_to, channels[layer]
     shares = [1 - kept / total for kept in range(0, total + 1, step)]
     fits = [share for share in shares if duty - NEAR <= share <= max_action + NEAR]
-    return [share for share in fits if abs(share - wanted) < step / total - NEAR]
+    return [share for share in fits if abs(share - expected) < step / total - NEAR]
 
 
 amc_bound_action = Exercise("s5.amc_bound_action")

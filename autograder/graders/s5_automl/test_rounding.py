@@ -52,11 +52,11 @@ def quantised(
     check(whole, "codes are integers")
     check(int(codes.abs().max()) <= top(bits), "codes are within the narrow symmetric range")
     scale, zero_point = expect_record(parts[1], QParams, "the parameters")
-    wanted = scales(weight, bits, group)
-    scale = expect_tensor(scale, "scale", wanted.shape)
-    positive = wanted > 0
+    expected = scales(weight, bits, group)
+    scale = expect_tensor(scale, "scale", expected.shape)
+    positive = expected > 0
     hint = "the largest magnitude of the original weights over the largest code, 2^(bits-1) - 1"
-    check(allclose(scale[positive], wanted[positive], rtol=1e-4, atol=0.0), hint)
+    check(allclose(scale[positive], expected[positive], rtol=1e-4, atol=0.0), hint)
     check(not bool(torch.as_tensor(zero_point).any()), "symmetric: zero points 0")
     return codes, scale
 

@@ -108,9 +108,9 @@ def test_percentiles(student: Any, rng: RandomInputs) -> None:
         rows = rows_of(student, runners, None, warmup, repeats, machine.clock)
         check(sorted(row[0] for row in rows) == sorted(names), "one row for each runner")
         for name, *found in rows:
-            wanted = np.percentile(machine.taken[name][warmup:], [50, 10, 90])
+            expected = np.percentile(machine.taken[name][warmup:], [50, 10, 90])
             hint = "of the timed calls: median, 10th and 90th percentile"
-            check(all(close(a, float(b), 1e-6) for a, b in zip(found, wanted)), hint)
+            check(all(close(a, float(b), 1e-6) for a, b in zip(found, expected)), hint)
 
 
 @benchmark.check(weight=1)

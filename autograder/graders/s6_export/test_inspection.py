@@ -99,10 +99,10 @@ def test_inputs_and_outputs(student: Any, rng: RandomInputs) -> None:
         content = file_of(nodes, {"x": (kind, [name, 2, size])}, outputs, {})
         found = summary(student, content)
         dtype = {TensorProto.UINT8: "uint8", TensorProto.FLOAT16: "float16"}.get(kind, "int64")
-        wanted = {"x": (dtype, (name, 2, size))}
-        check(ports(found["inputs"], "inputs") == wanted, "inputs: {name: (dtype, shape)}")
-        wanted = dict.fromkeys(("y", "z"), ("float32", (name, 2, size)))
-        check(ports(found["outputs"], "outputs") == wanted, "outputs: {name: (dtype, shape)}")
+        expected = {"x": (dtype, (name, 2, size))}
+        check(ports(found["inputs"], "inputs") == expected, "inputs: {name: (dtype, shape)}")
+        expected = dict.fromkeys(("y", "z"), ("float32", (name, 2, size)))
+        check(ports(found["outputs"], "outputs") == expected, "outputs: {name: (dtype, shape)}")
 
 
 @onnx_summary.check(weight=1)

@@ -76,8 +76,8 @@ def compare_stored(
             data = files.returned("store_low_bit", net.content, name, codes, scale, bits)
             images = images_for(net, rng, 3)
             (outputs,) = files.outputs(data, "input", [images])
-            wanted = net.with_weight(name, decoded(net, name, codes, scale)).outputs(images)
-            check(agree(outputs, wanted, 3e-5), "the outputs are not those of scale * codes")
+            expected = net.with_weight(name, decoded(net, name, codes, scale)).outputs(images)
+            check(agree(outputs, expected, 3e-5), "the outputs are not those of scale * codes")
 
 
 @store_low_bit.check(weight=2)
@@ -196,8 +196,8 @@ def test_outputs_of_shared_weights(student: Any, rng: RandomInputs) -> None:
         data = files.returned("store_codebook", net.content, name, codebook, labels)
         images = images_for(net, rng, 3)
         (outputs,) = files.outputs(data, "input", [images])
-        wanted = net.with_weight(name, codebook[labels]).outputs(images)
-        check(agree(outputs, wanted, 3e-5), "the outputs are not those of codebook[labels]")
+        expected = net.with_weight(name, codebook[labels]).outputs(images)
+        check(agree(outputs, expected, 3e-5), "the outputs are not those of codebook[labels]")
 
 
 @store_codebook.check(weight=2)
@@ -208,8 +208,8 @@ def test_labels_above_127(student: Any, rng: RandomInputs) -> None:
     data = files.returned("store_codebook", net.content, "matmul", codebook, labels)
     images = images_for(net, rng, 3)
     (outputs,) = files.outputs(data, "input", [images])
-    wanted = net.with_weight("matmul", codebook[labels]).outputs(images)
-    check(agree(outputs, wanted, 3e-5), "labels are 0..255: no signed byte holds them")
+    expected = net.with_weight("matmul", codebook[labels]).outputs(images)
+    check(agree(outputs, expected, 3e-5), "labels are 0..255: no signed byte holds them")
 
 
 @store_codebook.check(weight=3, essential=True)

@@ -189,9 +189,9 @@ def test_constants_and_casts(student: Any, rng: RandomInputs) -> None:
     check(facts["inputs"] == {"x": ["uint8", [None, width]]}, "uint8 stays uint8")
     check("FLOAT" not in files.types(data), "a Constant is stored in 32 bits")
     pixels = rng.integers(0, 255, 6, width).numpy().astype(np.uint8)
-    (wanted,) = files.outputs(content, "x", [pixels])
+    (expected,) = files.outputs(content, "x", [pixels])
     (outputs,) = files.outputs(data, "x", [pixels])
-    check(agree(outputs, wanted, 2e-2), "the outputs are others")
+    check(agree(outputs, expected, 2e-2), "the outputs are others")
 
 
 @to_float16.check(weight=2)

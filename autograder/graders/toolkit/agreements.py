@@ -59,6 +59,6 @@ def listed(one: Agreement) -> Agreement:
     def agree(actual: Any, expected: Any, name: str) -> bool:
         values = expect_list(actual, name, length=len(expected))
         pairs = enumerate(zip(values, expected, strict=True))
-        return all(one(value, wanted, f"{name}[{index}]") for index, (value, wanted) in pairs)
+        return all(one(value, element, f"{name}[{index}]") for index, (value, element) in pairs)
 
     return agree

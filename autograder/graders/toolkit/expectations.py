@@ -98,8 +98,8 @@ def expect_dict(value: object, name: str, keys: Sequence[Any] | None = None) -> 
     if not isinstance(value, dict):
         fail(f"{name} should be a dict, yours is {describe(value)}")
     if keys is not None and set(value) != set(keys):
-        wanted = ", ".join(map(str, keys))
-        fail(f"{name} should have the keys {wanted}; yours has {', '.join(map(str, value))[:200]}")
+        expected, actual = ", ".join(map(str, keys)), ", ".join(map(str, value))[:200]
+        fail(f"{name} should have the keys {expected}; yours has {actual}")
     return value
 
 

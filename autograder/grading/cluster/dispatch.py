@@ -44,7 +44,7 @@ CONTINUE = "what is graded is kept, continue with --resume"
 
 
 @dataclass(frozen=True)
-class Place:
+class RemoteWorker:
     """A worker as it is now: one that starts again at the same address has another folder."""
 
     address: str
@@ -56,7 +56,7 @@ class Place:
 class _Task:
     submission: Submission
     attempt: int
-    place: Place
+    remote: RemoteWorker
     future: Future[Any]
 
 
@@ -145,11 +145,11 @@ class _Dispatch:
         self._token = secrets.token_hex(8)
         self._numbers = itertools.count()
         self._queue = deque((submission, 1) for submission in submissions)
-        self._places: list[Place] = []
-        self._refused: dict[Place, str] = {}
+        self._remotes: list[RemoteWorker] = []
+        self._refused: dict[RemoteWorker, str] = {}
         self._tasks: dict[str, _Task] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._hosts: dict[Place, str] = {}
+        self._hosts: dict[RemoteWorker, str] = {}
 
     def run(self) -> None:
         """Work until every submission has a report."""
@@ -170,7 +170,7 @@ class _Dispatch:
             if time.monotonic() - looked > LOOK_SECONDS:
                 self._look()
                 looked = time.monotonic()
-            if self._places:
+            if self._remotes:
                 alone_since, had_any = looked, True
             elif looked - alone_since > NO_WORKER_SECONDS or (self._refused and not had_any):
                 raise EngineError(self._nobody())
@@ -182,40 +182,40 @@ class _Dispatch:
 
     def _look(self) -> None:
         present = list(self._present())
-        for place in [place for place in self._places if place not in present]:
-            self._lose(place, "is gone")
-        known = {*self._places, *self._refused}
-        new = [place for place in present if place not in known]
-        for place, reason in zip(new, self._sync(self._greet_all, new), strict=True):
+        for remote in [remote for remote in self._remotes if remote not in present]:
+            self._lose(remote, "is gone")
+        known = {*self._remotes, *self._refused}
+        new = [remote for remote in present if remote not in known]
+        for remote, reason in zip(new, self._sync(self._greet_all, new), strict=True):
             if reason:
-                self._refuse(place, reason)
+                self._refuse(remote, reason)
             else:
-                self._places.append(place)
+                self._remotes.append(remote)
 
-    def _present(self) -> Iterator[Place]:
+    def _present(self) -> Iterator[RemoteWorker]:
         """The workers that the scheduler knows; EngineError if it cannot be asked."""
         workers = self._client.scheduler_info()["workers"]
         if self._client.status != "running":
             raise self._gone()
         for address, facts in workers.items():
             if facts.get("status") in (None, "running"):
-                yield Place(address, facts["local_directory"], facts["nthreads"])
+                yield RemoteWorker(address, facts["local_directory"], facts["nthreads"])
 
-    async def _greet_all(self, places: Sequence[Place]) -> list[str]:
-        return list(await asyncio.gather(*map(self._greet, places)))
+    async def _greet_all(self, remotes: Sequence[RemoteWorker]) -> list[str]:
+        return list(await asyncio.gather(*map(self._greet, remotes)))
 
-    async def _greet(self, place: Place) -> str:
+    async def _greet(self, remote: RemoteWorker) -> str:
         """Open the batch on a worker; "" or why it cannot grade."""
         try:
-            there = await self._ask(place, worker.hello)
-            self._hosts[place] = there.pop(worker.HOST)
+            there = await self._ask(remote, worker.hello)
+            self._hosts[remote] = there.pop(worker.HOST)
             here = present_versions()
             for name in sorted({*here, *there}):
                 if here.get(name) != there.get(name):
                     found, needed = there.get(name, "missing"), here.get(name, "not there")
                     return f"its {name} is {found}, here it is {needed}"
             reason: str = await self._ask(
-                place, worker.open_batch, self._token, self._terms, place.threads
+                remote, worker.open_batch, self._token, self._terms, remote.threads
             )
             return reason
         except (OSError, TimeoutError):
@@ -224,12 +224,14 @@ class _Dispatch:
             reason = clean_line(f"{type(error).__name__}: {error}", 200)
             return f"the course kit is not installed there, or another version ({reason})"
 
-    async def _ask(self, place: Place, function: Callable[..., Any], *arguments: object) -> Any:
+    async def _ask(
+        self, remote: RemoteWorker, function: Callable[..., Any], *arguments: object
+    ) -> Any:
         """Call a function in a worker's process, straight and not through the scheduler."""
         from distributed.core import clean_exception
         from distributed.protocol.pickle import dumps
 
-        call = self._client.rpc(place.address).run(function=dumps(function), args=dumps(arguments))
+        call = self._client.rpc(remote.address).run(function=dumps(function), args=dumps(arguments))
         answer = await asyncio.wait_for(call, GREET_SECONDS)
         if answer["status"] == "error":
             _, error, _ = clean_exception(**answer)
@@ -239,17 +241,17 @@ class _Dispatch:
     def _sync(self, function: Callable[..., Any], *arguments: object) -> Any:
         return self._client.sync(function, *arguments)
 
-    def _refuse(self, place: Place, reason: str) -> None:
-        self._refused[place] = reason
-        self._note(f"{self._name(place)} is refused: {reason}")
+    def _refuse(self, remote: RemoteWorker, reason: str) -> None:
+        self._refused[remote] = reason
+        self._note(f"{self._name(remote)} is refused: {reason}")
 
-    def _lose(self, place: Place, why: str) -> None:
+    def _lose(self, remote: RemoteWorker, why: str) -> None:
         """Nothing more comes of a worker: others get what it had."""
-        self._places.remove(place)
-        lost = [name for name, task in self._tasks.items() if task.place == place]
+        self._remotes.remove(remote)
+        lost = [name for name, task in self._tasks.items() if task.remote == remote]
         more = f"; what it had ({len(lost)}) is graded elsewhere" if lost else ""
         if why:
-            self._note(f"{self._name(place)} {why}{more}")
+            self._note(f"{self._name(remote)} {why}{more}")
         for name in lost:
             task = self._tasks.pop(name)
             task.future.cancel()
@@ -262,9 +264,9 @@ class _Dispatch:
             reason = f"{task.attempt} times the worker {why} that had it"
             self._deliver(tool_error_report(self._job, task.submission, reason))
 
-    def _name(self, place: Place) -> str:
-        host = self._hosts.get(place)
-        return clean_line(f"worker {place.address}" + (f" on {host}" if host else ""), 120)
+    def _name(self, remote: RemoteWorker) -> str:
+        host = self._hosts.get(remote)
+        return clean_line(f"worker {remote.address}" + (f" on {host}" if host else ""), 120)
 
     def _gone(self) -> EngineError:
         return EngineError(f"the scheduler at {self._address} went away; {CONTINUE}")
@@ -282,27 +284,27 @@ class _Dispatch:
 
     def _hand_out(self) -> None:
         """Give each worker what it can work on, and a little more; the idlest first."""
-        busy = Counter(task.place for task in self._tasks.values())
-        room = {place: place.threads + AHEAD - busy[place] for place in self._places}
+        busy = Counter(task.remote for task in self._tasks.values())
+        room = {remote: remote.threads + AHEAD - busy[remote] for remote in self._remotes}
         while self._queue and room:
-            place = max(room, key=lambda place: room[place] / place.threads)
-            if room[place] <= 0:
+            remote = max(room, key=lambda remote: room[remote] / remote.threads)
+            if room[remote] <= 0:
                 break
-            room[place] -= 1
-            self._submit(place, *self._queue.popleft())
+            room[remote] -= 1
+            self._submit(remote, *self._queue.popleft())
 
-    def _submit(self, place: Place, submission: Submission, attempt: int) -> None:
+    def _submit(self, remote: RemoteWorker, submission: Submission, attempt: int) -> None:
         name = f"autograder-{self._token}-{next(self._numbers)}"
         future = self._client.submit(
             worker.grade,
             self._token,
             Sealed(submission),
             key=name,
-            workers=[place.address],
+            workers=[remote.address],
             allow_other_workers=False,
             pure=False,
         )
-        self._tasks[name] = _Task(submission, attempt, place, future)
+        self._tasks[name] = _Task(submission, attempt, remote, future)
         future.add_done_callback(lambda _: self._ended.put(name))
 
     def _collect(self, name: str) -> None:
@@ -312,10 +314,10 @@ class _Dispatch:
         try:
             answer = self._answer(task)
         except Exception as error:
-            if task.place in self._places:
+            if task.remote in self._remotes:
                 reason = clean_line(str(error).partition("\n")[0], 200)
                 failed = f"failed ({type(error).__name__}: {reason})"
-                self._lose(task.place, failed if task.place in self._present() else "is gone")
+                self._lose(task.remote, failed if task.remote in self._present() else "is gone")
             return
         del self._tasks[name]
         if isinstance(answer, Report):
@@ -323,10 +325,10 @@ class _Dispatch:
             return
         kind, reason = answer
         self._queue.appendleft((task.submission, task.attempt))
-        if task.place in self._places:
-            self._lose(task.place, "")
+        if task.remote in self._remotes:
+            self._lose(task.remote, "")
             if kind == worker.FAILED:
-                self._refuse(task.place, reason)
+                self._refuse(task.remote, reason)
 
     def _answer(self, task: _Task) -> worker.Answer:
         """What a worker answered; TimeoutError if it is gone or does not hand it over."""
@@ -336,7 +338,7 @@ class _Dispatch:
                 answer: worker.Answer = task.future.result(timeout=2 * LOOK_SECONDS).value
                 return answer
             except TimeoutError:
-                if time.monotonic() > latest or task.place not in self._present():
+                if time.monotonic() > latest or task.remote not in self._present():
                     raise
 
     def _close(self) -> None:
@@ -348,6 +350,6 @@ class _Dispatch:
             self._sync(self._close_all)
 
     async def _close_all(self) -> None:
-        calls = [self._ask(place, worker.close_batch, self._token) for place in self._places]
+        calls = [self._ask(remote, worker.close_batch, self._token) for remote in self._remotes]
         together = asyncio.gather(*calls, return_exceptions=True)
         await asyncio.wait_for(together, CLOSE_SECONDS)

@@ -33,7 +33,7 @@ from autograder.submissions.collect import (
     nbgrader,
     plain,
 )
-from autograder.submissions.collect.candidate import Claim, Layout, Place
+from autograder.submissions.collect.candidate import Claimed, DownloadFolder, Layout
 from autograder.submissions.collect.listing import FolderListing, Listing, ZipListing
 from autograder.submissions.collect.reading import read_all
 from autograder.submissions.identity import quoted
@@ -138,9 +138,9 @@ def _only_archive(root: Path) -> Path | None:
 # ---- which layout --------------------------------------------------------------------------------
 
 
-def _place(listing: Listing, folder: str, session: Session) -> Place:
+def _top(listing: Listing, folder: str, session: Session) -> DownloadFolder:
     entries = tuple(e for e in listing.entries(folder) if not _is_beside(e.name))
-    return Place(listing, folder, entries, session)
+    return DownloadFolder(listing, folder, entries, session)
 
 
 def _is_beside(name: str) -> bool:
@@ -150,22 +150,22 @@ def _is_beside(name: str) -> bool:
     )
 
 
-def _descents(listing: Listing, session: Session) -> Iterator[Place]:
+def _descents(listing: Listing, session: Session) -> Iterator[DownloadFolder]:
     """The top, and below it the folders that lie in a folder alone."""
-    place = _place(listing, "", session)
-    yield place
+    top = _top(listing, "", session)
+    yield top
     for _ in range(_LEVELS):
-        if len(place.entries) != 1 or not place.entries[0].is_folder:
+        if len(top.entries) != 1 or not top.entries[0].is_folder:
             return
-        place = _place(listing, place.path(place.entries[0].name), session)
-        yield place
+        top = _top(listing, top.path(top.entries[0].name), session)
+        yield top
 
 
-def _recognized(listing: Listing, session: Session) -> tuple[Layout, Place] | None:
-    for place in _descents(listing, session):
+def _recognized(listing: Listing, session: Session) -> tuple[Layout, DownloadFolder] | None:
+    for top in _descents(listing, session):
         for layout in _SPECIFIC:
-            if layout.recognizes(place):
-                return layout, place
+            if layout.recognizes(top):
+                return layout, top
     return None
 
 
@@ -177,19 +177,19 @@ def _collected(
     limits: ArchiveLimits,
     wanted: str | None,
 ) -> Collected:
-    layout, place = _given(listing, session, wanted) if wanted else (None, None)
-    if layout is None or place is None:
-        layout, place = _recognized(listing, session) or (
+    layout, top = _given(listing, session, wanted) if wanted else (None, None)
+    if layout is None or top is None:
+        layout, top = _recognized(listing, session) or (
             plain.LAYOUT,
-            _place(listing, "", session),
+            _top(listing, "", session),
         )
-    if layout is plain.LAYOUT and root.is_dir() and _is_one(path, place, session):
+    if layout is plain.LAYOUT and root.is_dir() and _is_one(path, top, session):
         return Collected((read_submission(root, session, limits),))
-    claim = layout.claim(place)
-    rest = Claim()
+    claim = layout.claim(top)
+    rest = Claimed()
     if layout is not plain.LAYOUT and claim.candidates:
-        left = tuple(e for e in place.entries if e.name not in claim.taken and e.name != clones.GIT)
-        rest = plain.claim(replace(place, entries=left))
+        left = tuple(e for e in top.entries if e.name not in claim.taken and e.name != clones.GIT)
+        rest = plain.claim(replace(top, entries=left))
     choices = attempts.choose([*claim.candidates, *rest.candidates])
     if not choices:
         raise SubmissionError(_nothing(path, layout))
@@ -199,13 +199,13 @@ def _collected(
     return Collected(tuple(submissions), (*claim.lines, *rest.lines, *lines), layout.name)
 
 
-def _given(listing: Listing, session: Session, name: str) -> tuple[Layout, Place]:
+def _given(listing: Listing, session: Session, name: str) -> tuple[Layout, DownloadFolder]:
     """A layout that was asked for, and the first folder where something is named so."""
     layout = LAYOUTS[name]
-    places = list(_descents(listing, session))
+    tops = list(_descents(listing, session))
     if layout is plain.LAYOUT:
-        return layout, places[0]
-    return layout, next((each for each in places if layout.claim(each).candidates), places[0])
+        return layout, tops[0]
+    return layout, next((each for each in tops if layout.claim(each).candidates), tops[0])
 
 
 def _nothing(path: Path, layout: Layout) -> str:
@@ -217,17 +217,17 @@ def _nothing(path: Path, layout: Layout) -> str:
     )
 
 
-def _is_one(path: Path, place: Place, session: Session) -> bool:
+def _is_one(path: Path, top: DownloadFolder, session: Session) -> bool:
     """Whether the folder is itself a submission; SubmissionError if it seems to be both."""
-    visible = [entry for entry in place.entries if not is_hidden(entry.name)]
+    visible = [entry for entry in top.entries if not is_hidden(entry.name)]
     listed = {*session.required_files, session.folder}
     own = [entry.name for entry in visible if entry.name in listed]
     others = [
         entry.name
         for entry in visible
-        if entry.name not in own and _may_be_one(place, entry.name, session)
+        if entry.name not in own and _may_be_one(top, entry.name, session)
     ]
-    if (own or clones.GIT in place.names()) and not others:
+    if (own or clones.GIT in top.names()) and not others:
         return True
     if session.folder in own or set(session.required_files) <= set(own):
         raise SubmissionError(
@@ -237,13 +237,13 @@ def _is_one(path: Path, place: Place, session: Session) -> bool:
     return False
 
 
-def _may_be_one(place: Place, name: str, session: Session) -> bool:
+def _may_be_one(top: DownloadFolder, name: str, session: Session) -> bool:
     """Whether this is an archive, or a folder with a listed file at its top or one level below."""
     wanted = set(session.required_files)
-    inside = place.names(name)
+    inside = top.names(name)
     if not inside:
         return bool(archive_suffix(name))
-    return bool(wanted & inside or wanted & place.names(f"{name}/{session.folder}"))
+    return bool(wanted & inside or wanted & top.names(f"{name}/{session.folder}"))
 
 
 # ---- before zeros are written --------------------------------------------------------------------

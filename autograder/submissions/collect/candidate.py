@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from autograder.course import Session
-from autograder.submissions.collect.listing import Entry, Listing
+from autograder.submissions.collect.listing import FolderEntry, Listing
 from autograder.submissions.identity import quoted
 
 
@@ -48,7 +48,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claimed:
     """The candidates of a layout, the names that it has taken, and lines on what is wrong."""
 
     candidates: tuple[Candidate, ...] = ()
@@ -57,12 +57,12 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Place:
+class DownloadFolder:
     """Where a layout looks: a folder of a listing, and what lies directly in it."""
 
     listing: Listing
     folder: str
-    entries: tuple[Entry, ...]
+    entries: tuple[FolderEntry, ...]
     session: Session
 
     @property
@@ -92,8 +92,8 @@ class Layout:
     name: str
     title: str
     names_look_like: str
-    claim: Callable[[Place], Claim]
-    recognizes: Callable[[Place], bool]
+    claim: Callable[[DownloadFolder], Claimed]
+    recognizes: Callable[[DownloadFolder], bool]
 
 
 def mostly(count: int, of: int) -> bool:

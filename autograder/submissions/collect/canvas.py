@@ -15,7 +15,14 @@ from dataclasses import dataclass
 
 from autograder.course import Session
 from autograder.submissions.archive import archive_suffix
-from autograder.submissions.collect.candidate import Candidate, Claim, Layout, Part, Place, mostly
+from autograder.submissions.collect.candidate import (
+    Candidate,
+    Claimed,
+    DownloadFolder,
+    Layout,
+    Part,
+    mostly,
+)
 from autograder.submissions.identity import quoted
 
 _NAME = re.compile(
@@ -36,22 +43,22 @@ class _Attachment:
     id: int
 
 
-def claim(place: Place) -> Claim:
+def claim(top: DownloadFolder) -> Claimed:
     """One candidate per user, with the last upload of each file."""
     by_user: dict[tuple[str, str], list[re.Match[str]]] = defaultdict(list)
     taken = set()
-    for entry in place.entries:
+    for entry in top.entries:
         match = None if entry.is_folder else _NAME.fullmatch(entry.name)
         if match:
             taken.add(entry.name)
             name, user = match["name"] or "anonymous", match["id"] or match["anonymous"]
             by_user[name, user].append(match)
-    candidates = [_candidate(place, *key, found) for key, found in by_user.items()]
-    return Claim(tuple(candidates), frozenset(taken))
+    candidates = [_candidate(top, *key, found) for key, found in by_user.items()]
+    return Claimed(tuple(candidates), frozenset(taken))
 
 
-def _candidate(place: Place, name: str, user: str, found: list[re.Match[str]]) -> Candidate:
-    attachments = [_attachment(match, place.session) for match in found if match["file"]]
+def _candidate(top: DownloadFolder, name: str, user: str, found: list[re.Match[str]]) -> Candidate:
+    attachments = [_attachment(match, top.session) for match in found if match["file"]]
     attachments.sort(key=lambda each: (each.upload, each.id))
     last = {each.name: each for each in attachments}
     earlier = [each for each in attachments if last[each.name] is not each]
@@ -67,7 +74,7 @@ def _candidate(place: Place, name: str, user: str, found: list[re.Match[str]]) -
         name=name,
         shown=quoted(first),
         parts=tuple(
-            Part(place.path(each.entry), name="" if archive_suffix(each.name) else each.name)
+            Part(top.path(each.entry), name="" if archive_suffix(each.name) else each.name)
             for each in last.values()
         ),
         platform_id=user,
@@ -94,8 +101,8 @@ def _download(entry: str) -> str:
     return entry[: match.start("file")] if match and match["file"] else ""
 
 
-def _recognizes(place: Place) -> bool:
-    return mostly(len(claim(place).taken), len(place.entries))
+def _recognizes(top: DownloadFolder) -> bool:
+    return mostly(len(claim(top).taken), len(top.entries))
 
 
 LAYOUT = Layout(

@@ -9,7 +9,14 @@ import itertools
 import re
 
 from autograder.course import ArchiveLimits, Session
-from autograder.submissions.collect.candidate import Candidate, Claim, Layout, Part, Place, mostly
+from autograder.submissions.collect.candidate import (
+    Candidate,
+    Claimed,
+    DownloadFolder,
+    Layout,
+    Part,
+    mostly,
+)
 from autograder.submissions.identity import quoted
 
 GIT = ".git"
@@ -17,26 +24,26 @@ FILES_PER_ARCHIVE = 50
 """So many times the files of an archive may lie in a clone: nothing is unpacked."""
 
 
-def claim(place: Place) -> Claim:
+def claim(top: DownloadFolder) -> Claimed:
     """One candidate per folder that holds a repository."""
     clones = [
         entry.name
-        for entry in place.entries
-        if entry.is_folder and entry.name != GIT and GIT in place.names(entry.name)
+        for entry in top.entries
+        if entry.is_folder and entry.name != GIT and GIT in top.names(entry.name)
     ]
-    prefix = _prefix(clones, place.session)
+    prefix = _prefix(clones, top.session)
     candidates = [
         Candidate(
             raw=clone[len(prefix) :],
             name=clone[len(prefix) :],
             shown=quoted(f"{clone}/"),
-            parts=(Part(place.path(clone), is_folder=True),),
+            parts=(Part(top.path(clone), is_folder=True),),
             platform_id=clone[len(prefix) :],
             download=f"{clone}/",
         )
         for clone in clones
     ]
-    return Claim(tuple(candidates), frozenset(clones))
+    return Claimed(tuple(candidates), frozenset(clones))
 
 
 def limits_of_clone(limits: ArchiveLimits) -> ArchiveLimits:
@@ -73,9 +80,9 @@ def _folder_in(text: str, session: Session) -> bool:
     return session.folder in "_".join(_words(text))
 
 
-def _recognizes(place: Place) -> bool:
-    folders = [entry for entry in place.entries if entry.is_folder and entry.name != GIT]
-    return GIT not in place.names() and mostly(len(claim(place).taken), len(folders))
+def _recognizes(top: DownloadFolder) -> bool:
+    folders = [entry for entry in top.entries if entry.is_folder and entry.name != GIT]
+    return GIT not in top.names() and mostly(len(claim(top).taken), len(folders))
 
 
 LAYOUT = Layout(

@@ -14,7 +14,14 @@ from typing import Any
 import yaml
 
 from autograder.errors import SubmissionError
-from autograder.submissions.collect.candidate import Candidate, Claim, Layout, Part, Place, utc
+from autograder.submissions.collect.candidate import (
+    Candidate,
+    Claimed,
+    DownloadFolder,
+    Layout,
+    Part,
+    utc,
+)
 from autograder.submissions.identity import quoted
 
 METADATA = "submission_metadata.yml"
@@ -23,12 +30,12 @@ _FOLDER = re.compile(r"submission_(?P<number>\d+)")
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
-def claim(place: Place) -> Claim:
+def claim(top: DownloadFolder) -> Claimed:
     """One candidate per submitter of each folder; SubmissionError for damaged metadata."""
-    folders = {e.name for e in place.entries if e.is_folder and _FOLDER.fullmatch(e.name)}
-    if METADATA not in place.names():
-        return Claim()
-    metadata = _read(place)
+    folders = {e.name for e in top.entries if e.is_folder and _FOLDER.fullmatch(e.name)}
+    if METADATA not in top.names():
+        return Claimed()
+    metadata = _read(top)
     candidates, lines = [], []
     for folder in sorted(folders):
         facts = metadata.get(folder)
@@ -36,16 +43,16 @@ def claim(place: Place) -> Claim:
         if not submitters:
             lines.append(f"{quoted(folder)}: {METADATA} names no submitter of it; go by its number")
             submitters = [{"name": folder}]
-        candidates += [_candidate(place, folder, facts, each, submitters) for each in submitters]
+        candidates += [_candidate(top, folder, facts, each, submitters) for each in submitters]
     for name in sorted(metadata.keys() - folders):
         lines.append(f"{METADATA} lists {quoted(name)}, but there is no such folder")
-    return Claim(tuple(candidates), frozenset({*folders, METADATA}), tuple(lines))
+    return Claimed(tuple(candidates), frozenset({*folders, METADATA}), tuple(lines))
 
 
-def _read(place: Place) -> Mapping[str, Any]:
+def _read(top: DownloadFolder) -> Mapping[str, Any]:
     """The metadata with all values as text."""
     try:
-        text = place.listing.file(place.path(METADATA), _MAX_BYTES).decode("utf-8-sig")
+        text = top.listing.file(top.path(METADATA), _MAX_BYTES).decode("utf-8-sig")
         loaded = yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -75,7 +82,7 @@ def _submitters(facts: object) -> Iterator[dict[str, str]]:
 
 
 def _candidate(
-    place: Place, folder: str, facts: object, person: dict[str, str], all_of_it: list[Any]
+    top: DownloadFolder, folder: str, facts: object, person: dict[str, str], all_of_it: list[Any]
 ) -> Candidate:
     name = person.get("name") or person.get("email") or person["sid"]
     platform_id = person.get("sid") or person.get("email", "")
@@ -89,7 +96,7 @@ def _candidate(
         raw=f"{name} {platform_id}".strip(),
         name=name,
         shown=quoted(f"{folder}/"),
-        parts=(Part(place.path(folder), is_folder=True),),
+        parts=(Part(top.path(folder), is_folder=True),),
         platform_id=platform_id,
         attempt=earlier + 1 if earlier else None,
         submitted_at=moment,
@@ -114,8 +121,8 @@ def _time(facts: object) -> tuple[str | None, str]:
         return None, f"the time of submission {quoted(text)} in the metadata cannot be read"
 
 
-def _recognizes(place: Place) -> bool:
-    return METADATA in place.names()
+def _recognizes(top: DownloadFolder) -> bool:
+    return METADATA in top.names()
 
 
 LAYOUT = Layout(

@@ -29,7 +29,7 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 
 
 @dataclass(frozen=True)
-class Entry:
+class FolderEntry:
     """One name in a folder; `odd` says why it is neither a file nor a folder."""
 
     name: str
@@ -45,7 +45,7 @@ class Listing(Protocol):
 
     name: str
 
-    def entries(self, folder: str = "") -> tuple[Entry, ...]:
+    def entries(self, folder: str = "") -> tuple[FolderEntry, ...]:
         """What lies directly in a folder, by name; nothing if it is none."""
 
     def file(self, path: str, limit: int) -> bytes:
@@ -65,7 +65,7 @@ class FolderListing:
         self.name = root.name
         self._root = root
 
-    def entries(self, folder: str = "") -> tuple[Entry, ...]:
+    def entries(self, folder: str = "") -> tuple[FolderEntry, ...]:
         """See `Listing`."""
         try:
             with self._parent(f"{folder}/x" if folder else "x") as (parent, _):
@@ -76,18 +76,18 @@ class FolderListing:
                 return ()
             raise
 
-    def _entry(self, name: str, parent: Folder) -> Entry:
+    def _entry(self, name: str, parent: Folder) -> FolderEntry:
         if isinstance(parent, str):
             mode = os.lstat(os.path.join(parent, name)).st_mode  # noqa: PTH118
         else:
             mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
-        return Entry(name, stat.S_ISDIR(mode), refused_kind(mode))
+        return FolderEntry(name, stat.S_ISDIR(mode), refused_kind(mode))
 
-    def _listed(self, name: str, parent: Folder) -> Entry:
+    def _listed(self, name: str, parent: Folder) -> FolderEntry:
         try:
             return self._entry(name, parent)
         except OSError:  # gone since it was listed, which reading it will say
-            return Entry(name, False, "is gone")
+            return FolderEntry(name, False, "is gone")
 
     @contextmanager
     def _parent(self, path: str) -> Iterator[tuple[Folder, str]]:
@@ -160,12 +160,12 @@ class ZipListing:
         if not name.endswith("/"):
             self._files[path] = info
 
-    def entries(self, folder: str = "") -> tuple[Entry, ...]:
+    def entries(self, folder: str = "") -> tuple[FolderEntry, ...]:
         """See `Listing`."""
         below = self._below.get(folder, {})
         prefix = f"{folder}/" if folder else ""
         return tuple(
-            Entry(name, is_folder, "" if is_folder else self._odd(prefix + name))
+            FolderEntry(name, is_folder, "" if is_folder else self._odd(prefix + name))
             for name, is_folder in sorted(below.items())
         )
 

@@ -12,8 +12,15 @@ import re
 from collections import defaultdict
 
 from autograder.submissions.archive import archive_suffix
-from autograder.submissions.collect.candidate import Candidate, Claim, Layout, Part, Place, mostly
-from autograder.submissions.collect.listing import Entry
+from autograder.submissions.collect.candidate import (
+    Candidate,
+    Claimed,
+    DownloadFolder,
+    Layout,
+    Part,
+    mostly,
+)
+from autograder.submissions.collect.listing import FolderEntry
 from autograder.submissions.identity import quoted
 
 _NAME = re.compile(
@@ -23,20 +30,20 @@ _NAME = re.compile(
 )
 
 
-def claim(place: Place) -> Claim:
+def claim(top: DownloadFolder) -> Claimed:
     """One candidate per participant, from all folders and files that bear the id."""
-    by_student: dict[tuple[str, str], list[tuple[Entry, re.Match[str]]]] = defaultdict(list)
+    by_student: dict[tuple[str, str], list[tuple[FolderEntry, re.Match[str]]]] = defaultdict(list)
     taken = set()
-    for entry in place.entries:
+    for entry in top.entries:
         if match := _NAME.fullmatch(entry.name):
             taken.add(entry.name)
             by_student[match["name"].strip(), match["id"] or ""].append((entry, match))
-    candidates = [_candidate(place, *key, found) for key, found in by_student.items()]
-    return Claim(tuple(candidates), frozenset(taken))
+    candidates = [_candidate(top, *key, found) for key, found in by_student.items()]
+    return Claimed(tuple(candidates), frozenset(taken))
 
 
 def _candidate(
-    place: Place, name: str, platform_id: str, found: list[tuple[Entry, re.Match[str]]]
+    top: DownloadFolder, name: str, platform_id: str, found: list[tuple[FolderEntry, re.Match[str]]]
 ) -> Candidate:
     parts, notes, download = [], [], ""
     for entry, match in found:
@@ -44,7 +51,7 @@ def _candidate(
             continue
         if match["plugin"] == "file":
             file = "" if entry.is_folder or archive_suffix(entry.name) else match["file"] or ""
-            parts.append(Part(place.path(entry.name), entry.is_folder, file))
+            parts.append(Part(top.path(entry.name), entry.is_folder, file))
         else:
             what = "online text" if match["plugin"] == "onlinetext" else match["plugin"]
             notes.append(f"{what} in {quoted(entry.name)} was not read")
@@ -60,15 +67,15 @@ def _candidate(
     )
 
 
-def _download(entry: Entry, match: re.Match[str]) -> str:
+def _download(entry: FolderEntry, match: re.Match[str]) -> str:
     """What the names of a participant's files begin with."""
     if entry.is_folder:
         return f"{entry.name}/"
     return entry.name[: match.start("file")] if match["file"] else f"{entry.name}_"
 
 
-def _recognizes(place: Place) -> bool:
-    return mostly(len(claim(place).taken), len(place.entries))
+def _recognizes(top: DownloadFolder) -> bool:
+    return mostly(len(claim(top).taken), len(top.entries))
 
 
 LAYOUT = Layout(

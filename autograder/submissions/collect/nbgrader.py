@@ -12,10 +12,10 @@ from autograder.course import Session
 from autograder.errors import SubmissionError
 from autograder.submissions.collect.candidate import (
     Candidate,
-    Claim,
+    Claimed,
+    DownloadFolder,
     Layout,
     Part,
-    Place,
     listed,
     utc,
 )
@@ -27,37 +27,37 @@ TIMESTAMP = "timestamp.txt"
 _MAX_BYTES = 1_000
 
 
-def claim(place: Place) -> Claim:
+def claim(top: DownloadFolder) -> Claimed:
     """One candidate per student who has the session's assignment."""
-    students = _students(place)
+    students = _students(top)
     assignments = {name: _assignments(students, name) for name in _names(students)}
     known = sorted({each for found in assignments.values() for each in found})
     if not known:
-        return Claim()
-    assignment = _chosen(known, place.session)
+        return Claimed()
+    assignment = _chosen(known, top.session)
     candidates, lines = [], []
     for student, found in assignments.items():
         if assignment in found:
             candidates.append(_candidate(students, student, assignment))
         else:
             lines.append(f"{quoted(student)} has not submitted {quoted(assignment)}")
-    taken = place.names() if students is not place else frozenset(assignments)
-    return Claim(tuple(candidates), taken, tuple(lines))
+    taken = top.names() if students is not top else frozenset(assignments)
+    return Claimed(tuple(candidates), taken, tuple(lines))
 
 
-def _students(place: Place) -> Place:
+def _students(top: DownloadFolder) -> DownloadFolder:
     """The folder whose names are students."""
-    if not any(entry.name == SUBMITTED and entry.is_folder for entry in place.entries):
-        return place
-    folder = place.path(SUBMITTED)
-    return Place(place.listing, folder, place.listing.entries(folder), place.session)
+    if not any(entry.name == SUBMITTED and entry.is_folder for entry in top.entries):
+        return top
+    folder = top.path(SUBMITTED)
+    return DownloadFolder(top.listing, folder, top.listing.entries(folder), top.session)
 
 
-def _names(students: Place) -> list[str]:
+def _names(students: DownloadFolder) -> list[str]:
     return [e.name for e in students.entries if e.is_folder and not is_junk_name(e.name)]
 
 
-def _assignments(students: Place, student: str) -> list[str]:
+def _assignments(students: DownloadFolder, student: str) -> list[str]:
     entries = students.listing.entries(students.path(student))
     return [e.name for e in entries if e.is_folder and not is_junk_name(e.name)]
 
@@ -74,7 +74,7 @@ def _chosen(known: list[str], session: Session) -> str:
     )
 
 
-def _candidate(students: Place, student: str, assignment: str) -> Candidate:
+def _candidate(students: DownloadFolder, student: str, assignment: str) -> Candidate:
     folder = students.path(f"{student}/{assignment}")
     moment, note = _time(students, f"{folder}/{TIMESTAMP}")
     return Candidate(
@@ -89,7 +89,7 @@ def _candidate(students: Place, student: str, assignment: str) -> Candidate:
     )
 
 
-def _time(students: Place, path: str) -> tuple[str | None, str]:
+def _time(students: DownloadFolder, path: str) -> tuple[str | None, str]:
     try:
         text = students.listing.file(path, _MAX_BYTES).decode("utf-8").strip()
     except (SubmissionError, OSError, KeyError, UnicodeDecodeError):
@@ -116,14 +116,14 @@ def _zone(name: str) -> tzinfo:
     return UTC if name in ("UTC", "GMT", "Z") else ZoneInfo(name)
 
 
-def _recognizes(place: Place) -> bool:
+def _recognizes(top: DownloadFolder) -> bool:
     """A folder with submitted/ in it, or students' folders that hold this assignment or a stamp."""
-    students = _students(place)
+    students = _students(top)
     found = [(name, each) for name in _names(students) for each in _assignments(students, name)]
-    if students is not place:
+    if students is not top:
         return bool(found)
-    own = (place.session.id, place.session.folder) if place.name == SUBMITTED else ()
-    return any(each in own or TIMESTAMP in place.names(f"{name}/{each}") for name, each in found)
+    own = (top.session.id, top.session.folder) if top.name == SUBMITTED else ()
+    return any(each in own or TIMESTAMP in top.names(f"{name}/{each}") for name, each in found)
 
 
 LAYOUT = Layout(

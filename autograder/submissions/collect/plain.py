@@ -6,7 +6,13 @@
 from __future__ import annotations
 
 from autograder.submissions.archive import archive_suffix
-from autograder.submissions.collect.candidate import Candidate, Claim, Layout, Part, Place
+from autograder.submissions.collect.candidate import (
+    Candidate,
+    Claimed,
+    DownloadFolder,
+    Layout,
+    Part,
+)
 from autograder.submissions.identity import quoted
 from autograder.submissions.junk import is_hidden
 from autograder.submissions.submission import student_of
@@ -22,10 +28,10 @@ LEFT_BY_TOOLS = frozenset(
 """Hidden names that no student chose, in a folder of submissions."""
 
 
-def claim(place: Place) -> Claim:
+def claim(top: DownloadFolder) -> Claimed:
     """One candidate per folder, archive or odd entry; a line for each other visible file."""
     candidates, lines, taken = [], [], set()
-    for entry in place.entries:
+    for entry in top.entries:
         name = entry.name
         if is_hidden(name):
             if name not in LEFT_BY_TOOLS:
@@ -35,17 +41,17 @@ def claim(place: Place) -> Claim:
             lines.append(f"{quoted(name)} is neither a folder nor an archive and was skipped")
             continue
         taken.add(name)
-        student = name if entry.is_folder else student_of(name, place.session)
+        student = name if entry.is_folder else student_of(name, top.session)
         candidates.append(
             Candidate(
                 raw=student,
                 name=student,
                 shown=quoted(f"{name}/" if entry.is_folder else name),
-                parts=(Part(place.path(name), entry.is_folder),),
+                parts=(Part(top.path(name), entry.is_folder),),
                 download=f"{student}/",
             )
         )
-    return Claim(tuple(candidates), frozenset(taken), tuple(lines))
+    return Claimed(tuple(candidates), frozenset(taken), tuple(lines))
 
 
 LAYOUT = Layout("plain", "plain folders and archives", "one per student", claim, lambda _: True)

@@ -127,8 +127,8 @@ def test_codes_times_scales(student: Any) -> None:
     files = ReturnedFiles(student)
     data = files.returned("store_low_bit", gemm_file(), "w", codes, scale, 4)
     (outputs,) = files.outputs(data, "input", [np.eye(3, dtype=np.float32)])
-    wanted = (codes * scale[:, None]).T + WEIGHT[:, 1]
-    check(np.allclose(outputs, wanted, atol=1e-6), "codes times the scale of their row, and bias")
+    expected = (codes * scale[:, None]).T + WEIGHT[:, 1]
+    check(np.allclose(outputs, expected, atol=1e-6), "codes times the scale of their row, and bias")
     check(files.types(data).get("INT4") == 6, "6 codes of 4 bits")
     check(files.facts(data)["opset"] == 21, "4 bits need opset 21")
 
@@ -143,8 +143,8 @@ def test_entries_by_label(student: Any) -> None:
     files = ReturnedFiles(student)
     data = files.returned("store_codebook", gemm_file(), "w", codebook, labels)
     (outputs,) = files.outputs(data, "input", [np.eye(3, dtype=np.float32)])
-    wanted = codebook[labels].T + WEIGHT[:, 1]
-    check(np.allclose(outputs, wanted, atol=1e-6), "the entries, and the bias")
+    expected = codebook[labels].T + WEIGHT[:, 1]
+    check(np.allclose(outputs, expected, atol=1e-6), "the entries, and the bias")
     check(files.types(data).get("UINT8") == 6, "6 labels of 8 bits")
     model = onnx.load_model_from_string(gemm_file())
     check(len(data) < len(model.SerializeToString()) + 300, "labels, entries, and two nodes")

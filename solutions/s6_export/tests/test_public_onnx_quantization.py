@@ -87,8 +87,8 @@ def test_one_outlier(student: Any) -> None:
     weight = torch.tensor([[4.0, 1.0], [-2.0, 0.5]])
     smoothed, scales = expect_list(student.smooth(weight, torch.tensor([16.0, 1.0])), "smooth", 2)
     check(allclose(expect_tensor(scales, "scales", (2,)), torch.tensor([2.0, 1.0])), "2 and 1")
-    wanted = torch.tensor([[8.0, 1.0], [-4.0, 0.5]])
-    check(allclose(expect_tensor(smoothed, "weight", (2, 2)), wanted), "columns times s")
+    expected = torch.tensor([[8.0, 1.0], [-4.0, 0.5]])
+    check(allclose(expect_tensor(smoothed, "weight", (2, 2)), expected), "columns times s")
 
 
 awq_scales = Exercise("s6.awq_scales")
@@ -114,8 +114,8 @@ def test_two_tokens_that_wait(student: Any) -> None:
     keys, values = torch.zeros(2, 1, 2), torch.tensor([[[1.0, 2.0]], [[3.0, 6.0]]])
     student.invoke(cache, "append", keys, values)
     found = student.invoke(cache, "attend", torch.tensor([[1.0, 1.0]]))
-    wanted = torch.tensor([[2.0, 4.0]])
-    check(allclose(expect_tensor(found, "attend", (1, 2)), wanted), "the mean of the values")
+    expected = torch.tensor([[2.0, 4.0]])
+    check(allclose(expect_tensor(found, "attend", (1, 2)), expected), "the mean of the values")
     check(student.get(cache, "nbytes") == 16, "nothing is coded yet")
 
 

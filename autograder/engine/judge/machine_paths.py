@@ -37,6 +37,6 @@ def _pattern(others: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"(?:{'|'.join(map(re.escape, long))})(?![\\w.-])")
 
 
-def without_places(text: str, others: Iterable[str] = ()) -> str:
+def without_machine_paths(text: str, others: Iterable[str] = ()) -> str:
     """`text` with an ellipsis for folders of this machine, and for `others`, absolute paths."""
     return _pattern(tuple(filter(None, others))).sub(SHOWN, text)

@@ -13,7 +13,7 @@ Contents = Mapping[str, Member]
 
 
 @dataclass(frozen=True)
-class Place:
+class ChosenFolder:
     """The folder that counts (None: there is no telling) with its listed files by name.
 
     `problem` is a line on why there is no telling; `note` names others that are as complete.
@@ -25,7 +25,7 @@ class Place:
     note: str = ""
 
 
-def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) -> Place:
+def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) -> ChosenFolder:
     """The place of the `required` files among the members of a submission.
 
     One with all of them wins over one with some, then the nearest to the top, then the session's
@@ -39,7 +39,7 @@ def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) 
         if member.name in required and not f"{member.parent}/".startswith(libraries):
             found[member.parent][member.name] = member
     if not found:
-        return Place(None, {})
+        return ChosenFolder(None, {})
 
     def rank(folder: str) -> tuple[bool, int, bool, int]:
         readable = sum(member.data is not None for member in found[folder].values())
@@ -52,7 +52,7 @@ def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) 
     if any(_bytes(found[folder]) != _bytes(found[equal[0]]) for folder in equal):
         shown = _listed(equal)
         problem = f"the session's files lie in more than one place ({shown}); keep one"
-        return Place(None, {}, problem=problem)
+        return ChosenFolder(None, {}, problem=problem)
     others = sorted(
         folder
         for folder in found
@@ -60,7 +60,7 @@ def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) 
     )
     chosen = quoted(equal[0]) if equal[0] else "the top"
     note = f"other complete files were not graded ({_listed(others)}), those of {chosen} were"
-    return Place(equal[0], found[equal[0]], note=note if others else "")
+    return ChosenFolder(equal[0], found[equal[0]], note=note if others else "")
 
 
 def _libraries(members: Sequence[Member]) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from autograder.errors import InputErrors
 from autograder.submissions import Submission, collect, read_submission
+from autograder.submissions.chosen_folder import choose
 from autograder.submissions.junk import environments, is_junk
 from autograder.submissions.members import Member
-from autograder.submissions.places import choose
 from tests.collect.downloads import (
     BOTH,
     CODING,
