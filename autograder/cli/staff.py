@@ -183,7 +183,7 @@ def similar(
     limits = kind_of(part).archive_limits(rules)
     collected = collect(submissions, part, limits, layout=layout, accept_missing=True)
     known = similarity.known_texts(root, part.folder)
-    pairs = similarity.similar_pairs(collected.submissions, known)
+    pairs = similarity.similar_pairs(collected.submissions, known, note)
     if output is not None:
         write(output, similarity.pairs_csv(pairs))
     for pair in pairs:

@@ -10,11 +10,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+import signal
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from autograder.errors import AutograderError
@@ -30,6 +33,7 @@ MIN_SHARE = 0.35  # and this part of the unusual code of one of them: different 
 COMMON_SHARE = 0.05  # of a class: what more of them have is usual
 COMMON_LEAST = 4  # so many may share something unusual in a small class
 MAX_PASSAGES = 3  # that are named for a pair
+READ_SECONDS = 20.0  # of processor time for the code of one submission
 
 COLUMNS = (
     "first",
@@ -56,17 +60,28 @@ class Pair:
     passages: tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def similar_pairs(submissions: Sequence[Submission], known: Iterable[str]) -> tuple[Pair, ...]:
+def similar_pairs(
+    submissions: Sequence[Submission],
+    known: Iterable[str],
+    note: Callable[[str], None] = lambda _: None,
+) -> tuple[Pair, ...]:
     """Pairs that share at least `MIN_SHARED` characters and `MIN_SHARE`, the largest first.
 
     `known` are texts that everybody may have: what was handed out, the model solution. Members of
-    one group are no pair. AutograderError without copydetect.
+    one group are no pair. What cannot be read in `READ_SECONDS` (blanks for pages, say) is left
+    out, with a note that names it. AutograderError without copydetect.
     """
     code = _library()
     usual = {value for text in known for value in _fingerprint(code, text).hashes}
     prints = {}
     for submission in submissions:
-        made = _fingerprint(code, _text(submission))
+        try:
+            with _bounded(READ_SECONDS):
+                made = _fingerprint(code, _text(submission))
+        except _TooLong:
+            who = clean_line(submission.student, NAME_LIMIT)
+            note(f"{who}: left out, the code takes too long to read; look at it yourself")
+            continue
         made.hashes -= usual
         made.hash_idx = {value: made.hash_idx[value] for value in made.hashes}
         prints[submission.slug] = made
@@ -130,6 +145,29 @@ def _modules(submission: Submission) -> list[tuple[str, str]]:
         for name, data in submission.files
         if name.endswith(".py")
     ]
+
+
+class _TooLong(Exception):
+    """Something took more processor time than it may."""
+
+
+@contextmanager
+def _bounded(seconds: float) -> Iterator[None]:
+    """_TooLong after so much processor time; in the main thread, where there are such timers."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise _TooLong
+
+    before: Any = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _fingerprint(code: Any, text: str) -> Any:

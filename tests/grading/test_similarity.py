@@ -6,10 +6,12 @@ import csv
 import io
 import random
 import sys
+from dataclasses import replace
 
 import pytest
 
 from autograder.errors import AutograderError
+from autograder.grading import similarity
 from autograder.grading.similarity import COMMON_LEAST, pairs_csv, similar_pairs
 from autograder.submissions import Submission
 from tests.support import submission
@@ -145,3 +147,16 @@ def test_without_the_library_the_line_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "copydetect", None)
     with pytest.raises(AutograderError, match="similarity"):
         similar_pairs(class_of(ada=""), [])
+
+
+@pytest.mark.slow
+def test_code_that_takes_for_ever_to_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lexers need quadratic time for some texts; their authors do not stop the others' table."""
+    monkeypatch.setattr(similarity, "READ_SECONDS", 1.0)
+    blanks = ("\t" * 50 + "\n") * 4000
+    notes: list[str] = []
+    *given, eve = class_of(ada=work(7), bob=disguised(work(7)), eve="")
+    given.append(replace(eve, files=(("work.py", blanks.encode()),)))
+    pairs = similar_pairs(given, [STARTER], notes.append)
+    assert [set(pair.students) for pair in pairs] == [{"ada", "bob"}]
+    assert notes == ["eve: left out, the code takes too long to read; look at it yourself"]

@@ -24,6 +24,7 @@ from autograder.records import Isolation
 from autograder.submissions.submission import Submission
 
 MAX_LOST_WORKERS = 2  # of one exercise; then the rest of its tests are not tried any more
+MAX_LOOKUPS = 500  # of a worker that decodes; each tells a bit that another one left, at most
 
 
 @dataclass
@@ -76,7 +77,11 @@ class ExerciseRun:
             self._main = self.new_worker()
         return self._main
 
-    def new_worker(self) -> WorkerProcess:
+    def decoding_worker(self) -> WorkerProcess:
+        """A fresh worker with the student's modules loaded, whose lookups of files are bounded."""
+        return self.new_worker(MAX_LOOKUPS)
+
+    def new_worker(self, max_lookups: int | None = None) -> WorkerProcess:
         """A fresh worker with the student's modules loaded."""
         module = self.exercise.module
         if module in self.run.broken:
@@ -85,7 +90,7 @@ class ExerciseRun:
             raise Missing(f"{module}.py is missing, empty or cannot be read")
         if self._lost >= MAX_LOST_WORKERS and self._last_failure is not None:
             raise self._last_failure
-        worker = self.clean_worker()
+        worker = self.clean_worker(max_lookups)
         try:
             self._load(worker, module)
         except StudentFailure as failure:
@@ -94,10 +99,10 @@ class ExerciseRun:
             raise
         return worker
 
-    def clean_worker(self) -> WorkerProcess:
+    def clean_worker(self, max_lookups: int | None = None) -> WorkerProcess:
         """A fresh worker without the student's code; that it has to start costs no student time."""
         started = time.monotonic()
-        worker = self._source.take()
+        worker = self._source.take(max_lookups)
         self._workers.append(worker)
         took = time.monotonic() - started
         self.deadline += took

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from autograder.engine.channel import frames
 from autograder.engine.channel.frames import Frame, FrameError, FrameLimits
 from autograder.engine.sandbox import WorkerLimits, scratch
+from autograder.engine.sandbox.lookups import Counter
 from autograder.errors import EngineError
 from autograder.records import Isolation
 
@@ -37,6 +38,7 @@ class Cause(Enum):
     CPU_TIME = "used up its processor time, {} s"
     MEMORY = "needed more than {} MB of memory"
     SCRATCH = "wrote more than {} MB of files"
+    LOOKUPS = "looked up more than {} names of files"
     SYSTEM_CALL = "used a system call that is not allowed"
     PROTOCOL = "gave a malformed answer ({})"
     EXITED = "ended its process"
@@ -73,11 +75,15 @@ class Deadline:
 
 @dataclass(frozen=True)
 class ExitStatus:
-    """How a worker's process ended, as its parent saw it."""
+    """How a worker's process ended, as its parent saw it.
+
+    `read_bytes` came from the disk for it; 0 where its parent does not tell.
+    """
 
     status: int
     peak_bytes: int = 0
     cpu_seconds: float = 0.0
+    read_bytes: int = 0
 
 
 class Process(Protocol):
@@ -98,6 +104,7 @@ class WorkerProcess:
     output: int
     scratch: Path
     limits: WorkerLimits
+    max_lookups: int | None = None  # set: it hands over a counter before its first frame
     isolation: Isolation = field(default_factory=Isolation)
     ended: ExitStatus | None = None
     written: bytearray = field(default_factory=bytearray)
@@ -117,6 +124,7 @@ class WorkerProcess:
         self._counted = False
         self._file_memory = 0  # bytes that its files take of the memory
         self.greeted = False
+        self._counter: Counter | None = None
 
     def send(
         self, header: dict[str, Any], buffers: Sequence[memoryview], deadline: Deadline
@@ -153,6 +161,10 @@ class WorkerProcess:
         """Wait until the worker is up; a failure here is the engine's, not the student's."""
         if self.greeted:
             return
+        if self.max_lookups is not None:
+            self._counter = Counter.received(self.sock, START_SECONDS)
+        if self._counter is not None:
+            self._selector.register(self._counter.listener, selectors.EVENT_READ)
         try:
             hello = self.receive(Deadline.after(START_SECONDS)).header
             fields = hello["isolation"]
@@ -163,6 +175,8 @@ class WorkerProcess:
         tuples = {name: tuple(fields[name]) for name in ("mechanisms", "missing")}
         self.isolation = Isolation(fields["level"], **tuples)
         self.greeted = True
+        if self._counter is not None:
+            self._counter.seen = 0  # its own start is no student's
 
     def close(self) -> ExitStatus:
         """Kill the worker, read what it still wrote and remove its scratch folder."""
@@ -173,6 +187,8 @@ class WorkerProcess:
             self._selector.close()
             self.sock.close()
             os.close(self.output)
+            if self._counter is not None:
+                self._counter.close()
             scratch.remove(self.scratch)
         return self.ended
 
@@ -191,6 +207,11 @@ class WorkerProcess:
         ready = self._selector.select(max(0.0, min(WATCH_SECONDS, self._deadline.soft - now)))
         if any(key.fileobj == self.output for key, _ in ready):
             self._drain()
+        if self._counter is not None and self.max_lookups is not None:
+            if any(key.fileobj == self._counter.listener for key, _ in ready):
+                self._counter.answer()
+            if self._counter.seen > self.max_lookups:
+                raise WorkerFailure(Cause.LOOKUPS, str(self.max_lookups))
 
     def _watch(self) -> float:
         """Look at the clock and now and then at memory and disk; returns the time."""

@@ -51,6 +51,10 @@ _FAILURES: dict[Cause, tuple[type[StudentFailure], str]] = {
     Cause.CPU_TIME: (TimedOut, "your code used up its processor time, {} s"),
     Cause.MEMORY: (OutOfMemory, "your code needed more than {} MB of memory"),
     Cause.SCRATCH: (Refused, "your code wrote more than {} MB of files"),
+    Cause.LOOKUPS: (
+        Refused,
+        "your code looked up more than {} names of files where it decodes: it has the message",
+    ),
     Cause.SYSTEM_CALL: (Refused, "your code used a system call that is not allowed"),
     Cause.PROTOCOL: (Refused, "your code broke the grader's channel: {}"),
     Cause.EXITED: (Died, "your code ended the process that ran it"),
@@ -77,6 +81,9 @@ class WorkerSource(Protocol):
 
     def new_worker(self) -> WorkerProcess:
         """A fresh worker with the student's code."""
+
+    def decoding_worker(self) -> WorkerProcess:
+        """A fresh worker with the student's code that can learn little but what it is given."""
 
     def clean_worker(self) -> WorkerProcess:
         """A fresh worker without the student's code."""
@@ -197,7 +204,12 @@ class Student:
         again.
         """
         self._workers.retire()
-        return self.fresh()
+        start = self._workers.decoding_worker
+        return Student(self._workers, self._clock, self._transcript, start)
+
+    def finish(self) -> int:
+        """Kill this student's worker; the bytes that it read from the disk, 0 if none is known."""
+        return self._worker.close().read_bytes if self._worker is not None else 0
 
     def clean(self) -> Student:
         """A worker without the student's code: where a network that came back is run.

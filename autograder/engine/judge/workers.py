@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,8 +30,11 @@ EXIT_SECONDS = 90.0  # for an answer of the zygote, which waits where it cannot 
 class Workers(Protocol):
     """Where the judge gets workers from."""
 
-    def take(self) -> WorkerProcess:
-        """Return a fresh worker; raise EngineError if none can be had."""
+    def take(self, max_lookups: int | None = None) -> WorkerProcess:
+        """Return a fresh worker; raise EngineError if none can be had.
+
+        It may look up `max_lookups` names of files (None: no bound), where Linux counts them.
+        """
 
     def close(self) -> None:
         """Kill what is left."""
@@ -66,8 +70,12 @@ class ZygoteWorkers:
         self._ended: dict[int, ExitStatus] = {}
         self._spare: WorkerProcess | None = None
 
-    def take(self) -> WorkerProcess:
+    def take(self, max_lookups: int | None = None) -> WorkerProcess:
         """Return a worker that has said hello, and ask for the next one."""
+        if max_lookups is not None:  # the spare one is not counted, and waits
+            worker = self._fork(max_lookups)
+            worker.handshake()
+            return worker
         worker = self._spare or self._fork()
         self._spare = None
         worker.handshake()
@@ -80,11 +88,16 @@ class ZygoteWorkers:
             self._spare.close()
             self._spare = None
 
-    def _fork(self) -> WorkerProcess:
+    def _fork(self, max_lookups: int | None = None) -> WorkerProcess:
         ours, theirs = socket.socketpair()
         output, write_end = os.pipe()
         folder = scratch.make(self._base)
-        message = {"op": "worker", "scratch": str(folder), "limits": asdict(self._limits)}
+        message = {
+            "op": "worker",
+            "scratch": str(folder),
+            "limits": asdict(self._limits),
+            "counted": max_lookups is not None,
+        }
         try:
             self._control.send(message, (theirs.fileno(), write_end))
             while "pid" not in (reply := self._receive()):
@@ -96,13 +109,13 @@ class ZygoteWorkers:
             os.close(write_end)
         (pidfd,) = self._control.fds(1)
         process = ForkedProcess(reply["pid"], pidfd, self._wait)
-        return WorkerProcess(process, ours, output, folder, self._limits)
+        return WorkerProcess(process, ours, output, folder, self._limits, max_lookups)
 
     def _receive(self) -> dict[str, Any]:
         message = self._control.receive()
         if "exit" in message:
-            fields = {name: message[name] for name in ("status", "peak_bytes", "cpu_seconds")}
-            self._ended[message["exit"]] = ExitStatus(**fields)
+            pid = message.pop("exit")
+            self._ended[pid] = ExitStatus(**message)
         return message
 
     def _wait(self, pid: int) -> ExitStatus:
@@ -151,17 +164,19 @@ class SpawnedWorkers:
         self._disabled_mechanisms = list(disabled_mechanisms)
         self._base = base
 
-    def take(self) -> WorkerProcess:
+    def take(self, max_lookups: int | None = None) -> WorkerProcess:
         """Start an interpreter and wait until it has said hello."""
         ours, theirs = socket.socketpair()
         output, write_end = os.pipe()
         folder = scratch.make(self._base)
+        counted = max_lookups is not None and sys.platform == "linux"
         settings = {
             "scratch": str(folder),
             "limits": asdict(self._limits),
             "withhold": self._withhold,
             "disabled_mechanisms": self._disabled_mechanisms,
             "preload": self._preload,
+            "counted": counted,
         }
         main = "autograder.engine.worker.spawned:main"
         try:
@@ -169,7 +184,14 @@ class SpawnedWorkers:
         finally:
             theirs.close()
             os.close(write_end)
-        worker = WorkerProcess(SpawnedProcess(popen), ours, output, folder, self._limits)
+        worker = WorkerProcess(
+            SpawnedProcess(popen),
+            ours,
+            output,
+            folder,
+            self._limits,
+            max_lookups if counted else None,
+        )
         worker.handshake()
         return worker
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from autograder.engine.sandbox import kernel, landlock, limits, paths, privileges, seccomp
+from autograder.engine.sandbox import (
+    kernel,
+    landlock,
+    limits,
+    lookups,
+    paths,
+    privileges,
+    seccomp,
+)
 from autograder.engine.sandbox.limits import WorkerLimits
 from autograder.engine.sandbox.privileges import User
 from autograder.errors import EngineError
@@ -135,6 +143,7 @@ def confine(
     keep: Collection[int] = (),
     read: Iterable[Path] = (),
     user: User | None = None,
+    counted_at: int | None = None,
 ) -> Isolation:
     """Confine this process for good, before it runs student code; returns what is in force.
 
@@ -142,11 +151,13 @@ def confine(
     `scratch.make`), the only place that can be written; it becomes the working directory. `keep`
     are descriptors that stay open besides the standard three; input is replaced by the null
     device. `read` are more readable paths, of this worker only. `user` takes effect for root.
+    `counted_at` is a socket of `keep`, at whose other end this worker's lookups are counted from
+    here on (see `lookups.hand_over`).
 
     Raises EngineError if a mechanism fails that the kernel said it has: then do not go on.
     """
     try:
-        return _isolation(_confine(prepared, scratch, limit, keep, tuple(read), user))
+        return _isolation(_confine(prepared, scratch, limit, keep, tuple(read), user, counted_at))
     except OSError as error:
         raise EngineError(f"the process could not be confined: {error}") from error
 
@@ -167,6 +178,7 @@ def _confine(
     keep: Collection[int],
     read: tuple[Path, ...],
     user: User | None,
+    counted_at: int | None,
 ) -> list[_Fact]:
     """Each step closes a door that the steps before it still needed: the order matters."""
     _check_one_thread()
@@ -181,7 +193,7 @@ def _confine(
         _restrict_files(prepared, grants),
         _close_descriptors(keep),
         _limit(prepared, limit, rights),  # the zygote may hold more descriptors than allowed
-        _restrict_calls(prepared),
+        _restrict_calls(prepared, counted_at),
     ]
 
 
@@ -314,7 +326,9 @@ def _limit(prepared: Prepared, limit: WorkerLimits, rights: _Rights) -> _Fact:
     return _Fact(text, f"the system refused {', '.join(refused)}" if refused else "")
 
 
-def _restrict_calls(prepared: Prepared) -> _Fact:
+def _restrict_calls(prepared: Prepared, counted_at: int | None) -> _Fact:
+    if counted_at is not None:  # the next filter forbids to send descriptors
+        lookups.hand_over(counted_at, wanted=prepared.program is not None)
     if prepared.program is None:
         return _Fact("seccomp", prepared.missing["seccomp"])
     seccomp.install(prepared.program, os.getpid())

@@ -23,11 +23,22 @@ def prepare(withhold: Sequence[str], disabled_mechanisms: Sequence[str] = ()) ->
 
 
 def confine(
-    prepared: Prepared, scratch: Path, limits: WorkerLimits, channel: int, slot: int
+    prepared: Prepared,
+    scratch: Path,
+    limits: WorkerLimits,
+    channel: int,
+    slot: int,
+    counted: bool = False,
 ) -> Isolation:
-    """Confine this process, keeping `channel` open; returns what is in force."""
+    """Confine this process, keeping `channel` open; returns what is in force.
+
+    `counted`: whoever is at the other end of `channel` counts its lookups.
+    """
     user = sandbox.worker_user(slot)
-    return sandbox.confine(prepared, scratch, limits, keep=(channel,), user=user)
+    counted_at = channel if counted else None
+    return sandbox.confine(
+        prepared, scratch, limits, keep=(channel,), user=user, counted_at=counted_at
+    )
 
 
 def _folder(package: object) -> Path:

@@ -26,5 +26,7 @@ def main() -> None:
     scratch = Path(settings["scratch"])
     sandbox.freeze_access_times()
     prepared = policy.prepare(settings["withhold"], settings["disabled_mechanisms"])
-    isolation = policy.confine(prepared, scratch, limits, channel.fileno(), os.getpid())
+    isolation = policy.confine(
+        prepared, scratch, limits, channel.fileno(), os.getpid(), settings["counted"]
+    )
     server.run(channel, FrameLimits(body_bytes=limits.reply_bytes), isolation)

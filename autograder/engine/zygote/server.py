@@ -5,9 +5,9 @@ or a solution, so that a fork of it holds none either. It runs no kernel of torc
 thread when it forks. Requests are JSON lines on a control socket with descriptors attached:
 
     {"op": "judge", "module": …}                     fds: connection, control (ours), control (its)
-    {"op": "worker", "scratch": …, "limits": {…}}    fds: channel, output pipe
+    {"op": "worker", "scratch": …, "limits": {…}, "counted": …}   fds: channel, output pipe
         -> {"pid": n} with a pidfd attached
-        -> {"exit": n, "status": wait status, "peak_bytes": …, "cpu_seconds": …}   when it ended
+        -> {"exit": n, "status": wait status, "peak_bytes": …, …}   when it ended
 """
 
 from __future__ import annotations
@@ -132,6 +132,7 @@ class ZygoteServer:
         facts = {
             "peak_bytes": usage.ru_maxrss * 1024,
             "cpu_seconds": usage.ru_utime + usage.ru_stime,
+            "read_bytes": usage.ru_inblock * 512,
         }
         with contextlib.suppress(OSError):  # the judge may be gone
             control.send({"exit": pid, "status": status, **facts})
@@ -167,7 +168,7 @@ def become_worker(
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
     limits = WorkerLimits(**message["limits"])
     scratch = Path(message["scratch"])
-    isolation = policy.confine(prepared, scratch, limits, channel, slot)
+    isolation = policy.confine(prepared, scratch, limits, channel, slot, message["counted"])
     server.run(socket.socket(fileno=channel), FrameLimits(body_bytes=limits.reply_bytes), isolation)
 
 
