@@ -137,7 +137,6 @@ def measure(
                 environment={"COURSE_DATA": ""},
                 timeout=7200,
                 sample=True,
-                period=0.1,
             )
         try:
             results = json.loads((home / "results" / "results.json").read_text("utf-8"))
