@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,8 @@ class Run:
     """One grader's process from start to end, its descendants included.
 
     `wall` and `cpu` in seconds, `peak` the resident set in bytes of its largest process, `total`
-    the largest sum of the proportional sets in bytes of all its processes (0: not sampled).
+    the largest sum of the proportional sets in bytes of all its processes (0: not sampled), `own`
+    the same without pages of files, which the system can drop and read again.
     """
 
     status: int | None
@@ -100,6 +101,7 @@ class Run:
     peak: int
     total: int = 0
     orphans: int = 0
+    own: int = 0
 
     @property
     def timed_out(self) -> bool:
@@ -115,11 +117,14 @@ def run(
     environment: Mapping[str, str] | None = None,
     timeout: float = 600.0,
     sample: bool = False,
+    period: float = 0.25,
 ) -> Run:
     """Run a grader, pinned to processor `cpu`, and wait for every process that it leaves behind.
 
     Orphans are adopted, so that their processor time counts and none outlives the measurement.
+    Children that the caller has already are none. `sample`: look at memory every `period` seconds.
     """
+    own = frozenset(_children(os.getpid()))
     _adopt_orphans(True)
     pin = (lambda: os.sched_setaffinity(0, {cpu})) if cpu is not None else None
     with tempfile.TemporaryFile() as log:
@@ -135,8 +140,10 @@ def run(
             start_new_session=True,
         )
         done = threading.Event()
-        totals = [0]
-        watcher = threading.Thread(target=_watch, args=(process.pid, done, totals), daemon=True)
+        totals = [0, 0]
+        watcher = threading.Thread(
+            target=_watch, args=(process.pid, done, totals, period), daemon=True
+        )
         if sample:
             watcher.start()
         expired = threading.Event()
@@ -147,7 +154,7 @@ def run(
         timer.cancel()
         done.set()
         process.returncode = os.waitstatus_to_exitcode(status)
-        orphans = _reap_orphans()
+        orphans = _reap_orphans(own)
         _adopt_orphans(False)
         log.seek(0)
         output = log.read().decode("utf-8", "replace")
@@ -161,6 +168,7 @@ def run(
         1024 * max([usage.ru_maxrss, *(orphan.ru_maxrss for _, orphan in orphans)]),
         totals[0],
         sum(killed for killed, _ in orphans),
+        totals[1],
     )
 
 
@@ -171,23 +179,26 @@ def _adopt_orphans(adopt: bool) -> None:
         ctypes.CDLL(None).prctl(set_child_subreaper, int(adopt), 0, 0, 0)
 
 
-def _reap_orphans(grace: float = 0.5) -> list[tuple[bool, resource.struct_rusage]]:
-    """Wait for adopted processes; those that are still there after `grace` seconds are killed."""
+def _reap_orphans(
+    own: Collection[int], grace: float = 0.5
+) -> list[tuple[bool, resource.struct_rusage]]:
+    """Wait for adopted processes; those that are still there after `grace` seconds are killed.
+
+    The children `own` are left alone: they were there before.
+    """
     ended: list[tuple[bool, resource.struct_rusage]] = []
     deadline = time.monotonic() + grace
     killed = False
-    while True:
-        try:
-            pid, _, usage = os.wait4(-1, os.WNOHANG)
-        except ChildProcessError:
-            return ended
-        if pid:
-            ended.append((killed, usage))
-        elif time.monotonic() > deadline:
-            killed = True
-            for child in _children(os.getpid()):
+    while adopted := [child for child in _children(os.getpid()) if child not in own]:
+        for child in adopted:
+            pid, _, usage = os.wait4(child, os.WNOHANG)
+            if pid:
+                ended.append((killed, usage))
+            elif time.monotonic() > deadline:
+                killed = True
                 os.kill(child, signal.SIGKILL)
-        time.sleep(0.0 if pid else 0.01)
+        time.sleep(0.01)
+    return ended
 
 
 def _children(pid: int) -> list[int]:
@@ -210,18 +221,23 @@ def _end_tree(pid: int, expired: threading.Event) -> None:
             os.kill(descendant, signal.SIGKILL)
 
 
-def _watch(pid: int, done: threading.Event, totals: list[int]) -> None:
-    while not done.wait(0.25):
-        totals[0] = max(totals[0], sum(_proportional_bytes(process) for process in _tree(pid)))
+def _watch(pid: int, done: threading.Event, totals: list[int], period: float) -> None:
+    while not done.wait(period):
+        sizes = [_proportional_bytes(process) for process in _tree(pid)]
+        for place, values in enumerate(zip(*sizes)):
+            totals[place] = max(totals[place], sum(values))
 
 
-def _proportional_bytes(pid: int) -> int:
-    """Memory of a process, shared pages divided by the number of their users."""
+def _proportional_bytes(pid: int) -> tuple[int, int]:
+    """Memory of a process, shared pages divided by the number of their users; without files."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+        return 0, 0
+    sizes = {
+        name: 1024 * int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)
+    }
+    return sizes["Pss"], sizes["Pss_Anon"] + sizes["Pss_Shmem"]
 
 
 def processors() -> tuple[int, ...]:

@@ -28,13 +28,23 @@ def requirements() -> list[str]:
     return list(project["dependencies"])
 
 
+def names(requirements: Iterable[str]) -> set[str]:
+    """Normalized names of what is asked for."""
+    return {normalized(Requirement(text).name) for text in requirements}
+
+
+def normalized(name: str) -> str:
+    """A distribution's name as indices write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def closure(names: Iterable[str]) -> dict[str, metadata.Distribution]:
     """These distributions and, without extras, what they need; by normalized name."""
     found: dict[str, metadata.Distribution] = {}
     todo = [Requirement(name) for name in names]
     while todo:
         one = todo.pop()
-        key = re.sub(r"[-_.]+", "-", one.name).lower()
+        key = normalized(one.name)
         if key in found or (one.marker and not one.marker.evaluate({"extra": ""})):
             continue
         found[key] = metadata.distribution(one.name)
@@ -91,4 +101,4 @@ def distributions(python: Path) -> Iterator[str]:
     """Normalized names of what is installed there."""
     code = "from importlib.metadata import distributions as d\nfor x in d(): print(x.name)"
     _, names, _ = run([python, "-c", code], python.parent)
-    yield from (re.sub(r"[-_.]+", "-", name).lower() for name in names.split())
+    yield from map(normalized, names.split())

@@ -4,18 +4,32 @@ import os
 import subprocess
 import sys
 import types
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import attacks, common, labs, peers, profilers, table_huffman, throughput
+from autograder.course import Session
+from benchmarks import (
+    attacks,
+    common,
+    container,
+    labs,
+    nbgrader_class,
+    peers,
+    profilers,
+    table_huffman,
+    throughput,
+)
 from benchmarks.attacks import ATTACKS, MARK, verdict
 from benchmarks.common import CHECKS, MODULE, SOLUTION, WRONG, Run
 from benchmarks.stages import STAGES, Counters
+from tests import bank
 
 FINE = Run(status=0, output="", wall=1.0, cpu=0.5, peak=1 << 20)
 
@@ -171,6 +185,70 @@ class TestRun:
         assert done.orphans == 1
         with pytest.raises(ProcessLookupError):
             os.kill(int(done.output), 0)
+
+    def test_a_child_of_the_callers_own_is_left_alone(self, tmp_path: Path) -> None:
+        text = (
+            "import subprocess, sys\nfrom pathlib import Path\nfrom benchmarks import common\n"
+            "own = subprocess.Popen(['sleep', '60'])\n"
+            f"done = common.run([sys.executable, '-c', ''], cwd=Path({str(tmp_path)!r}))\n"
+            "print(own.poll(), done.status, done.orphans)\nown.kill()\nown.wait()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", text],
+            cwd=common.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == ["None", "0", "0"]
+
+    def test_memory_is_seen_with_and_without_pages_of_files(self, tmp_path: Path) -> None:
+        code = "import time; kept = bytearray(b'x') * (64 << 20); time.sleep(0.5)"
+        done = self.outcome(code, tmp_path, sample=True, period=0.05)
+        assert 64 << 20 <= done.own < done.total < 1 << 30
+
+
+class TestClass:
+    """The class that nbgrader and a batch run grade."""
+
+    session = bank.course().session("s1")
+
+    def test_it_is_mixed_and_no_two_are_equal(self) -> None:
+        members = list(nbgrader_class.members(self.session, 20))
+        kinds = Counter(student.rstrip("0123456789") for student, _ in members)
+        assert kinds == {"right": 10, "wrong": 8, "blank": 2}
+        assert len({tuple(sorted(modules.items())) for _, modules in members}) == 20
+        for _, modules in members:
+            assert modules.keys() == set(self.session.required_files)
+
+    @pytest.mark.parametrize("sheet", nbgrader_class.SHEETS)
+    def test_a_sheet_is_handed_in_as_asked(self, tmp_path: Path, sheet: str) -> None:
+        released = tmp_path / "released"
+        released.mkdir()
+        asked = nbformat.v4.new_markdown_cell("why?", metadata={"nbgrader": {"solution": True}})
+        code = nbformat.v4.new_code_cell("train()")
+        nbformat.write(nbformat.v4.new_notebook(cells=[asked, code]), released / "lab.ipynb")
+        (released / "work.py").write_text("blank")
+        nbgrader_class.hand_in(released, tmp_path / "in", {"work.py": "own"}, sheet)
+        assert (tmp_path / "in" / "work.py").read_text() == "own"
+        lab = tmp_path / "in" / "lab.ipynb"
+        cells = nbformat.read(lab, as_version=4).cells if lab.exists() else []
+        assert len(cells) == {"none": 0, "questions": 1, "whole": 2}[sheet]
+
+    def test_gradebooks_that_differ_are_told(self) -> None:
+        one = {("ada", "s1-a"): 1.0, ("bob", "s1-a"): None}
+        assert nbgrader_class.differences(one, dict(one)) == []
+        other = {("ada", "s1-a"): 2.0, ("carl", "s1-a"): 1.0}
+        lines = nbgrader_class.differences(one, other)
+        assert [line.partition(",")[0] for line in lines] == ["ada", "carl"]
+
+
+@pytest.mark.parametrize("session", bank.course().sessions, ids=lambda session: session.id)
+def test_every_session_has_submissions_for_the_container(session: Session) -> None:
+    kinds = container.submissions(session)
+    assert "right" in kinds
+    assert len({tuple(sorted(files.items())) for files in kinds.values()}) == len(kinds)
+    assert kinds["right"].keys() == set(session.required_files)
 
 
 def test_counters_add_up_across_forks() -> None:

@@ -456,6 +456,12 @@ class TestLimits:
             "descriptors": "OSError",
         }
 
+    def test_it_is_ended_first_where_memory_runs_out(self, identity: str) -> None:
+        """Before the judge, without which nothing is reported. (Landlock would hide the file.)"""
+        case = "result.append(int(open('/proc/self/oom_score_adj').read()))"
+        ran = run(identity, cases={"score": case}, without=["landlock"])
+        assert ran.results["score"] == 1000
+
     def test_threads_end_at_a_limit(self, identity: str) -> None:
         source = """
 import threading

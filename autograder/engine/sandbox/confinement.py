@@ -247,6 +247,7 @@ def _detach() -> _Fact:
     """Leave the zygote's terminal and process group, standard input and environment behind."""
     if sys.platform != "win32":
         privileges.new_session()
+    limits.end_first()
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
