@@ -8,7 +8,7 @@ DEMO := build/demo
 # Two processes; the tests of a file stay in one of them, and so what they graded.
 PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: setup demo test test-fast lint release clean
+.PHONY: setup demo test test-fast lint release docs clean
 
 setup: $(READY)
 
@@ -42,6 +42,11 @@ test-fast: $(READY)
 
 release: $(READY)
 	$(BIN)/autograder release
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
+	@echo "Open build/site/index.html"
 
 clean:
 	rm -rf build .cache

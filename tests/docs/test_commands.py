@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -19,25 +17,24 @@ import typer.main
 from autograder.cli.app import app
 from benchmarks.mutation import __main__ as mutation
 from tests import bank
+from tests.docs.guides import COMMENT, run, shell_lines
 from tests.integrations import importers
 from tests.support import ROOT
 
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "solutions" / "README.md",
     *sorted((ROOT / "solutions").glob("*/README.md")),
     ROOT / "autograder" / "release" / "templates" / "README.md",
 ]
 SAMPLES = ROOT / "tests" / "submissions"
-COMMENT = re.compile(r"\s{2,}#.*$")
 
 
 def commands(document: Path) -> list[str]:
     """The lines of all shell blocks, without comments."""
-    blocks = re.findall(r"```(?:sh|bash|shell)\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
-    lines = [COMMENT.sub("", line).strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
+    return shell_lines(document.read_text("utf-8"))
 
 
 SHOWN = [
@@ -106,49 +103,51 @@ def test_the_commands_that_make_mutants_find_some(
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path) -> None:
-    """In a course with one submission per session; training has its own tests."""
+    """And those of the student guide; in a course with one submission per session.
+
+    Training has its own tests, the guides of the staff and of lecturers too.
+    """
     kit = tmp_path / "kit"
     kit.mkdir()
     for name in ("course.yaml", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, kit)
     for folder in ("assignments", "solutions", "shared"):
         shutil.copytree(ROOT / folder, kit / folder)
-    shutil.copytree(ROOT / "assignments" / "s1_intro", kit / "submissions" / "ada")
-    (kit / "times.csv").write_text("student,time\nada,2027-01-26T10:00:00+01:00\n")
     (kit / "marks.csv").write_text("student,exercise,points\nada,split,2\n")
     project = kit / "assignments" / "s7_final_project"
     entry = SAMPLES / "s7_final_project" / "samples" / "ada"
     (project / "out").mkdir()
     shutil.copy(entry / "model.onnx", project / "out")
     shutil.copy(entry / "card.yaml", project)
-    shutil.copytree(entry, project / "submissions" / "ada")
+    shutil.copytree(entry, kit / "projects" / "ada")
     _put_downloads(kit)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    projects = (ROOT / "docs" / "ta.md").read_text("utf-8").partition("\n## Final projects\n")[2]
+    # What needs nbgrader's gradebook is run with it, in tests/integrations/test_nbgrader.py.
+    exports = ("autograder export gradescope ", "autograder export nbgrader ")
+    shown = [
+        line
+        for line in commands(ROOT / "docs" / "platforms.md")
+        if "build/" not in line or line.startswith(exports)
+    ]
+    lines = [
+        *commands(ROOT / "README.md"),
+        *commands(ROOT / "docs" / "student.md"),
+        f"cd {kit}",
+        *shell_lines(projects),
+        *shown,
+    ]
+    found_something = 1  # blanks fail their public tests
     folder = kit
     ran = 0
-    # What needs nbgrader's gradebook is run with it, in tests/integrations/test_nbgrader.py.
-    shown = [line for line in commands(ROOT / "docs" / "platforms.md") if "build/" not in line]
-    shown.insert(0, f"cd {kit}")
-    for line in [*commands(ROOT / "README.md"), *shown]:
+    for line in lines:
         if line.startswith("cd "):
             folder = kit / line.removeprefix("cd ")
-        if not line.startswith(("autograder ", "cp ")):
-            continue
-        done = subprocess.run(
-            ["bash", "-c", line],
-            cwd=folder,
-            env={**os.environ, "PATH": path, "AUTOGRADER_SECRET": "secret"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found_something = 1  # blanks fail their public tests
-        assert done.returncode in (0, found_something), f"{line}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr, line
-        ran += 1
+        if line.startswith(("autograder ", "cp ")):
+            run(line, folder, Path(sys.executable).parent, (0, found_something))
+            ran += 1
     assert ran > 10
     assert (kit / "results" / "grades.csv").read_text().count("\nada,") == 1
-    assert (project / "results" / "leaderboard.html").is_file()
+    assert (kit / "results-s7" / "leaderboard.html").is_file()
     assert (kit / "results-canvas" / "export" / "canvas-s1-feedback.zip").is_file()
     assert (kit / "results-moodle" / "export" / "moodle-s1.csv").is_file()
 
