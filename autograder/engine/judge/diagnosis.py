@@ -195,9 +195,7 @@ def _matches(
     return frozenset(matches)
 
 
-def _tried(
-    replay: Replay, mistake: Mistake, index: int, like: Transcript | None = None
-) -> Attempt:
+def _tried(replay: Replay, mistake: Mistake, index: int, like: Transcript | None = None) -> Attempt:
     attempt = replay(mistake, index, like)
     if attempt is None:
         raise _NoTime
