@@ -149,8 +149,8 @@ class JudgePlugin:
         """
         order = {exercise.id: index for index, exercise in enumerate(self.job.exercises)}
         known = {exercise.id for exercise in self.job.session.exercises}
-        for text in self.job.solution.values():
-            known.update(_SOLVED.findall(text.decode()))
+        for source in self.job.solution.values():
+            known.update(_SOLVED.findall(source.decode()))
         for item in items:
             if _exercise_id(item) not in known:
                 text = f"{item.nodeid}: exercise {_exercise_id(item)!r} is not in course.yaml"
