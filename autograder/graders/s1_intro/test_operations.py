@@ -156,9 +156,10 @@ linear_macs = Exercise("s1.linear_macs")
 @linear_macs.check(weight=2)
 def test_linear_macs_of_one_vector(student: Any, rng: RandomInputs) -> None:
     """One multiply-accumulate per weight, none for the bias."""
-    for _ in range(3):
-        hint = "one MAC per weight; bias is not counted, a MAC is one operation"
-        expect_linear(student, hint, rng.integer(2, 90), rng.integer(2, 90))
+    hint = "one MAC per weight; bias is not counted, a MAC is one operation"
+    n, other = rng.integer(2, 90), rng.integer(2, 90)
+    for sizes in ((n, other), (other, n), (n, 1), (1, n)):
+        expect_linear(student, hint, *sizes)
 
 
 @linear_macs.check()
@@ -401,7 +402,8 @@ def test_bit_operations_are_exact_when_large(student: Any, rng: RandomInputs) ->
 def test_bit_operations_refuse_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Numbers of bits below 1 or not whole, and of MACs below 0, raise ValueError."""
     macs = rng.integer(10, 1000)
-    expect_value_error(student.bit_operations, -macs, 8, 8)
+    for wrong in (-1, -macs):
+        expect_value_error(student.bit_operations, wrong, 8, 8)
     for bits in (0, -rng.integer(1, 8), 2.5):
         expect_value_error(student.bit_operations, macs, bits, 8)
         expect_value_error(student.bit_operations, macs, 8, bits)
