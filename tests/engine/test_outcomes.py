@@ -283,6 +283,11 @@ def test_an_exercise_of_the_solution_may_be_left_out_of_the_course(tmp_path: Pat
         solution={"work.py": solution.encode()},
     )
     assert [(e.id, e.outcome) for e in reports["ada"].exercises] == [("s1.add", Outcome.PASSED)]
+    # students have no solution, and check with the same public tests
+    reports = grade(
+        small_course(["add"]), [submission("ada", {"work.py": code})], tmp_path, public=True
+    )
+    assert [(e.id, e.outcome) for e in reports["ada"].exercises] == [("s1.add", Outcome.PASSED)]
 
 
 @pytest.mark.parametrize(
