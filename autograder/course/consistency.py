@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from autograder.course.schema import (
     POINTS_PER_SESSION,
     Course,
+    CourseExercise,
     DatasetRules,
-    Exercise,
     FinalProject,
     Limits,
     Session,
@@ -96,7 +96,7 @@ def _check_exercise_ids(course: Course) -> Iterator[Inconsistency]:
                 yield here, "an id used once", f"{exercise.id!r} again"
 
 
-def located_exercises(session: Session) -> Iterator[tuple[Location, Exercise]]:
+def located_exercises(session: Session) -> Iterator[tuple[Location, CourseExercise]]:
     """All exercises of a session, each with its path below the session's key."""
     for j, module in enumerate(session.modules):
         for k, exercise in enumerate(module.exercises):

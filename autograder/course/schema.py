@@ -108,7 +108,7 @@ class _Model(BaseModel):
 # ---- sessions --------------------------------------------------------------------------------
 
 
-class Exercise(_Model):
+class CourseExercise(_Model):
     """What earns `points`, which count towards the session's 100 unless it is `extra_credit`.
 
     `graded` says whether a program or a person gives the points; `thresholds` are numbers by name
@@ -144,7 +144,7 @@ class Module(_Model):
     """One file that students fill in."""
 
     file: FileName
-    exercises: Items[Exercise] = ()
+    exercises: Items[CourseExercise] = ()
 
     def model_post_init(self, _context: Any, /) -> None:
         """Tell the exercises where they live."""
@@ -168,11 +168,11 @@ class Session(_Model):
     opens: Date | None = None
     due: Date | None = None
     modules: Items[Module] = ()
-    own_exercises: Items[Exercise] = Field(default=(), alias="exercises")
+    own_exercises: Items[CourseExercise] = Field(default=(), alias="exercises")
     withhold: Items[SharedModule] = ()
 
     @property
-    def exercises(self) -> tuple[Exercise, ...]:
+    def exercises(self) -> tuple[CourseExercise, ...]:
         """All exercises in the order of course.yaml, those of modules first."""
         in_modules = (exercise for module in self.modules for exercise in module.exercises)
         return (*in_modules, *self.own_exercises)
@@ -184,7 +184,7 @@ class Session(_Model):
             return PROJECT_FILES
         return tuple(module.file for module in self.modules)
 
-    def exercise(self, exercise_id: str) -> Exercise:
+    def exercise(self, exercise_id: str) -> CourseExercise:
         """Return one exercise; an unknown id raises `CourseError`."""
         known = {exercise.id: exercise for exercise in self.exercises}
         if exercise_id not in known:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from autograder.course import Exercise, Limits, Session
+from autograder.course import CourseExercise, Limits, Session
 from autograder.engine.sandbox import WorkerLimits
 from autograder.records import Isolation, Report
 from autograder.submissions.submission import Submission
@@ -100,11 +100,11 @@ class GradingJob:
     total_seconds: float = math.inf
 
     @property
-    def exercises(self) -> tuple[Exercise, ...]:
+    def exercises(self) -> tuple[CourseExercise, ...]:
         """The exercises to be graded, in the course's order."""
         return tuple(e for e in self.session.exercises if not self.only or e.id in self.only)
 
-    def exercises_for(self, submission: Submission) -> tuple[Exercise, ...]:
+    def exercises_for(self, submission: Submission) -> tuple[CourseExercise, ...]:
         """Those of them that are graded of a submission."""
         chosen = self.only_for.get(submission.slug)
         return tuple(e for e in self.exercises if chosen is None or e.id in chosen)

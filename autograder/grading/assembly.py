@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from autograder.course import Course, Exercise, Session
+from autograder.course import Course, CourseExercise, Session
 from autograder.grading.fingerprints import of_result
 from autograder.grading.lateness import lateness
 from autograder.grading.tables import Marks
@@ -79,7 +79,7 @@ def finished(
     )
 
 
-def _unmarked(exercise: Exercise) -> ExerciseResult:
+def _unmarked(exercise: CourseExercise) -> ExerciseResult:
     return ExerciseResult(
         id=exercise.id,
         title=exercise.title,

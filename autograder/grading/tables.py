@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from autograder.course import Exercise, Session
+from autograder.course import CourseExercise, Session
 from autograder.errors import InputErrors
 from autograder.records import Identity, Mark, Report
 from autograder.reports.csv_report import escape_formula
@@ -245,7 +245,7 @@ def _marks(path: Path, session: Session, students: Iterable[StudentNames]) -> tu
     return marks, table
 
 
-def _points(text: str, exercise: Exercise) -> float | None:
+def _points(text: str, exercise: CourseExercise) -> float | None:
     try:
         points = float(text)
     except ValueError:

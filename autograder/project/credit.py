@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from autograder.course import Credit, Exercise, FinalProject
+from autograder.course import CourseExercise, Credit, FinalProject
 from autograder.records import ExerciseResult, Outcome, TestResult
 from autograder.records.measurement import Score
 from autograder.records.points import exercise_result
@@ -18,7 +18,7 @@ VALID, COST = "valid", "cost"
 
 
 def results(
-    exercises: Iterable[Exercise], score: Score, project: FinalProject
+    exercises: Iterable[CourseExercise], score: Score, project: FinalProject
 ) -> tuple[ExerciseResult, ...]:
     """The results of those exercises that the scorer decides, in their order."""
     makers = {VALID: valid_test, COST: cost_test}

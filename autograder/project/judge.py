@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import NoReturn
 
-from autograder.course import Exercise
+from autograder.course import CourseExercise
 from autograder.engine.control import Control
 from autograder.engine.job import Deliver, GradingJob, Progress
 from autograder.engine.judge.serving import GraderError, serve
@@ -136,7 +136,7 @@ def team_of(submission: Submission) -> str:
 
 
 def _all(
-    exercises: tuple[Exercise, ...], outcome: Outcome, message: str, detail: str = ""
+    exercises: tuple[CourseExercise, ...], outcome: Outcome, message: str, detail: str = ""
 ) -> tuple[ExerciseResult, ...]:
     """Every exercise with one outcome and reason."""
     test = TestResult("entry", "The entry can be scored.", outcome, message=message, detail=detail)

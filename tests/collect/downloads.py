@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder.course import ArchiveLimits, Exercise, Module, Session
+from autograder.course import ArchiveLimits, CourseExercise, Module, Session
 
 METRICS = b"def sparsity(tensor):\n    return 0.0\n"
 CODING = b"def entropy(values):\n    return 0.0\n"
@@ -21,7 +21,7 @@ def session() -> Session:
     """A session with two modules."""
 
     def module(file: str, exercise: str) -> Module:
-        return Module(file=file, exercises=(Exercise(id=exercise, title="x", points=50.0),))
+        return Module(file=file, exercises=(CourseExercise(id=exercise, title="x", points=50.0),))
 
     modules = (module("deep_compression.py", "s3.sparsity"), module("coding.py", "s3.entropy"))
     return Session(id="s3", folder="s3_weight_clustering", title="Clustering", modules=modules)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from autograder.course import Course, Exercise, Module, Session, parse_course
+from autograder.course import Course, CourseExercise, Module, Session, parse_course
 from autograder.errors import CourseError
 from tests.course.test_course import line_of
 
@@ -111,10 +111,10 @@ def test_exercises_know_their_module_in_another_process(course: Course) -> None:
 
 
 def test_sessions_can_be_built_in_code() -> None:
-    answer = Exercise(id="s1.essay", title="Essay", points=100, graded="by hand")
+    answer = CourseExercise(id="s1.essay", title="Essay", points=100, graded="by hand")
     session = Session(id="s1", folder="s1_a", title="A", modules=(), exercises=(answer,))
     assert session.exercises == (answer,)
-    module = Module(file="a.py", exercises=(Exercise(id="s1.f", title="F", points=1),))
+    module = Module(file="a.py", exercises=(CourseExercise(id="s1.f", title="F", points=1),))
     both = Session(id="s1", folder="s1_a", title="A", modules=(module,), exercises=(answer,))
     assert [e.file for e in both.exercises] == ["a.py", ""]
 

@@ -340,8 +340,8 @@ def test_the_stock_commands_run_all_other_sessions(
     for session in COURSE.sessions[1:]:
         name = session.folder
         nbgrader(folder, "generate_assignment", name)
-        # The kit holds no network for the digits: of the project it says what is missing.
-        expected = "Success" if session.kind == "functions" else "model.onnx"
+        # A kit without CIFAR-10 has no entry of its own that would be valid.
+        expected = "Success" if session.kind == "functions" else "A valid entry"
         assert expected in nbgrader(folder, "validate", f"source/{name}/{BRIDGE}.ipynb")
         submitted = folder / "submitted" / "ada" / name
         shutil.copytree(folder / "release" / name, submitted)

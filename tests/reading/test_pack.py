@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.course import ArchiveLimits, Exercise, Module, Session, load_course
+from autograder.course import ArchiveLimits, CourseExercise, Module, Session, load_course
 from autograder.errors import SubmissionError
 from autograder.submissions import read_submission
 from autograder.submissions.advice import advice, other_python
@@ -34,7 +34,7 @@ LIMITS = ArchiveLimits()
 @pytest.fixture(scope="module")
 def session() -> Session:
     def module(file: str, exercise: str) -> Module:
-        return Module(file=file, exercises=(Exercise(id=exercise, title="x", points=50.0),))
+        return Module(file=file, exercises=(CourseExercise(id=exercise, title="x", points=50.0),))
 
     modules = (module("metrics.py", "s1.sparsity"), module("training.py", "s1.fit"))
     return Session(id="s1", folder="s1_intro", title="Intro", modules=modules)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.course import ArchiveLimits, Exercise, Module, Session
+from autograder.course import ArchiveLimits, CourseExercise, Module, Session
 from autograder.errors import SubmissionError
 from autograder.submissions import Submission, collect, files, folder, identity, read_submission
 from autograder.submissions.identity import display_name, file_name_for, same_student_key, slug
@@ -31,7 +31,7 @@ LIMITS = ArchiveLimits(max_files=60, max_bytes=5_000_000, max_ratio=100.0)
 @pytest.fixture(scope="module")
 def session() -> Session:
     def module(file: str, exercise: str) -> Module:
-        return Module(file=file, exercises=(Exercise(id=exercise, title="x", points=50.0),))
+        return Module(file=file, exercises=(CourseExercise(id=exercise, title="x", points=50.0),))
 
     modules = (module("metrics.py", "s1.sparsity"), module("training.py", "s1.fit"))
     return Session(id="s1", folder="s1_intro", title="Intro", modules=modules)

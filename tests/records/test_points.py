@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.course import Exercise
+from autograder.course import CourseExercise
 from autograder.course.schema import Module
 from autograder.records import Outcome, TestResult
 from autograder.records.points import earned_share, exercise_outcome, exercise_result
@@ -33,7 +33,7 @@ tests = st.lists(
 
 @given(tests)
 def test_points_lie_between_zero_and_the_maximum(results: list[TestResult]) -> None:
-    exercise = exercise_result(Exercise(id="s1.x", title="X", points=7), results)
+    exercise = exercise_result(CourseExercise(id="s1.x", title="X", points=7), results)
     assert 0 <= exercise.points <= 7
     assert (exercise.outcome is Outcome.PASSED) <= (exercise.points == 7)
 
@@ -104,7 +104,7 @@ def test_partial_credit_is_a_share(credit: float, share: float) -> None:
 
 
 def test_points_are_rounded_to_cents() -> None:
-    exercise = Exercise(id="s1.x", title="X", points=10)
+    exercise = CourseExercise(id="s1.x", title="X", points=10)
     third = [result(Outcome.PASSED, 1), result(Outcome.FAILED, 2)]
     assert exercise_result(exercise, third).points == 3.33
     assert exercise_result(exercise, [result(Outcome.PARTIAL, 1, 0.66666)]).points == 6.67
@@ -113,7 +113,7 @@ def test_points_are_rounded_to_cents() -> None:
 def test_an_exercise_keeps_what_the_course_says_of_it() -> None:
     (exercise,) = Module(
         file="work.py",
-        exercises=(Exercise(id="s1.x", title="X", points=7, extra_credit=True),),
+        exercises=(CourseExercise(id="s1.x", title="X", points=7, extra_credit=True),),
     ).exercises
     made = exercise_result(exercise, [result(Outcome.PASSED)])
     assert (made.id, made.title, made.module) == ("s1.x", "X", "work")

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.course import Exercise
+from autograder.course import CourseExercise
 from autograder.engine.job import GradingJob, isolation_shortfall
 from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.processes import WorkerProcess
@@ -46,7 +46,7 @@ class ExerciseRun:
 
     def __init__(
         self,
-        exercise: Exercise,
+        exercise: CourseExercise,
         run: SubmissionRun,
         job: GradingJob,
         workers: Workers,

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from autograder.course import Exercise
+from autograder.course import CourseExercise
 from autograder.engine.job import Deliver, GradingJob, Progress
 from autograder.engine.judge.calls import exercise_calls
 from autograder.engine.judge.clock import Clock
@@ -165,7 +165,7 @@ class JudgePlugin:
             key=lambda item: order[_exercise_id(item)],
         )
 
-    def _mistakes_of(self, exercise: Exercise) -> Sequence[Mistake]:
+    def _mistakes_of(self, exercise: CourseExercise) -> Sequence[Mistake]:
         solution = self.job.solution.get(exercise.file, b"").decode()
         try:
             return known_mistakes(self.job.tests, exercise.id.partition(".")[2], solution)
@@ -266,7 +266,7 @@ class JudgePlugin:
         )
 
     def _grade_exercise(
-        self, exercise: Exercise, run: SubmissionRun, items: Sequence[pytest.Item]
+        self, exercise: CourseExercise, run: SubmissionRun, items: Sequence[pytest.Item]
     ) -> list[TestResult]:
         extra = sum(getattr(_function(item), "__seconds__", 0.0) for item in items)
         exercise_run = ExerciseRun(exercise, run, self.job, self._workers, extra)

@@ -252,7 +252,7 @@ def binary_step(
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A network in eval mode, images and labels to calibrate with, and held-out ones."""
 
     model: DigitsCNN
@@ -260,7 +260,7 @@ class Trained:
     held_out: tuple[Tensor, Tensor]
 
 
-def trained_digits(rng: RandomInputs) -> Trained:
+def trained_digits(rng: RandomInputs) -> TrainedModel:
     """A trained network for the digits, turned or mirrored, its classes renamed, at random.
 
     A network that was trained before on the public data set is no use on these images.
@@ -281,7 +281,7 @@ def trained_digits(rng: RandomInputs) -> Trained:
         model.classifier.weight.copy_(model.classifier.weight[names.argsort()])
         model.classifier.bias.copy_(model.classifier.bias[names.argsort()])
     images, labels = turned(images[order]), names[labels[order]]
-    return Trained(model, (images[:256], labels[:256]), (images[TRAINING:], labels[TRAINING:]))
+    return TrainedModel(model, (images[:256], labels[:256]), (images[TRAINING:], labels[TRAINING:]))
 
 
 TRAINING = 1280  # images

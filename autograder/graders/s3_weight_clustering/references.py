@@ -153,7 +153,7 @@ PEAK_RATE = 0.3
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedState:
     """A pruned network for digits that nobody else has, and digits that it has not seen."""
 
     state: State
@@ -189,7 +189,7 @@ def _network() -> nn.Sequential:
     )
 
 
-def trained_network(rng: RandomInputs) -> Trained:
+def trained_network(rng: RandomInputs) -> TrainedState:
     """A network trained and gradually pruned on digits within a second.
 
     Initial weights, order of the samples, pixels and classes are drawn from `rng`: weights that
@@ -222,7 +222,7 @@ def trained_network(rng: RandomInputs) -> Trained:
             for weight, mask in zip(weights, masks, strict=True):
                 weight.mul_(mask)
     state = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    return Trained(state, images[TRAINING_IMAGES:], labels[TRAINING_IMAGES:])
+    return TrainedState(state, images[TRAINING_IMAGES:], labels[TRAINING_IMAGES:])
 
 
 def _largest(weight: Tensor, density: float) -> Tensor:

@@ -65,7 +65,7 @@ def small_batch(rng: RandomInputs) -> Batch:
     return rng.normal(n, 6), rng.integers(0, 3, n)
 
 
-class Pair:
+class BothNetworks:
     """Student and optimiser, once in the worker and once here, and a teacher over there."""
 
     def __init__(
@@ -105,7 +105,7 @@ distill_step = Exercise("s4.distill_step")
 def test_step_descends_the_loss(student: Any, rng: RandomInputs) -> None:
     """The parameters move against the gradient of the loss of distillation."""
     for T, alpha in ((temperature(rng), 0.0), (temperature(rng), rng.number(0.2, 0.4))):
-        pair = Pair(student, rng, small_student(rng), "SGD", lr=0.1)
+        pair = BothNetworks(student, rng, small_student(rng), "SGD", lr=0.1)
         for _ in range(2):
             pair.step(small_batch(rng), T, alpha)
             check(pair.agrees(), "one step along kd_loss(student, teacher, targets, T, alpha)")
@@ -115,7 +115,7 @@ def test_step_descends_the_loss(student: Any, rng: RandomInputs) -> None:
 def test_step_returns_the_loss(student: Any, rng: RandomInputs) -> None:
     """The loss of the batch before the update is returned, a number."""
     for alpha in (0.0, rng.number(0.2, 0.4), 1.0):
-        pair = Pair(student, rng, small_student(rng), "SGD", lr=0.5)
+        pair = BothNetworks(student, rng, small_student(rng), "SGD", lr=0.5)
         for _ in range(2):
             found, expected = pair.step(small_batch(rng), temperature(rng), alpha)
             hint = "alpha * CE + (1 - alpha) * T**2 * KL, before the step"
@@ -128,7 +128,7 @@ def test_step_with_another_optimizer(student: Any, rng: RandomInputs) -> None:
     name, options = rng.choice(
         [("SGD", {"lr": 0.1, "momentum": 0.9}), ("Adam", {"lr": 0.02}), ("AdamW", {"lr": 0.02})]
     )
-    pair = Pair(student, rng, small_student(rng), name, **options)
+    pair = BothNetworks(student, rng, small_student(rng), name, **options)
     for _ in range(3):
         pair.step(small_batch(rng), temperature(rng), rng.number(0.2, 0.4))
     check(pair.agrees(), "optimizer.step(), once")
@@ -137,7 +137,7 @@ def test_step_with_another_optimizer(student: Any, rng: RandomInputs) -> None:
 @distill_step.check()
 def test_step_forgets_old_gradients(student: Any, rng: RandomInputs) -> None:
     """Gradients that were there before do not count."""
-    pair = Pair(student, rng, small_student(rng), "SGD", lr=0.1)
+    pair = BothNetworks(student, rng, small_student(rng), "SGD", lr=0.1)
     student.backward(pair.model, [rng.normal(5, 6)], rng.normal(5, 4))
     pair.step(small_batch(rng), temperature(rng), 0.3)
     check(pair.agrees(), "zero the student's gradients before the backward pass")
@@ -146,7 +146,7 @@ def test_step_forgets_old_gradients(student: Any, rng: RandomInputs) -> None:
 @distill_step.check(weight=2, essential=True)
 def test_teacher_answers_in_eval_mode(student: Any, rng: RandomInputs) -> None:
     """The teacher's batch norm uses its running statistics, and its dropout drops nothing."""
-    pair = Pair(student, rng, normalising_teacher(rng).train(), "SGD", lr=0.1)
+    pair = BothNetworks(student, rng, normalising_teacher(rng).train(), "SGD", lr=0.1)
     for _ in range(2):
         found, expected = pair.step(small_batch(rng), temperature(rng), 0.0)
         hint = "ask the teacher in eval mode"
@@ -160,7 +160,7 @@ def test_teacher_is_as_before(student: Any, rng: RandomInputs) -> None:
     frozen, batch_norm = teacher[0], teacher[1]
     frozen.requires_grad_(False)
     batch_norm.eval()  # modes are mixed
-    pair = Pair(student, rng, teacher, "SGD", lr=0.1)
+    pair = BothNetworks(student, rng, teacher, "SGD", lr=0.1)
     live = pair.live_teacher
     step = student.put(Optimizer("SGD", live, {"lr": 1.0}))
     inputs, cotangent = rng.normal(5, 6), rng.normal(5, 4)
@@ -217,7 +217,7 @@ def expect_settings_refused(
 @distill_step.check(weight=0.9, guard=True)
 def test_step_refuses_bad_settings(student: Any, rng: RandomInputs) -> None:
     """T <= 0 and alpha outside 0..1 raise ValueError."""
-    pair = Pair(student, rng, small_student(rng), "SGD", lr=0.1)
+    pair = BothNetworks(student, rng, small_student(rng), "SGD", lr=0.1)
     batch = small_batch(rng)
 
     def call(T: float, alpha: float) -> object:

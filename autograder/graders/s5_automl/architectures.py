@@ -35,7 +35,7 @@ Numbers = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Table:
+class ArchitectureTable:
     """One row an architecture; shares of right answers, means over the seeds.
 
     `validation` (n, epochs) after each epoch and `accuracy` (n,) after the last one on validation
@@ -64,12 +64,12 @@ class Table:
 
 
 @functools.cache
-def table() -> Table:
+def table() -> ArchitectureTable:
     """The table, read once a process."""
     with np.load(FILE) as stored:
         validation_images, test_images = stored["images"].tolist()
         validation = stored["validation"] / validation_images
-        return Table(
+        return ArchitectureTable(
             validation.mean(2),
             validation[:, -1].std(1, ddof=1),
             (stored["test"] / test_images).mean(1),

@@ -50,7 +50,7 @@ def file_of(
 
 
 @dataclass(frozen=True)
-class Network:
+class DrawnNetwork:
     """Conv, ReLU, flatten, MatMul, ReLU, Gemm: weights by the name of their initialiser."""
 
     weights: dict[str, Array]
@@ -107,12 +107,12 @@ class Network:
         """The dimension of a weight that counts its outputs."""
         return 0 if name == "conv" or (name == "gemm" and self.transposed) else 1
 
-    def with_weight(self, name: str, weight: Array) -> Network:
+    def with_weight(self, name: str, weight: Array) -> DrawnNetwork:
         """The same network with another weight."""
         return replace(self, weights={**self.weights, name: weight.astype(np.float32)})
 
 
-def drawn_network(rng: RandomInputs, channels: int = 3, **options: Any) -> Network:
+def drawn_network(rng: RandomInputs, channels: int = 3, **options: Any) -> DrawnNetwork:
     """A small network with drawn weights. Its other initialisers have names that one may want."""
     width, classes = rng.sample(range(4, 10), 2)  # never alike: a shape tells whose it is
     hidden, size = rng.integer(12, 18), 6
@@ -123,10 +123,10 @@ def drawn_network(rng: RandomInputs, channels: int = 3, **options: Any) -> Netwo
     fans = {"conv": 9 * channels, "matmul": flat, "gemm": hidden}
     weights = {n: rng.normal(*s).numpy() * np.float32(fans[n] ** -0.5) for n, s in shapes.items()}
     biases = {"mean": rng.normal(width).numpy(), "scale": rng.normal(classes).numpy()}
-    return Network(weights, biases, size, transposed, **options)
+    return DrawnNetwork(weights, biases, size, transposed, **options)
 
 
-def images_for(network: Network, rng: RandomInputs, batch: int) -> Array:
+def images_for(network: DrawnNetwork, rng: RandomInputs, batch: int) -> Array:
     """Gaussian images, float32 (batch, C, H, W)."""
     drawn: Array = rng.normal(batch, *network.image).numpy()
     return drawn
@@ -164,7 +164,7 @@ TRAINING_IMAGES = 1200
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedFile:
     """A network for digits that nobody else has, as a file, and digits that it has not seen."""
 
     content: bytes
@@ -178,7 +178,7 @@ class Trained:
 
 
 @functools.lru_cache(maxsize=2)
-def _trained(seed: int) -> Trained:
+def _trained(seed: int) -> TrainedFile:
     rng = RandomInputs(seed.to_bytes(8, "little"))
     images, labels = scrambled_digits(rng)
     weights = [rng.normal(b, a, std=(2 / a) ** 0.5) for a, b in itertools.pairwise(WIDTHS)]
@@ -211,10 +211,10 @@ def _trained(seed: int) -> Trained:
         opset=21,
     )
     kept = images[TRAINING_IMAGES:], labels[TRAINING_IMAGES:]
-    return Trained(content, images[:256].numpy(), kept[0].numpy(), kept[1].numpy())
+    return TrainedFile(content, images[:256].numpy(), kept[0].numpy(), kept[1].numpy())
 
 
-def trained_digits(rng: RandomInputs) -> Trained:
+def trained_digits(rng: RandomInputs) -> TrainedFile:
     """A network trained on digits, whose images and classes are scrambled, within a second."""
     return _trained(rng.seed())
 

@@ -17,7 +17,7 @@ from autograder.graders.common import drawn
 from autograder.graders.s6_export.networks import (
     FLOAT,
     Array,
-    Network,
+    DrawnNetwork,
     agree,
     damaged_files,
     drawn_network,
@@ -190,7 +190,7 @@ def statistics(rng: RandomInputs, channels: int = 3) -> tuple[list[float], list[
     return mean, rng.uniform(channels, low=0.1, high=0.6).double().tolist()
 
 
-def pixels(net: Network, rng: RandomInputs, batch: int) -> Array:
+def pixels(net: DrawnNetwork, rng: RandomInputs, batch: int) -> Array:
     """Images in bytes, the smallest and the largest value among them."""
     drawn_pixels: Array = rng.integers(0, 255, batch, *net.image).to(torch.uint8).numpy()
     drawn_pixels[:, :, 0, 0], drawn_pixels[:, :, 0, 1] = 0, 255

@@ -10,7 +10,7 @@ from onnx import helper
 from autograder.graders.s6_export.networks import (
     FLOAT,
     Array,
-    Network,
+    DrawnNetwork,
     agree,
     damaged_files,
     drawn_network,
@@ -30,7 +30,7 @@ OPSETS = {8: 13, 4: 21, 2: 25}
 ALLOWANCE = 300  # bytes of names and nodes
 
 
-def drawn_codes(net: Network, name: str, bits: int, rng: RandomInputs) -> tuple[Array, Array]:
+def drawn_codes(net: DrawnNetwork, name: str, bits: int, rng: RandomInputs) -> tuple[Array, Array]:
     """Codes over the whole range and a scale per channel, each quite another."""
     shape = net.weights[name].shape
     codes = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, *shape).numpy()
@@ -39,7 +39,7 @@ def drawn_codes(net: Network, name: str, bits: int, rng: RandomInputs) -> tuple[
     return codes.astype(np.int64), scale / np.float32(2 ** (bits - 1))
 
 
-def decoded(net: Network, name: str, codes: Array, scale: Array) -> Array:
+def decoded(net: DrawnNetwork, name: str, codes: Array, scale: Array) -> Array:
     """Scale times codes, along the dimension of the output channels."""
     axes = [1] * codes.ndim
     axes[net.channels(name)] = -1
@@ -47,12 +47,12 @@ def decoded(net: Network, name: str, codes: Array, scale: Array) -> Array:
     return weight
 
 
-def saved(net: Network, data: bytes, name: str) -> int:
+def saved(net: DrawnNetwork, data: bytes, name: str) -> int:
     """Bytes that the file has beyond what it had without the weight."""
     return len(data) - (len(net.content) - 4 * net.weights[name].size)
 
 
-def others_stay(files: ReturnedFiles, net: Network, data: bytes, name: str) -> None:
+def others_stay(files: ReturnedFiles, net: DrawnNetwork, data: bytes, name: str) -> None:
     """All initialisers but one are there as before."""
     before, after = files.initializers(net.content), files.initializers(data)
     gone = before.pop(name)
@@ -174,7 +174,7 @@ def test_low_bits_refuse_bad_files(student: Any, rng: RandomInputs) -> None:
 # ---- store_codebook ----------------------------------------------------------------------------
 
 
-def drawn_codebook(net: Network, name: str, k: int, rng: RandomInputs) -> tuple[Array, Array]:
+def drawn_codebook(net: DrawnNetwork, name: str, k: int, rng: RandomInputs) -> tuple[Array, Array]:
     """`k` entries, one of them 0, and a label for each weight; the last entry is used."""
     codebook = rng.normal(k).numpy()
     codebook[rng.integer(0, k - 1)] = 0.0

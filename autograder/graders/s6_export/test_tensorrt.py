@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from autograder.graders.s6_export.networks import (
     FLOAT,
-    Network,
+    DrawnNetwork,
     agree,
     damaged_files,
     drawn_network,
@@ -315,7 +315,7 @@ def test_parser_refuses_bad_files(student: Any, rng: RandomInputs) -> None:
 TARGETS = ("8.0", "8.6", "8.9", "12.0", "12.1")
 
 
-def batches(net: Network, rng: RandomInputs) -> Profile:
+def batches(net: DrawnNetwork, rng: RandomInputs) -> Profile:
     """A profile for the free batch of a network."""
     low, high = rng.integer(2, 3), rng.integer(6, 9)  # never one image, which may be guessed
     shapes = [(batch, *net.image) for batch in (low, rng.integer(4, 5), high)]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from autograder.course import Exercise, Session
+from autograder.course import CourseExercise, Session
 
 BRIDGE = "exercises"
 """The notebook that holds the bridge cells, without its suffix."""
@@ -15,12 +15,12 @@ _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _SETUP = "from autograder.integrations.nbgrader.bridge import credit"
 
 
-def grade_id(exercise: Exercise) -> str:
+def grade_id(exercise: CourseExercise) -> str:
     """The cell's name: nbgrader allows letters, digits, - and _ only."""
     return exercise.id.replace(".", "-")
 
 
-def by_grade_id(session: Session) -> dict[str, Exercise]:
+def by_grade_id(session: Session) -> dict[str, CourseExercise]:
     """The exercises of a session by the names of their cells."""
     return {grade_id(exercise): exercise for exercise in session.exercises}
 

@@ -20,7 +20,7 @@ from typing import Any
 from nbgrader.api import Gradebook, MissingEntry
 from sqlalchemy.exc import SAWarning
 
-from autograder.course import Exercise, Session
+from autograder.course import CourseExercise, Session
 from autograder.errors import AutograderError
 from autograder.integrations.nbgrader.cells import BRIDGE, by_grade_id, grade_id
 from autograder.records import Report
@@ -147,7 +147,7 @@ def _grades(submission: Any, notebook: str) -> Iterator[Any]:
             yield from each.grades
 
 
-def _points(grade: Any, exercise: Exercise) -> float:
+def _points(grade: Any, exercise: CourseExercise) -> float:
     total = float(grade.manual_score) + float(grade.extra_credit or 0)
     return round(min(max(total, 0.0), exercise.points), 2)
 
