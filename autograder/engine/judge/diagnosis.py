@@ -35,6 +35,7 @@ class Transcript:
     """What the calls of one check gave, in order; incomplete if it could not all be kept.
 
     That of a replay is `like` another: once it differs, the check has nothing more to find out.
+    Results are kept as they are, not copied: a check leaves unchanged what it was given.
     """
 
     results: list[object] = field(default_factory=list)
