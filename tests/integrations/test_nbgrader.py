@@ -333,7 +333,7 @@ def test_the_stock_commands_run_a_session(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_stock_commands_run_all_other_sessions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Blank submissions and what a person gives, from the release to the table."""
+    """Blank submissions, from the release to the table."""
     activate(monkeypatch)
     folder = tmp_path / "course"
     write_course(COURSE, ROOT, folder)
@@ -350,9 +350,9 @@ def test_the_stock_commands_run_all_other_sessions(
         nbgrader(folder, "autograde", name)
         nbgrader(folder, "generate_feedback", name)
         assert (folder / "feedback" / "ada" / name / f"{BRIDGE}.html").is_file()
-        by_hand = {exercise.id for exercise in session.exercises if exercise.graded == "by hand"}
+        # An answer that is as it was released has no points and waits for nobody.
         assert cell_scores(folder, "ada", session) == {
-            exercise.id: (0.0, exercise.id in by_hand) for exercise in session.exercises
+            exercise.id: (0.0, False) for exercise in session.exercises
         }
     nbgrader(folder, "export")
     with (folder / "grades.csv").open(encoding="utf-8", newline="") as table:
