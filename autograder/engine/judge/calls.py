@@ -35,10 +35,9 @@ class NamedExercise(Protocol):
 @dataclass
 class _Module:
     definitions: dict[str, Definition] = field(default_factory=dict)
-    imported: dict[str, QualifiedName] = field(
-        default_factory=dict
-    )  # local name -> where it comes from
-    modules: dict[str, str] = field(default_factory=dict)  # local name -> module
+    # by local name: where it comes from, or which module it is
+    imported: dict[str, QualifiedName] = field(default_factory=dict)
+    modules: dict[str, str] = field(default_factory=dict)
 
 
 def exercise_calls(

@@ -74,13 +74,10 @@ class Transcript:
         """Departed, before the next call, if what there is differs from what it should be like."""
         if self.like is None:
             return
-        known = self.like.results
-        while self.complete and self._alike < min(len(self.results), len(known)):
-            if not same(known[self._alike], self.results[self._alike]):
-                break
-            self._alike += 1
-        if not self.complete or self._alike < len(self.results):
+        new, known = self.results[self._alike :], self.like.results[self._alike :]
+        if not self.complete or len(new) > len(known) or not all(map(same, known, new)):
             raise Departed("a known mistake gives something else")
+        self._alike = len(self.results)
 
     def is_file(self) -> None:
         """The last result is a file: that there is one counts, and what is measured of it next."""

@@ -15,7 +15,7 @@ import struct
 import sys
 from contextlib import suppress
 
-from autograder.engine.sandbox import kernel
+from autograder.engine.sandbox import bpf, kernel
 
 if sys.platform != "win32":
     import fcntl
@@ -27,7 +27,7 @@ CALLS = """
 """
 """The calls with a path among those that `seccomp` lets through."""
 
-_ALLOW, _ASK = 0x7FFF0000, 0x7FC00000
+_ASK = 0x7FC00000  # SECCOMP_RET_USER_NOTIF
 _NEW_LISTENER, _CONTINUE = 8, 1
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV, _SEND
 _REQUEST_BYTES = 80
@@ -37,13 +37,9 @@ def program(machine: str) -> bytes:
     """The filter for `machine`; other calling conventions are left to `seccomp`, which kills."""
     known = kernel.numbers(machine)
     asked = sorted(known[name] for name in CALLS.split() if name in known)
-    load = struct.pack("=HBBI", 0x20, 0, 0, 0)  # the call's number
-    tests = [
-        struct.pack("=HBBI", 0x15, len(asked) - index, 0, number)
-        for index, number in enumerate(asked)
-    ]
-    verdicts = [struct.pack("=HBBI", 0x06, 0, 0, verdict) for verdict in (_ALLOW, _ASK)]
-    return b"".join((load, *tests, *verdicts))
+    # Each test jumps over those behind it and over the first verdict.
+    tests = [bpf.equal(number, len(asked) - index, 0) for index, number in enumerate(asked)]
+    return bpf.pack((bpf.load(bpf.NUMBER), *tests, *bpf.verdict(bpf.ALLOW), *bpf.verdict(_ASK)))
 
 
 def hand_over(channel: int, wanted: bool = True) -> None:
@@ -66,10 +62,8 @@ def _install() -> int | None:
     host = kernel.machine()
     if host is None:
         return None
-    code = program(host)
-    header = struct.pack("=HxxxxxxQ", len(code) // 8, kernel.address(code))
     try:
-        return kernel.call("seccomp", 1, _NEW_LISTENER, header)
+        return bpf.install(program(host), _NEW_LISTENER)
     except OSError:  # before Linux 5.0, or a container's runtime listens already
         return None
 

@@ -1,8 +1,7 @@
 """A seccomp filter: which system calls a worker may make, as an allow-list.
 
-Written as a small assembler for classic BPF (Linux `Documentation/userspace-api/seccomp_filter`),
-so that nothing needs to be installed. The program is assembled once; the only thing that a fork
-adds is its own process id, patched into the finished bytes.
+The program is assembled once (see `bpf`); the only thing that a fork adds is its own process id,
+patched into the finished bytes.
 
 What a call that is not allowed gets, and why:
 
@@ -30,12 +29,11 @@ import errno
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from autograder.engine.sandbox import kernel
+from autograder.engine.sandbox import bpf, kernel
 from autograder.engine.sandbox.syscalls import LAST_KNOWN
 
-ALLOW = 0x7FFF0000
+ALLOW = bpf.ALLOW
 KILL = 0x80000000
 _FAIL = 0x00050000
 
@@ -109,84 +107,39 @@ _IOCTL = [0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451]  # TCGETS(
 _PRCTL = [3, 15, 16, 21, 23, 39, 51, 64, 0x53564D41]  # names, reads, vector lengths
 
 
-class Instruction(NamedTuple):
-    """One `struct sock_filter`; `is_pid` marks an operand to be replaced by the process id."""
-
-    code: int
-    jump_true: int
-    jump_false: int
-    operand: int
-    is_pid: bool = False
-
-
-Block = tuple[Instruction, ...]
-
-
-def _load(offset: int) -> Instruction:
-    return Instruction(0x20, 0, 0, offset)  # BPF_LD | BPF_W | BPF_ABS
-
-
-def _low(argument: int) -> Instruction:
-    return _load(16 + 8 * argument)
-
-
-def _high(argument: int) -> Instruction:
-    return _load(20 + 8 * argument)
-
-
-def _and(mask: int) -> Instruction:
-    return Instruction(0x54, 0, 0, mask & 0xFFFFFFFF)  # BPF_ALU | BPF_AND | BPF_K
-
-
-def _equal(value: int, jump_true: int, jump_false: int, is_pid: bool = False) -> Instruction:
-    return Instruction(0x15, jump_true, jump_false, value, is_pid)  # BPF_JMP | BPF_JEQ | BPF_K
-
-
-def _at_least(value: int, jump_true: int, jump_false: int) -> Instruction:
-    return Instruction(0x35, jump_true, jump_false, value)  # BPF_JMP | BPF_JGE | BPF_K
-
-
-def _skip(count: int) -> Instruction:
-    return Instruction(0x05, 0, 0, count)  # BPF_JMP | BPF_JA
-
-
-def _return(verdict: int) -> Block:
-    return (Instruction(0x06, 0, 0, verdict),)  # BPF_RET | BPF_K
-
-
-def _one_of(argument: int, values: Sequence[int], otherwise: int = DENY) -> Block:
+def _one_of(argument: int, values: Sequence[int], otherwise: int = DENY) -> bpf.Block:
     """Allow if the low half of `argument` is one of `values` (for `int` arguments)."""
-    tests = tuple(_equal(value, len(values) - index, 0) for index, value in enumerate(values))
-    return (_low(argument), *tests, *_return(otherwise), *_return(ALLOW))
+    tests = tuple(bpf.equal(value, len(values) - index, 0) for index, value in enumerate(values))
+    return (bpf.low(argument), *tests, *bpf.verdict(otherwise), *bpf.verdict(ALLOW))
 
 
 def _commands(
     argument: int, allowed: Sequence[int], ignored: Sequence[int], otherwise: int
-) -> Block:
+) -> bpf.Block:
     """Allow `allowed`, let `ignored` succeed without effect (for `int` arguments)."""
-    tests = tuple(_equal(value, len(ignored) - i, 0) for i, value in enumerate(ignored))
-    ignore = (_low(argument), *tests, _skip(1), *_return(IGNORE))
+    tests = tuple(bpf.equal(value, len(ignored) - i, 0) for i, value in enumerate(ignored))
+    ignore = (bpf.low(argument), *tests, bpf.skip(1), *bpf.verdict(IGNORE))
     return (*ignore, *_one_of(argument, allowed, otherwise))
 
 
-def _masked(argument: int, mask: int, value: int, then: int, otherwise: int) -> Block:
+def _masked(argument: int, mask: int, value: int, then: int, otherwise: int) -> bpf.Block:
     """`then` if `argument & mask == value`, judged on the low half."""
-    test = (_low(argument), _and(mask), _equal(value, 0, 1))
-    return (*test, *_return(then), *_return(otherwise))
+    test = (bpf.low(argument), bpf.keep_bits(mask), bpf.equal(value, 0, 1))
+    return (*test, *bpf.verdict(then), *bpf.verdict(otherwise))
 
 
-def _own_pid(argument: int, otherwise: int = DENY) -> Block:
-    test = (_low(argument), _equal(0, 0, 1, is_pid=True))
-    return (*test, *_return(ALLOW), *_return(otherwise))
+def _own_pid(argument: int, otherwise: int = DENY) -> bpf.Block:
+    test = (bpf.low(argument), bpf.equal(0, 0, 1, is_pid=True))
+    return (*test, *bpf.verdict(ALLOW), *bpf.verdict(otherwise))
 
 
-def _own_or_none(argument: int, otherwise: int = DENY) -> Block:
+def _own_or_none(argument: int, otherwise: int = DENY) -> bpf.Block:
     """Allow the process's own id and 0, which means the same."""
-    test = (_low(argument), _equal(0, 1, 0), _equal(0, 0, 1, is_pid=True))
-    return (*test, *_return(ALLOW), *_return(otherwise))
+    test = (bpf.low(argument), bpf.equal(0, 1, 0), bpf.equal(0, 0, 1, is_pid=True))
+    return (*test, *bpf.verdict(ALLOW), *bpf.verdict(otherwise))
 
 
-def _futex() -> Block:
+def _futex() -> bpf.Block:
     """Anything on private words; nobody is woken through a shared one, which may lie in a file.
 
     The C++ library guards its static variables and its futures with shared words although one
@@ -196,73 +149,73 @@ def _futex() -> Block:
     the kernel itself wakes.
     """
     return (
-        _low(1),
-        _and(_FUTEX_PRIVATE),
-        _equal(_FUTEX_PRIVATE, 0, 1),
-        *_return(ALLOW),
-        _low(1),
-        _and(_FUTEX_OPERATION),
-        _equal(_FUTEX_WAIT, 3, 0),
-        _equal(_FUTEX_WAKE, 2, 0),
-        _equal(_FUTEX_WAIT_BITSET, 2, 0),
-        *_return(DENY),
-        *_return(IGNORE),
-        _low(3),
-        _equal(0, 0, 3),
-        _high(3),
-        _equal(0, 0, 1),
-        *_return(ALLOW),
-        *_return(IGNORE),
+        bpf.low(1),
+        bpf.keep_bits(_FUTEX_PRIVATE),
+        bpf.equal(_FUTEX_PRIVATE, 0, 1),
+        *bpf.verdict(ALLOW),
+        bpf.low(1),
+        bpf.keep_bits(_FUTEX_OPERATION),
+        bpf.equal(_FUTEX_WAIT, 3, 0),
+        bpf.equal(_FUTEX_WAKE, 2, 0),
+        bpf.equal(_FUTEX_WAIT_BITSET, 2, 0),
+        *bpf.verdict(DENY),
+        *bpf.verdict(IGNORE),
+        bpf.low(3),
+        bpf.equal(0, 0, 3),
+        bpf.high(3),
+        bpf.equal(0, 0, 1),
+        *bpf.verdict(ALLOW),
+        *bpf.verdict(IGNORE),
     )
 
 
-def _null_pointer(argument: int) -> Block:
-    tests = (_low(argument), _equal(0, 0, 3), _high(argument), _equal(0, 0, 1))
-    return (*tests, *_return(ALLOW), *_return(DENY))
+def _null_pointer(argument: int) -> bpf.Block:
+    tests = (bpf.low(argument), bpf.equal(0, 0, 3), bpf.high(argument), bpf.equal(0, 0, 1))
+    return (*tests, *bpf.verdict(ALLOW), *bpf.verdict(DENY))
 
 
-def _open(flags: int) -> Block:
+def _open(flags: int) -> bpf.Block:
     """Refuse to empty a file that is opened for reading (0), or for control calls only (3)."""
     return (
-        _low(flags),
-        _and(_O_ACCMODE | _O_TRUNC),
-        _equal(_O_TRUNC, 2, 0),
-        _equal(_O_ACCMODE | _O_TRUNC, 1, 0),
-        *_return(ALLOW),
-        *_return(DENY),
+        bpf.low(flags),
+        bpf.keep_bits(_O_ACCMODE | _O_TRUNC),
+        bpf.equal(_O_TRUNC, 2, 0),
+        bpf.equal(_O_ACCMODE | _O_TRUNC, 1, 0),
+        *bpf.verdict(ALLOW),
+        *bpf.verdict(DENY),
     )
 
 
-def _thread() -> Block:
+def _thread() -> bpf.Block:
     return (
-        _low(0),
-        _and(~_THREAD_OPTIONS),
-        _equal(0, 0, 4),
-        _low(0),
-        _and(_THREAD_FLAGS),
-        _equal(_THREAD_FLAGS, 0, 1),
-        *_return(ALLOW),
-        *_return(DENY),
+        bpf.low(0),
+        bpf.keep_bits(~_THREAD_OPTIONS),
+        bpf.equal(0, 0, 4),
+        bpf.low(0),
+        bpf.keep_bits(_THREAD_FLAGS),
+        bpf.equal(_THREAD_FLAGS, 0, 1),
+        *bpf.verdict(ALLOW),
+        *bpf.verdict(DENY),
     )
 
 
-def _stream_pair() -> Block:
+def _stream_pair() -> bpf.Block:
     """`socketpair` of Unix stream sockets: connected for good, so they reach nobody else.
 
     A datagram pair could be re-addressed to a service of the machine.
     """
     return (
-        _low(0),
-        _equal(_AF_UNIX, 0, 4),
-        _low(1),
-        _and(_SOCK_TYPE),
-        _equal(_SOCK_STREAM, 0, 1),
-        *_return(ALLOW),
-        *_return(DENY),
+        bpf.low(0),
+        bpf.equal(_AF_UNIX, 0, 4),
+        bpf.low(1),
+        bpf.keep_bits(_SOCK_TYPE),
+        bpf.equal(_SOCK_STREAM, 0, 1),
+        *bpf.verdict(ALLOW),
+        *bpf.verdict(DENY),
     )
 
 
-def rules(may_truncate: bool = True) -> dict[str, Block]:
+def rules(may_truncate: bool = True) -> dict[str, bpf.Block]:
     """What each named call gets; a call that is not named gets EPERM.
 
     `may_truncate` says that Landlock (ABI 3) decides on `truncate`; without, the call is denied.
@@ -276,7 +229,7 @@ def rules(may_truncate: bool = True) -> dict[str, Block]:
         fail(errno.ENOTSUP): WITHOUT_ATTRIBUTES,
     }
     plain = {
-        name: _return(verdict) for verdict, names in verdicts.items() for name in names.split()
+        name: bpf.verdict(verdict) for verdict, names in verdicts.items() for name in names.split()
     }
     return plain | {
         "open": _open(1),
@@ -327,30 +280,30 @@ class Program:
         return bytes(code)
 
 
-def _ranges(blocks: Mapping[int, Block]) -> list[tuple[int, Block]]:
+def _ranges(blocks: Mapping[int, bpf.Block]) -> list[tuple[int, bpf.Block]]:
     """(first number, block) of every run of equal blocks, from number 0 to beyond the last."""
-    runs: list[tuple[int, Block]] = []
+    runs: list[tuple[int, bpf.Block]] = []
     for number in range(LAST_KNOWN + 1):
-        block = blocks.get(number, _return(DENY))
+        block = blocks.get(number, bpf.verdict(DENY))
         if not runs or runs[-1][1] != block:
             runs.append((number, block))
-    return [*runs, (LAST_KNOWN + 1, _return(ABSENT))]
+    return [*runs, (LAST_KNOWN + 1, bpf.verdict(ABSENT))]
 
 
-def _tree(runs: Sequence[tuple[int, Block]]) -> Block:
+def _tree(runs: Sequence[tuple[int, bpf.Block]]) -> bpf.Block:
     """Binary search over the call number, which is in the accumulator."""
     if len(runs) == 1:
         return runs[0][1]
     middle = len(runs) // 2
     below, above = _tree(runs[:middle]), _tree(runs[middle:])
     # A conditional jump reaches 255 instructions, an unconditional one any distance.
-    return (_at_least(runs[middle][0], 0, 1), _skip(len(below)), *below, *above)
+    return (bpf.at_least(runs[middle][0], 0, 1), bpf.skip(len(below)), *below, *above)
 
 
-def _pack(instructions: Iterable[Instruction]) -> Program:
+def _pack(instructions: Iterable[bpf.Instruction]) -> Program:
     listed = list(instructions)
-    code = b"".join(struct.pack("=HBBI", *instruction[:4]) for instruction in listed)
-    return Program(code, tuple(8 * i + 4 for i, one in enumerate(listed) if one.is_pid))
+    offsets = (bpf.BYTES * i + 4 for i, one in enumerate(listed) if one.is_pid)
+    return Program(bpf.pack(listed), tuple(offsets))
 
 
 def assemble(machine: str, may_truncate: bool = True) -> Program:
@@ -358,13 +311,15 @@ def assemble(machine: str, may_truncate: bool = True) -> Program:
     numbers = kernel.numbers(machine)
     named = rules(may_truncate)
     blocks = {numbers[name]: block for name, block in named.items() if name in numbers}
-    other_numbering = (_at_least(X32_BIT, 0, 1), *_return(KILL)) if machine == "x86_64" else ()
+    other_numbering = (
+        (bpf.at_least(X32_BIT, 0, 1), *bpf.verdict(KILL)) if machine == "x86_64" else ()
+    )
     return _pack(
         (
-            _load(4),
-            _equal(AUDIT_ARCH[machine], 1, 0),
-            *_return(KILL),
-            _load(0),
+            bpf.load(bpf.MACHINE),
+            bpf.equal(AUDIT_ARCH[machine], 1, 0),
+            *bpf.verdict(KILL),
+            bpf.load(bpf.NUMBER),
             *other_numbering,
             *_tree(_ranges(blocks)),
         )
@@ -385,6 +340,4 @@ def available() -> str:
 
 def install(program: Program, pid: int) -> None:
     """Put the filter on this process, which has one thread and no_new_privs; raises OSError."""
-    code = program.for_process(pid)
-    header = struct.pack("=HxxxxxxQ", len(code) // 8, kernel.address(code))
-    kernel.call("seccomp", 1, 0, header)  # SECCOMP_SET_MODE_FILTER
+    bpf.install(program.for_process(pid))
