@@ -10,17 +10,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from autograder.errors import AutograderError
+from autograder.processor_alarm import processor_alarm
 from autograder.reports.csv_report import escape_formula
 from autograder.reports.view import NAME_LIMIT
 from autograder.submissions import Submission
@@ -76,7 +74,7 @@ def similar_pairs(
     prints = {}
     for submission in submissions:
         try:
-            with _bounded(READ_SECONDS):
+            with processor_alarm(READ_SECONDS, _give_up):
                 made = _fingerprint(code, _text(submission))
         except _TooLong:
             who = clean_line(submission.student, NAME_LIMIT)
@@ -151,23 +149,8 @@ class _TooLong(Exception):
     """Something took more processor time than it may."""
 
 
-@contextmanager
-def _bounded(seconds: float) -> Iterator[None]:
-    """_TooLong after so much processor time; in the main thread, where there are such timers."""
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise _TooLong
-
-    before: Any = signal.signal(signal.SIGPROF, end)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
-        signal.signal(signal.SIGPROF, before)
+def _give_up() -> None:
+    raise _TooLong
 
 
 def _fingerprint(code: Any, text: str) -> Any:

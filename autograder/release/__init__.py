@@ -22,7 +22,13 @@ Every refusal is a `ReleaseError` that starts with file and line.
 
 from autograder.release.build import build_release
 from autograder.release.notebook import lab_notebook, teachers_notebook
-from autograder.release.regions import Region, exercise_ids_in, find_regions, strip_source
+from autograder.release.regions import (
+    Region,
+    exercise_ids,
+    exercise_ids_in,
+    find_regions,
+    strip_source,
+)
 from autograder.release.sync import MANIFEST, check_release, write_release
 
 __all__ = [
@@ -30,6 +36,7 @@ __all__ = [
     "Region",
     "build_release",
     "check_release",
+    "exercise_ids",
     "exercise_ids_in",
     "find_regions",
     "lab_notebook",

@@ -189,6 +189,11 @@ _ID_MARK = re.compile(r"# BEGIN SOLUTION (\S+)|# TODO\((\S+)\): .+")
 def exercise_ids_in(path: Path) -> list[str]:
     """Return the ids of a module's regions or blanks, in order."""
     where = path.as_posix()
-    tokens = comments(decode(read(path, where), where), where)
+    return exercise_ids(decode(read(path, where), where), where)
+
+
+def exercise_ids(text: str, where: str = "<source>") -> list[str]:
+    """The same of its text."""
+    tokens = comments(text, where)
     marks = [_ID_MARK.fullmatch(comment.text) for comment in tokens if comment.alone]
     return [mark[1] or mark[2] for mark in marks if mark]

@@ -148,20 +148,23 @@ def test_cost_adds_up_and_leaves_start_up_out_of_the_marginal() -> None:
 class TestRun:
     """`common.run` in a process of its own, for it adopts orphans."""
 
+    def printed(self, program: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=common.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
     def outcome(self, code: str, tmp_path: Path, **options: object) -> Run:
         text = (
             f"from pathlib import Path; from benchmarks import common\n"
             f"done = common.run([{sys.executable!r}, '-c', {code!r}], cwd=Path({str(tmp_path)!r}),"
             f" **{options!r})\nprint(repr(done))"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", text],
-            cwd=common.ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        outcome: Run = eval(done.stdout, {"Run": Run})
+        outcome: Run = eval(self.printed(text), {"Run": Run})
         return outcome
 
     def test_status_and_output(self, tmp_path: Path) -> None:
@@ -193,14 +196,7 @@ class TestRun:
             f"done = common.run([sys.executable, '-c', ''], cwd=Path({str(tmp_path)!r}))\n"
             "print(own.poll(), done.status, done.orphans)\nown.kill()\nown.wait()"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", text],
-            cwd=common.ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.split() == ["None", "0", "0"]
+        assert self.printed(text).split() == ["None", "0", "0"]
 
     def test_memory_is_seen_with_and_without_pages_of_files(self, tmp_path: Path) -> None:
         code = "import time; kept = bytearray(b'x') * (64 << 20); time.sleep(0.5)"

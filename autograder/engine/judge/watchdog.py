@@ -7,13 +7,11 @@ costs nobody points.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
 
 from autograder.graders.toolkit.failures import TimedOut
+from autograder.processor_alarm import processor_alarm
 
 JUDGE_SECONDS = 20.0  # of processor time beyond the test's own limit
 AGAIN_SECONDS = 5.0  # in case that a grader swallows the exception
@@ -34,19 +32,11 @@ def watchdog(seconds: float, asked: Callable[[], bool]) -> Iterator[None]:
     CheckTimedOut if the student's code was `asked` for something by then, else GraderTooSlow. Only
     in the main thread, and only where the system has such a timer.
     """
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def end() -> None:
         if asked():
             raise CheckTimedOut("checking what your code returned took longer than the time limit")
         raise GraderTooSlow(f"the check used {seconds:g} s of processor time by itself")
 
-    before: Any = signal.signal(signal.SIGPROF, end)
-    signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN_SECONDS)
-    try:
+    with processor_alarm(seconds, end, AGAIN_SECONDS):
         yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
-        signal.signal(signal.SIGPROF, before)
