@@ -16,6 +16,7 @@ from torch import nn
 
 from autograder.engine.judge.diagnosis import (
     Attempt,
+    Departed,
     Transcript,
     diagnose,
     same,
@@ -99,6 +100,37 @@ def test_the_mistake_that_explains_more_comes_first() -> None:
 
 def test_without_time_nothing_is_named() -> None:
     assert diagnose([attempt(1, True)], [Mistake("m", "m", "")], lambda *_: None) == {}
+
+
+def test_a_replay_goes_on_while_it_is_like_the_check() -> None:
+    known = Transcript([torch.ones(2), 2.0])
+    replay = Transcript(like=known)
+    for result in (torch.ones(2), 2.0):
+        replay.go_on()
+        replay.add(result, 8)
+    replay.go_on()
+
+
+@pytest.mark.parametrize(
+    "results", [[torch.zeros(2)], [torch.ones(2), 3.0], [torch.ones(2), 2.0, 2.0], [1]]
+)
+def test_a_replay_ends_before_the_call_after_the_first_difference(results: list[object]) -> None:
+    replay = Transcript(like=Transcript([torch.ones(2), 2.0]))
+    for result in results[:-1]:
+        replay.add(result, 8)
+        replay.go_on()
+    replay.add(results[-1], 8)
+    with pytest.raises(Departed):
+        replay.go_on()
+    alone = Transcript(results)
+    alone.go_on()
+
+
+def test_a_replay_whose_results_are_lost_ends() -> None:
+    replay = Transcript(like=Transcript([1]))
+    replay.fail(TimedOut("too long"))
+    with pytest.raises(Departed):
+        replay.go_on()
 
 
 def test_partial_credit_and_lost_workers_are_not_explained() -> None:

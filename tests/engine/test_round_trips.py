@@ -217,8 +217,8 @@ def test_nothing_is_learnt_from_what_the_kernel_remembers(tmp_path: Path) -> Non
     )
     tests = {name: report.exercises[0].tests[0] for name, report in reports.items()}
     ended = {name: (test.outcome.value, test.message) for name, test in tests.items()}
-    names = "your code looked up more than 500 names of files where it decodes: it has the message"
-    pages = "your code reads files from the disk where it decodes: it has the message"
+    names = "your code looked up more than 500 names of files: decode from the message alone"
+    pages = "your code reads files from the disk: decode from the message alone"
     assert ended["honest"] == ended["once"] == ("passed", "")
     assert {name: ended[name] for name in LOOKS} == dict.fromkeys(LOOKS, ("refused", names))
     if read_from_disk(file) > MAX_READ_BYTES:

@@ -53,7 +53,7 @@ _FAILURES: dict[Cause, tuple[type[StudentFailure], str]] = {
     Cause.SCRATCH: (Refused, "your code wrote more than {} MB of files"),
     Cause.LOOKUPS: (
         Refused,
-        "your code looked up more than {} names of files where it decodes: it has the message",
+        "your code looked up more than {} names of files: decode from the message alone",
     ),
     Cause.SYSTEM_CALL: (Refused, "your code used a system call that is not allowed"),
     Cause.PROTOCOL: (Refused, "your code broke the grader's channel: {}"),

@@ -46,4 +46,4 @@ def round_trips(
         }
         if other.finish() <= MAX_READ_BYTES:
             return messages, [values[index] for index in range(len(inputs))]
-    raise Refused("your code reads files from the disk where it decodes: it has the message")
+    raise Refused("your code reads files from the disk: decode from the message alone")

@@ -27,12 +27,12 @@ def tried(function, otherwise=None):
 
 
 def library():
-    """A large file that no process has mapped."""
+    """A large file that no process has mapped: the first, for all take seconds."""
     loaded = open("/proc/self/maps").read()
     folder = os.path.dirname(os.path.dirname(torch.__file__))
     found = (os.path.join(where, name) for where, _, names in os.walk(folder) for name in names)
     large = (path for path in found if not os.path.islink(path) and os.path.getsize(path) > 320 << 14)
-    return next(path for path in sorted(large) if path not in loaded)
+    return next(path for path in large if path not in loaded)
 
 
 def encode(x):
