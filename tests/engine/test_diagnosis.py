@@ -111,6 +111,24 @@ def test_a_replay_goes_on_while_it_is_like_the_check() -> None:
     replay.go_on()
 
 
+def test_what_a_replay_forgets_is_compared_again() -> None:
+    known = Transcript([1, 2, 3])
+    replay = Transcript(like=known)
+    for result in (1, 2):
+        replay.add(result, 8)
+        replay.go_on()
+    replay.forget(1)
+    replay.go_on()
+    replay.add(9, 8)
+    with pytest.raises(Departed):
+        replay.go_on()
+    replay.forget(1)
+    for result in (2, 3):
+        replay.add(result, 8)
+        replay.go_on()
+    assert same_results(known, replay)
+
+
 @pytest.mark.parametrize(
     "results", [[torch.zeros(2)], [torch.ones(2), 3.0], [torch.ones(2), 2.0, 2.0], [1]]
 )

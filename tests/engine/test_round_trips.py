@@ -35,6 +35,9 @@ class Recorder:
     def finish(self) -> int:
         return self.reads.pop()
 
+    def forget(self) -> None:
+        self.journal.append(f"{self.name} is forgotten")
+
 
 def encode(student: Recorder, value: int) -> bytes:
     student.journal.append(f"{student.name} encodes {value}")
@@ -70,6 +73,9 @@ def test_what_was_decoded_while_reading_the_disk_is_decoded_again() -> None:
     student = Recorder(journal, reads=[MAX_READ_BYTES, MAX_READ_BYTES + 1, 10**9])
     round_trips(student, RandomInputs(b"x"), encode, decode, [1, 2])
     assert [line[:12] for line in journal].count("second decod") == 2 * 3
+    assert journal.count("second is forgotten") == 2
+    order = [line for line in journal if "decodes" in line]
+    assert order == order[:2] * 3
     with pytest.raises(Refused, match="reads files from the disk"):
         round_trips(Recorder([], reads=[10**9] * 3), RandomInputs(b"x"), encode, decode, [1, 2])
 

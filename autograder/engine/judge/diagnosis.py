@@ -70,6 +70,11 @@ class Transcript:
         else:
             self.results.clear()
 
+    def forget(self, count: int) -> None:
+        """Drop all results after the first `count`: they were asked for again elsewhere."""
+        del self.results[count:]
+        self._alike = min(self._alike, count)
+
     def go_on(self) -> None:
         """Departed, before the next call, if what there is differs from what it should be like."""
         if self.like is None:

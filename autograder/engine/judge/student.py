@@ -106,6 +106,7 @@ class Student:
         self._workers = workers
         self._start = start if start is not None else workers.main_worker
         self._clock = clock
+        self._given = len(transcript.results)  # by others, before
         self._worker: WorkerProcess | None = None
         self._refs = 0
         self._advanced = False  # the global generators
@@ -210,6 +211,14 @@ class Student:
     def finish(self) -> int:
         """Kill this student's worker; the bytes that it read from the disk, 0 if none is known."""
         return self._worker.close().read_bytes if self._worker is not None else 0
+
+    def forget(self) -> None:
+        """What was given since this student was made explains nothing: another one is asked.
+
+        Whether there is another one depends on what the disk had read before, so the attempt of a
+        known mistake would not have the same calls.
+        """
+        self._transcript.forget(self._given)
 
     def clean(self) -> Student:
         """A worker without the student's code: where a network that came back is run.

@@ -38,12 +38,11 @@ def round_trips(
     if len(inputs) < 2:
         raise ValueError("a round trip needs two inputs at least")
     messages = [encode(student, given) for given in inputs]
+    order = rng.permutation(len(inputs)).tolist()
     for _ in range(MAX_DECODERS):
         other = student.successor()
-        values = {
-            index: decode(other, messages[index], inputs[index])
-            for index in rng.permutation(len(inputs)).tolist()
-        }
+        values = {index: decode(other, messages[index], inputs[index]) for index in order}
         if other.finish() <= MAX_READ_BYTES:
             return messages, [values[index] for index in range(len(inputs))]
+        other.forget()
     raise Refused("your code reads files from the disk: decode from the message alone")
