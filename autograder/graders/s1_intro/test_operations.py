@@ -135,6 +135,7 @@ test_conv_macs_refuse_impossible_convolutions = conv2d_macs.refuses(
     case(4, 4, 9, 8),
     case(4, 4, 9, 8, stride=3),
     case(4, 4, 3, (8, 2)),
+    case(4, 4, 3, (2, 8)),
     case(0, 4, 3, 8),
     case(4, 0, 3, 8),
     title="No channels, groups that do not divide them, kernels that do not fit raise ValueError.",

@@ -307,9 +307,9 @@ def test_cutmix_mixes_targets_by_area(student: Any, rng: RandomInputs) -> None:
 def test_cutmix_without_a_box(student: Any, rng: RandomInputs) -> None:
     """With lam = 1 the box is empty: images and targets come back as they were."""
     batch = mixing_batch(rng)
-    center = rng.integer(2, 5), rng.integer(2, 5)
-    got = mixed(student.cutmix(batch[0], batch[1], 1.0, batch[2], center), batch)
-    check(all(map(allclose, got, batch)), "an empty box changes nothing")
+    for center in ((rng.integer(2, 5), rng.integer(2, 5)), (0, 0)):
+        got = mixed(student.cutmix(batch[0], batch[1], 1.0, batch[2], center), batch)
+        check(all(map(allclose, got, batch)), "an empty box changes nothing")
 
 
 @cutmix.check(weight=0.25, guard=True)
@@ -387,11 +387,12 @@ def test_rate_without_warmup(student: Any, rng: RandomInputs) -> None:
 
 @warmup_cosine.check(weight=0.12, guard=True)
 def test_rate_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
-    """A warm-up as long as the training, and a negative step, raise ValueError."""
+    """A warm-up as long as the training or negative, and a negative step, raise ValueError."""
     warmup, total, peak, _ = schedule(rng)
     expect_value_error(student.warmup_cosine, 0, total, total, peak)
     expect_value_error(student.warmup_cosine, 0, total + rng.integer(1, 9), total, peak)
     expect_value_error(student.warmup_cosine, -1, warmup, total, peak)
+    expect_value_error(student.warmup_cosine, 0, -1, total, peak)
 
 
 # ---- fit -------------------------------------------------------------------------------------
