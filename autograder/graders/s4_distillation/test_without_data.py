@@ -121,15 +121,30 @@ def distance(teacher: nn.Module, small: nn.Module, images: Tensor, T: float) -> 
 
 
 STEPS = 40
-CLOSER = 0.7  # of the distance is left at most; the model solution leaves less than a third
+CLOSER = 0.5  # of the distance is left at most: right ones leave 0.21 to 0.33, noise images 0.64
+
+
+def settled_generator(rng: RandomInputs) -> Generator:
+    """Draws images of black and white that no training can move.
+
+    Before the sigmoid everything is in the thousands, so gradients vanish and steps of an optimiser
+    are too small: what its own loss makes of a generator is free, and must not decide how close
+    the student comes.
+    """
+    generator = built(lambda: Generator(latent_dim=12, width=6), rng)
+    pixels = built(lambda: nn.Linear(generator.linear.out_features, 64), rng)
+    with torch.no_grad():
+        for layer in (generator.linear, pixels):
+            layer.weight.mul_(1e3)
+    generator.layers = nn.Sequential(nn.Flatten(), pixels, nn.Unflatten(1, (1, 8, 8)), nn.Sigmoid())
+    return generator
 
 
 @distill_without_data.check(weight=2, essential=True, seconds=60)
 def test_the_student_comes_closer(student: Any, rng: RandomInputs) -> None:
     """On the images that were drawn, the student comes to say what the teacher says."""
     teacher, T = View.of(rng).convolutional_teacher(), rng.number(2, 5)
-    drawn = Watch()
-    generator = built(lambda: Generator(latent_dim=12, width=6), rng)
+    drawn, generator = Watch(), settled_generator(rng)
     generator.layers.append(Tap(drawn))
     small = built(lambda: MLP((64, 32, 10)), rng)
     live = student.put(teacher), student.put(generator), student.put(small)
