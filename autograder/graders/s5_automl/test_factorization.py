@@ -478,9 +478,10 @@ def test_shares_that_are_met(rng: RandomInputs) -> Any:
 @rank_for_energy.check(weight=1)
 def test_all_energy(rng: RandomInputs) -> Any:
     """All of the energy: every singular value that is not 0."""
-    values = descending(rng, rng.integer(5, 8))
-    zeros = torch.cat([1 + values, torch.zeros(rng.integer(2, 4))])
-    yield case(1 + values, 1.0).gives(len(values))
+    # of powers of two: in whatever order their squares are added, nothing is rounded
+    values = 2.0 ** rng.integers(-3, 3, rng.integer(5, 8)).sort(descending=True).values
+    zeros = torch.cat([values, torch.zeros(rng.integer(2, 4))])
+    yield case(values, 1.0).gives(len(values))
     yield case(zeros, 1.0).gives(len(values))
 
 

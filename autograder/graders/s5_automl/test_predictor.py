@@ -59,7 +59,10 @@ def tabulated(rng: RandomInputs, known: int, asked: int) -> tuple[list[Code], li
 def parity(rng: RandomInputs, count: int) -> tuple[list[Code], list[float]]:
     """Codes of three genes whose effects depend on each other: no sum of single effects."""
     codes = [tuple(code) for code in rng.integers(0, 2, count, 5).tolist()]
-    effect = rng.normal(3, 3).tolist()
+    effects = rng.normal(3, 3)
+    while effects.mean(dim=0).var() > 0.15 * effects.var():  # what the third gene does by itself
+        effects = rng.normal(3, 3)
+    effect = effects.tolist()
     return codes, [effect[(c[0] + c[1]) % 3][c[2]] + 0.02 * c[3] for c in codes]
 
 
@@ -92,7 +95,8 @@ def test_predictor_sees_interactions(student: Any, rng: RandomInputs) -> None:
     """What a gene does may depend on another one, which a linear model cannot say."""
     codes, accuracies = parity(rng, 330)
     hint = "no sum of one effect for each gene ranks these: let genes interact"
-    check(tau(student, codes, accuracies, 230) > 0.6, hint)
+    # right ones reach 0.58 and more, one effect for each option 0.39 at most (60 draws)
+    check(tau(student, codes, accuracies, 230) > 0.5, hint)
 
 
 @accuracy_predictor.check(weight=1, seconds=30)
