@@ -12,7 +12,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -178,6 +178,17 @@ class WorkerProcess:
         if self._counter is not None:
             self._counter.seen = 0  # its own start is no student's
 
+    @contextlib.contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """While no code of the student's has run yet, lookups are free, and forgotten."""
+        bound, self.max_lookups = self.max_lookups, None
+        try:
+            yield
+        finally:
+            self.max_lookups = bound
+            if self._counter is not None:
+                self._counter.seen = 0
+
     def close(self) -> ExitStatus:
         """Kill the worker, read what it still wrote and remove its scratch folder."""
         if self.ended is None:
@@ -207,10 +218,10 @@ class WorkerProcess:
         ready = self._selector.select(max(0.0, min(WATCH_SECONDS, self._deadline.soft - now)))
         if any(key.fileobj == self.output for key, _ in ready):
             self._drain()
-        if self._counter is not None and self.max_lookups is not None:
+        if self._counter is not None:
             if any(key.fileobj == self._counter.listener for key, _ in ready):
                 self._counter.answer()
-            if self._counter.seen > self.max_lookups:
+            if self.max_lookups is not None and self._counter.seen > self.max_lookups:
                 raise WorkerFailure(Cause.LOOKUPS, str(self.max_lookups))
 
     def _watch(self) -> float:

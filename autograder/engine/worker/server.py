@@ -81,6 +81,10 @@ class WorkerEncoder(Encoder):
         return self._handle(value)
 
 
+def _sources(decoder: Decoder, header: dict[str, Any]) -> dict[str, str]:
+    return {name: decoder.take(node).decode() for name, node in header["sources"]}
+
+
 class WorkerServer:
     """Serves one connection until the judge says "exit" or goes away."""
 
@@ -92,6 +96,7 @@ class WorkerServer:
         self._current = 0
         self._turn = threading.Lock()
         self._operations: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
+            "libraries": self._libraries,
             "load": self._load,
             "run": self._run,
             "call": self._call,
@@ -149,9 +154,11 @@ class WorkerServer:
             except FrameError as error:
                 self._fail(header, "Unsendable", str(error), "", False, "")
 
+    def _libraries(self, decoder: Decoder, header: dict[str, Any]) -> None:
+        loader.import_libraries(_sources(decoder, header))
+
     def _load(self, decoder: Decoder, header: dict[str, Any]) -> None:
-        sources = {name: decoder.take(node).decode() for name, node in header["sources"]}
-        loader.install(sources, header["withhold"])
+        loader.install(_sources(decoder, header), header["withhold"])
         self._module = importlib.import_module(header["module"])
 
     def _run(self, decoder: Decoder, header: dict[str, Any]) -> Any:
