@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.diagnosis import (
     Attempt,
     Departed,
@@ -24,7 +27,7 @@ from autograder.engine.judge.diagnosis import (
     sentences,
 )
 from autograder.engine.judge.mistakes import Mistake
-from autograder.engine.judge.student import TimedOut
+from autograder.engine.judge.student import Student, TimedOut
 from autograder.errors import EngineError
 from autograder.graders.toolkit import Handle, StudentError
 from autograder.records import Outcome, Report
@@ -127,6 +130,15 @@ def test_what_a_replay_forgets_is_compared_again() -> None:
         replay.add(result, 8)
         replay.go_on()
     assert same_results(known, replay)
+
+
+def test_a_student_forgets_what_itself_was_given() -> None:
+    transcript = Transcript([1])
+    workers: Any = SimpleNamespace(main_worker=None)
+    student = Student(workers, Clock(1.0, 1.0), transcript)
+    transcript.add(2, 8)
+    student.forget()
+    assert transcript.results == [1]
 
 
 @pytest.mark.parametrize(
