@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -29,7 +29,13 @@ class Wrong:
     exercise: str
     name: str
     reason: str
+    text: str
     submission: Submission
+
+    @property
+    def defines(self) -> set[str]:
+        """The functions and classes of its text."""
+        return {node.name for node in ast.parse(self.text).body if isinstance(node, Definition)}
 
 
 def course() -> Course:
@@ -86,8 +92,20 @@ def wrong(session: Session) -> list[Wrong]:
         reason = (ast.get_docstring(ast.parse(text)) or "").strip()
         drawn_by = hashlib.sha256(path.stem.encode()).hexdigest()
         entry = replace(submission(path.stem, changed), sha256=drawn_by)
-        entries.append(Wrong(exercise.id, path.stem, reason, entry))
+        entries.append(Wrong(exercise.id, path.stem, reason, text, entry))
     return entries
+
+
+def several(session: Session, entries: Iterable[Wrong]) -> Submission:
+    """One submission with these mistakes, see `inject_all`."""
+    files = solution(session)
+    by_file: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        texts = by_file.setdefault(session.exercise(entry.exercise).file, {})
+        texts[entry.exercise] = entry.text
+    for file, texts in by_file.items():
+        files = inject_all(files, file, texts)
+    return submission("several", files)
 
 
 def inject(files: Mapping[str, str], file: str, exercise: str, text: str) -> dict[str, str]:
@@ -97,27 +115,44 @@ def inject(files: Mapping[str, str], file: str, exercise: str, text: str) -> dic
     by which everything else goes on calling them. Behind them stand the exercise's own
     definitions once more under their public names, and then `text`: the last definition wins.
     """
+    return inject_all(files, file, {exercise: text})
+
+
+def inject_all(files: Mapping[str, str], file: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """As `inject`, with several exercises of one module: none calls another, or shares a class."""
     source = files[file]
     parts = pieces(source, file)
-    following = (other for other, by in DEFINED_BY.items() if by == exercise)
-    own = {name: node for each in (exercise, *following) for name, node in parts[each].items()}
     public = {node.name for node in _parsed(source).body if isinstance(node, Definition)}
-    mistaken = {node.name for node in ast.parse(text).body if isinstance(node, Definition)}
-    names = {*own, *(mistaken & public)}
-    copies = [_lines_of(source, node) for node in own.values()]
+    names: set[str] = set()
+    pasted = []
+    for exercise, text in texts.items():
+        following = (other for other, by in DEFINED_BY.items() if by == exercise)
+        own = {name: node for each in (exercise, *following) for name, node in parts[each].items()}
+        mistaken = {node.name for node in ast.parse(text).body if isinstance(node, Definition)}
+        names |= {*own, *(mistaken & public)}
+        pasted += [*(_lines_of(source, node) for node in own.values()), text]
     changed = set_aside(files, file, names)
-    changed[file] += "\n\n" + "\n\n\n".join([*copies, text])
+    changed[file] += "\n\n" + "\n\n\n".join(pasted)
     return changed
 
 
 def set_aside(files: Mapping[str, str], file: str, names: Collection[str]) -> dict[str, str]:
     """The modules with the definitions `names` of `file` under private names, for all who call."""
+    return dict(_set_aside(tuple(files.items()), file, frozenset(names)))
+
+
+@cache
+def _set_aside(
+    files: tuple[tuple[str, str], ...], file: str, names: frozenset[str]
+) -> dict[str, str]:
     module = file.removesuffix(".py")
-    changed = {
-        name: _renamed(text, _imports(_parsed(text), module, names)) for name, text in files.items()
+    return {
+        name: _renamed(
+            text,
+            _uses(_parsed(text), names) if name == file else _imports(_parsed(text), module, names),
+        )
+        for name, text in files
     }
-    changed[file] = _renamed(files[file], _uses(_parsed(files[file]), set(names)))
-    return changed
 
 
 _parsed = cache(ast.parse)
@@ -147,7 +182,7 @@ def _imports(tree: ast.Module, module: str, names: Collection[str]) -> Iterator[
                     yield alias.lineno, alias.col_offset, alias.name, private(alias.name) + local
 
 
-def _uses(tree: ast.Module, names: set[str]) -> Iterator[Edit]:
+def _uses(tree: ast.Module, names: Set[str]) -> Iterator[Edit]:
     """Where the top-level `names` are defined and used; not where a local name hides them."""
     for node in tree.body:
         if isinstance(node, Definition) and node.name in names:
@@ -157,7 +192,7 @@ def _uses(tree: ast.Module, names: set[str]) -> Iterator[Edit]:
         yield used.lineno, used.col_offset, used.id, private(used.id)
 
 
-def _global_names(node: ast.AST, names: set[str]) -> Iterator[ast.Name]:
+def _global_names(node: ast.AST, names: Set[str]) -> Iterator[ast.Name]:
     for child in ast.iter_child_nodes(node):
         seen = names
         if isinstance(child, ast.FunctionDef | ast.Lambda):

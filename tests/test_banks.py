@@ -29,10 +29,6 @@ def with_session(session: Session) -> Course:
     return COURSE.model_copy(update={"sessions": (session,)})
 
 
-SAMPLE = {key: entries[::60] for key, entries in WRONG.items()}
-"""Some mistakes of each session, graded on the whole session."""
-
-
 def each(entries: Mapping[str, Sequence[bank.Wrong]]) -> pytest.MarkDecorator:
     """One test for each entry, given its session."""
     return pytest.mark.parametrize(
@@ -76,9 +72,10 @@ class Graded:
         )
 
     @cached_property
-    def sampled(self) -> dict[str, Report]:
-        """`SAMPLE` on all exercises."""
-        return self._grade([w.submission for w in SAMPLE[self.key]])
+    def several(self) -> Report:
+        """`APART` in one submission, graded on all exercises."""
+        entry = bank.several(self._session, APART[self.key])
+        return self._grade([entry])[entry.student]
 
     @cached_property
     def composed(self) -> dict[str, Report]:
@@ -171,14 +168,6 @@ def test_checks_of_arguments_are_worth_a_tenth_at_most(
         assert guards <= 0.1 * sum(weight for weight, _ in weights) + 1e-9, result.id
 
 
-@each(SAMPLE)
-def test_a_mistake_loses_points_nowhere_else(
-    graded: Callable[[str], Graded], session: str, entry: bank.Wrong
-) -> None:
-    report = graded(session).sampled[entry.submission.student]
-    assert lost_in(report) == {entry.exercise}, entry.reason
-
-
 def lost_in(report: Report) -> set[str]:
     return {e.id for e in report.exercises if e.points < e.maximum}
 
@@ -206,6 +195,30 @@ CALLED = {
     for key, found in CALLERS.items()
 }
 """A mistake in each exercise that the solution of another one calls."""
+
+
+def apart(key: str) -> list[bank.Wrong]:
+    """A mistake in each of many exercises, of which none calls another or shares its class."""
+    chosen: dict[str, bank.Wrong] = {}
+    called = CALLERS[key]
+    for entry in reversed(WRONG[key]):
+        near = called.get(entry.exercise, set())
+        if not any(
+            other in near or entry.exercise in called.get(other, ()) or entry.defines & one.defines
+            for other, one in chosen.items()
+        ):
+            chosen.setdefault(entry.exercise, entry)
+    return list(chosen.values())[::2]
+
+
+APART = {key: apart(key) for key in SESSIONS}
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_mistakes_lose_points_nowhere_else(graded: Callable[[str], Graded], session: str) -> None:
+    entries = APART[session]
+    assert len(entries) > 1
+    assert lost_in(graded(session).several) == {entry.exercise for entry in entries}
 
 
 @each(CALLED)

@@ -20,7 +20,7 @@ from functools import partial
 from autograder.errors import AutograderError
 from benchmarks.mutation import modules, solutions
 from benchmarks.mutation.mutants import Key, Mutant, sample
-from benchmarks.mutation.records import Verdict, Verdicts, read_marks, stale
+from benchmarks.mutation.records import Verdict, Verdicts, is_marked, read_marks, stale
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,7 +118,7 @@ def _report(
     """Print the share that was caught, and who survived; whether all of those are marked."""
     judged = [mutant for mutant in verdicts if mutant.key.where == where]
     survivors = [mutant for mutant in judged if verdicts[mutant] == "survived"]
-    missing = [mutant for mutant in survivors if mutant.key not in marks]
+    missing = [mutant for mutant in survivors if not is_marked(mutant.key, marks)]
     equivalent = len(survivors) - len(missing)
     counted = len(judged) - equivalent
     share = f"{1 - len(missing) / counted:7.1%}" if counted else "      -"

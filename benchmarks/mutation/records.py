@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from benchmarks.mutation.mutants import Key, Mutant
 
 CACHE = ROOT / ".cache" / "mutation.jsonl"
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
+ANY = "*"  # as `after` of a mark: whatever this line becomes
 Verdict = Literal["caught", "survived"]
 
 
@@ -52,7 +54,8 @@ class Verdicts:
 def read_marks(path: Path = EQUIVALENT) -> dict[Key, str]:
     """Mutants that do not differ from the original in any result, each with why.
 
-    A list of mappings with `where`, `before`, `after`, `why` and, unless it is 1, `occurrence`;
+    A list of mappings with `where`, `before`, `after`, `why` and, unless it is 1, `occurrence`. An
+    `after` of "*" marks every change of the line: what it computes is the student's choice.
     ValueError names the entry that is none, is there twice or gives no reason.
     """
     entries: list[Mapping[str, Any]] = yaml.safe_load(path.read_text("utf-8")) or []
@@ -71,8 +74,18 @@ def read_marks(path: Path = EQUIVALENT) -> dict[Key, str]:
     return marks
 
 
+def is_marked(key: Key, marks: Mapping[Key, str]) -> bool:
+    """Whether a person marked this mutant, or every change of its line."""
+    return key in marks or _of_line(key) in marks
+
+
+def _of_line(key: Key) -> Key:
+    return replace(key, after=ANY, occurrence=1)
+
+
 def stale(marks: Iterable[Key], every: Iterable[Mutant]) -> list[Key]:
     """Marks of the places that these mutants are of, for changes that cannot be made any more."""
     keys = {mutant.key for mutant in every}
     places = {key.where for key in keys}
-    return [key for key in marks if key.where in places and key not in keys]
+    possible = keys | {_of_line(key) for key in keys}
+    return [key for key in marks if key.where in places and key not in possible]

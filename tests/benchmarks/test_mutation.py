@@ -13,7 +13,7 @@ from benchmarks.mutation import __main__ as command
 from benchmarks.mutation import modules, solutions
 from benchmarks.mutation.mutants import Key, Mutant, mutants, normalized, sample
 from benchmarks.mutation.operators import OPERATORS
-from benchmarks.mutation.records import Verdicts, read_marks, stale
+from benchmarks.mutation.records import Verdicts, is_marked, read_marks, stale
 
 MODULES = [
     "autograder/records/points.py",
@@ -246,6 +246,17 @@ def test_marks_are_read(tmp_path: Path) -> None:
     assert stale([key], every) == [key]
     assert stale([Key("x", "p = a < b", "p = a <= b")], every) == []
     assert stale([Key("y", "a < b", "a <= b")], every) == []  # of a place that was not looked at
+
+
+def test_a_mark_may_be_of_every_change_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "marks.yaml"
+    path.write_text("- {where: x, before: p = a < b, after: '*', why: free}\n")
+    marks = read_marks(path)
+    every = mutants("p = a < b\nq = a < b\np = a < b", "x")
+    marked = {mutant.line for mutant in every if is_marked(mutant.key, marks)}
+    assert marked == {1, 3}
+    assert stale(marks, every) == []
+    assert stale(marks, mutants("p = a > b", "x")) == list(marks)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from autograder.graders.toolkit import (
     expect_tensor,
     expect_value_error,
 )
-from shared.probes import EmbeddingClassifier
+from shared.probes import EmbeddingClassifier, InEvalMode
 
 # ---- channel_importance ----------------------------------------------------------------------
 
@@ -100,10 +100,11 @@ def test_importance_in_the_maximum_norm(student: Any, rng: RandomInputs) -> None
 
 @channel_importance.check()
 def test_importance_of_input_channels(student: Any, rng: RandomInputs) -> None:
-    """With dim = 1 there is one number for each input channel."""
+    """With dim = 1 there is one number for each input channel; dim may be any dimension."""
     hint = "dim is the dimension that stays: sum over all others"
     for values in channel_weights(rng):
-        expect_norms(student, hint, values, 1, 1, 2)
+        for dim in (1, values.dim() - 1):
+            expect_norms(student, hint, values, dim, 1, 2)
 
 
 @channel_importance.check(weight=0.3, guard=True)
@@ -544,13 +545,15 @@ def test_scan_restores_after_an_error(student: Any, rng: RandomInputs) -> None:
 
 @sensitivity_scan.check(weight=0.44, guard=True)
 def test_scan_keeps_the_modes(student: Any, rng: RandomInputs) -> None:
-    """Every submodule stays in training or eval mode."""
+    """Every submodule stays in training or eval mode, whatever evaluate makes of it."""
     network = convolutional_network(rng).train()
     network[1].eval()
     live = student.put(network)
     before = student.modes(live)
     student.sensitivity_scan(live, Judge(rng), [0.5])
     check(student.modes(live) == before, "leave the modes of the network as they are")
+    student.sensitivity_scan(live, student.put(InEvalMode()), [0.5])
+    check(student.modes(live) == before, "evaluate may change modes: put each submodule's back")
 
 
 @sensitivity_scan.check(weight=0.44, guard=True)

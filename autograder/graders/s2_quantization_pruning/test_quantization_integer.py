@@ -612,10 +612,12 @@ def test_folding_keeps_eps(student: Any, rng: RandomInputs) -> None:
     """Where the variance is small, eps matters."""
     n = rng.integer(3, 6)
     gamma, beta, mean, var = drawn_norm(rng, n)
+    hint = "sqrt(var + eps): eps belongs inside the root, and may be any number"
     for eps in (1e-3, rng.number(0.01, 0.1)):
         norm = gamma, beta, mean, var * eps
-        hint = "sqrt(var + eps): eps belongs inside the root, and may be any number"
         expect_folded(student, hint, rng.normal(n, 3, 2, 2), rng.normal(n), norm, eps)
+    norm = gamma, beta, mean, var
+    expect_folded(student, hint, rng.normal(n, 3, 2, 2), rng.normal(n), norm, 0.0)
 
 
 @fold_batchnorm.check()
@@ -648,9 +650,10 @@ def test_folding_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> Non
 
 @fold_batchnorm.check(weight=0.33, guard=True)
 def test_folding_refuses_other_lengths(student: Any, rng: RandomInputs) -> None:
-    """Another number of channels in the norm than in the layer raises ValueError."""
+    """A bias, or one vector of the norm, of another length than the layer raises ValueError."""
     n = rng.integer(3, 6)
-    w, bias = rng.normal(n, 3, 2, 2), rng.normal(n)
+    w, vectors = rng.normal(n, 3, 2, 2), [rng.normal(n), *drawn_norm(rng, n)]
     for channels in (n + 1, 1):
-        expect_value_error(student.fold_batchnorm, w, bias, *drawn_norm(rng, channels), 1e-5)
-    expect_value_error(student.fold_batchnorm, w, bias[1:], *drawn_norm(rng, n), 1e-5)
+        for place, other in enumerate([rng.normal(channels), *drawn_norm(rng, channels)]):
+            wrong = [*vectors[:place], other, *vectors[place + 1 :]]
+            expect_value_error(student.fold_batchnorm, w, *wrong, 1e-5)

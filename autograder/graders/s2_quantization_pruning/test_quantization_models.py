@@ -218,6 +218,10 @@ def test_quantised_network_saturates(student: Any, rng: RandomInputs) -> None:
     check(allclose(run(student, live, inner), before), hint)
     beside = run(student, live, torch.cat([inner, column(90.0)]))
     check(allclose(beside[: len(inner)], before), hint)
+    for bits in (9, 16):
+        wide = run(student, quantised(student, network, calibration(rng, 12), bits), inner)
+        hint = "more than 8 bits are nearer still: their codes do not fit int8"
+        check(bool(((wide - expected).abs() < 0.02 * abs(slope)).all()), hint)
 
 
 @quantize_model.check(weight=0.12, guard=True)
@@ -336,6 +340,8 @@ def test_dynamic_linear_is_nearly_exact(student: Any, rng: RandomInputs) -> None
         x = rng.normal(n, features, mean=mean)
         hint = "quantise input and weight, multiply, go back to floats, add the bias in float"
         expect_near(student, hint, x, rng.normal(n, features), bias)
+    hint = "the features are the last dimension, whatever stands before it"
+    expect_near(student, hint, rng.normal(2, 3, features), rng.normal(n, features), rng.normal(n))
 
 
 @dynamic_quantized_linear.check(weight=1.5)
@@ -506,8 +512,9 @@ def test_stochastic_uses_the_generator(student: Any, rng: RandomInputs) -> None:
     one = remote_generator(student, seed)
     both = [expect_binary(student.binarize(w, True, one), w) for _ in range(2)]
     check(not torch.equal(*both), "every call goes on drawing where the last one stopped")
-    student.binarize(w, True)
+    free = [expect_binary(student.binarize(w, True), w) for _ in range(2)]
     check(student.rng_fingerprint() == before, "without a generator, too, leave global ones alone")
+    check(not torch.equal(*free), "without a generator every call draws other numbers")
 
 
 @binarize.check(weight=0.5, guard=True)

@@ -362,6 +362,7 @@ def test_ratio_of_one_centroid(student: Any, rng: RandomInputs) -> None:
     """With k = 1 indices take no bits at all."""
     hint = "k = 1: there is nothing to choose, 0 bits an index"
     expect_ratio(student, hint, rng.integer(10, 90), 1)
+    expect_ratio(student, hint, 1, 1)
 
 
 @compression_ratio.check()

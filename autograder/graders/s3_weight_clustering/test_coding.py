@@ -400,6 +400,7 @@ def test_entropy_of_counts(student: Any, rng: RandomInputs) -> None:
         counts = {i: rng.integer(1, 60) for i in range(rng.integer(2, 12))}
         hint = "bits: logarithms to the base 2 of shares, which are counts / total"
         expect_entropy(student, hint, counts)
+    expect_entropy(student, "what occurs once counts too", {0: 1, 1: 1, 2: rng.integer(2, 9)})
     equal = dict.fromkeys(["a", "b", "c", "d"], rng.integer(1, 9))
     expect_entropy(student, "2^b equal counts: b bits", equal)
 

@@ -201,6 +201,7 @@ def test_both_see_the_same_images(student: Any, rng: RandomInputs) -> None:
         check(seen_by_both, "ask the teacher about every batch")
         for seen in (*asked.batches, *learning.batches):
             check(torch.equal(seen, images), "the same view of the batch for both: no noise, flips")
+    check(all(learning.training), "the student is in training mode: leave it there")
 
 
 def expect_settings_refused(

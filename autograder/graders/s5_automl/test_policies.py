@@ -189,7 +189,9 @@ def test_bound_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
         ("action", -0.1),
         ("action", 1.2),
         ("target", 1.5),
+        ("target", -0.1),
         ("max_action", -0.5),
+        ("max_action", 1.1),
         ("layer", 3),
         ("previous", []),
         ("previous", [0.1, 0.2]),
@@ -335,6 +337,9 @@ def test_budgets_are_exact(student: Any, rng: RandomInputs) -> None:
     for exact in (budget, max(budget - 1, some_budget(sensitivity, sizes, 0.0))):
         expect_allocation(student, sensitivity, sizes, exact)
     expect_allocation(student, sensitivity, sizes, some_budget(sensitivity, sizes, 0.0))
+    size = rng.integer(5, 60)
+    for exact in (4 * size, 4 * size - 1):  # enough for the better of two, and one bit less
+        expect_allocation(student, {"only": {2: 1.0, 4: 0.5}}, {"only": size}, exact)
 
 
 @allocate_bits.check(weight=0.5, guard=True)

@@ -136,3 +136,4 @@ def test_predictor_refuses(student: Any, rng: RandomInputs) -> None:
     codes, accuracies = tabulated(rng, 10, 0)
     expect_value_error(student.invoke, new_predictor(student), "fit", [], [])
     expect_value_error(student.invoke, new_predictor(student), "fit", codes, accuracies[:-1])
+    expect_value_error(student.invoke, new_predictor(student), "fit", codes[:-1], accuracies)

@@ -121,6 +121,8 @@ def test_groups_of_columns(student: Any, rng: RandomInputs) -> None:
         codes, scale = quantised(student, weight, x.T @ x, 4, group)
         plain = error(weight, rounded(weight, 4, group), x)
         shares.append(error(weight, restored(codes, scale), x) / plain)
+    for group in (1, 32):
+        quantised(student, rng.normal(6, 32), torch.eye(32), 4, group)
     hint = "scales of the original weights, by groups of columns at their original places"
     # one share varies: 0.44 in the median, above 0.75 for one draw in a hundred
     check(sum(shares) / len(shares) <= 0.75, hint)
@@ -151,9 +153,11 @@ def test_rounding_leaves_arguments_alone(student: Any, rng: RandomInputs) -> Non
 
 @gptq.check(weight=0.5, guard=True)
 def test_rounding_refuses(student: Any, rng: RandomInputs) -> None:
-    """A group that does not divide, a Hessian of another size, below 2 bits: ValueError."""
+    """A group that does not divide, a Hessian of another size, bits not in 2..32: ValueError."""
     weight = rng.normal(6, 8)
-    expect_value_error(student.gptq, weight, torch.eye(8), 4, group=3)
-    expect_value_error(student.gptq, weight, torch.eye(7), 4)
-    for bits in (1, 0):  # a narrow range of 1 bit holds only 0
+    for group in (3, 16):
+        expect_value_error(student.gptq, weight, torch.eye(8), 4, group=group)
+    for hessian in (torch.eye(7), torch.eye(9), torch.eye(8)[:6]):
+        expect_value_error(student.gptq, weight, hessian, 4)
+    for bits in (1, 0, -3, 33):  # a narrow range of 1 bit holds only 0
         expect_value_error(student.gptq, weight, torch.eye(8), bits)

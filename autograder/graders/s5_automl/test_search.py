@@ -71,6 +71,12 @@ def expect_none(student: Any, rng: RandomInputs, name: str) -> None:
     check(searched(student, name, drawn, {}, rng.seed()) is not None, "no limits: all are feasible")
 
 
+def expect_one_call(student: Any, rng: RandomInputs, name: str) -> None:
+    """A budget of 1 is one evaluation, and it gives the answer."""
+    found = searched(student, name, hidden(rng, 1), {}, rng.seed())
+    check(found is not None, "a budget of 1 is one evaluation")
+
+
 def expect_seeded(student: Any, rng: RandomInputs, name: str) -> None:
     """The same seed gives the same calls; global generators are not touched."""
     first, seed, limits = hidden(rng, 25), rng.seed(), drawn_limits(rng)
@@ -182,6 +188,7 @@ def test_random_search_explores(student: Any, rng: RandomInputs) -> None:
     for place, known in enumerate(drawn.space.options()):
         seen = {code[place] for code in codes}
         check(len(seen) == len(known), "every option of a gene is tried now and then")
+    expect_one_call(student, rng, "random_search")
 
 
 @random_search.check(weight=1)
@@ -256,8 +263,7 @@ def test_evolution_in_a_small_space(student: Any, rng: RandomInputs) -> None:
     small.budget = budget
     found = searched(student, "evolutionary_search", small, {}, rng.seed())
     check(found is not None, "everything was feasible")
-    single = hidden(rng, 1)
-    check(searched(student, "evolutionary_search", single, {}, 1) is not None, "one evaluation")
+    expect_one_call(student, rng, "evolutionary_search")
 
 
 @evolutionary_search.check(weight=1)
@@ -313,6 +319,7 @@ def test_optuna_returns_the_best(student: Any, rng: RandomInputs) -> None:
 def test_optuna_without_an_answer(student: Any, rng: RandomInputs) -> None:
     """If nothing is feasible, the result is None, within the budget."""
     expect_none(student, rng, "optuna_search")
+    expect_one_call(student, rng, "optuna_search")
 
 
 @optuna_search.check(weight=2, seconds=20)

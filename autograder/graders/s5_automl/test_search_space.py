@@ -130,7 +130,7 @@ def test_encode_refuses_strangers(student: Any, rng: RandomInputs) -> None:
     """What is no architecture of the space raises ValueError."""
     space = listed_space(rng)
     made = new_space(student, space)
-    plain, listed = list(space.choices)[:2]
+    plain, listed, _, last = space.choices
     arch = space.sample(rng.random)
     wrong = [
         arch | {plain: "unknown"},
@@ -138,6 +138,8 @@ def test_encode_refuses_strangers(student: Any, rng: RandomInputs) -> None:
         arch | {"another": 1},
         arch | {listed: [*arch[listed][:-1], "unknown"]},
         arch | {listed: arch[listed][:-1]},
+        arch | {last: arch[last][:-1]},
+        arch | {last: [*arch[last], arch[last][0]]},
     ]
     for each in wrong:
         expect_value_error(lambda each=each: student.invoke(made, "encode", each))

@@ -32,6 +32,7 @@ from autograder.graders.toolkit import (
     expect_value_error,
     fail,
 )
+from shared.models import MLP
 
 # ---- export_onnx -------------------------------------------------------------------------------
 
@@ -124,9 +125,9 @@ def test_opset_is_the_one_asked_for(student: Any, rng: RandomInputs) -> None:
 @export_onnx.check(weight=2, seconds=SECONDS)
 def test_interface(student: Any, rng: RandomInputs) -> None:
     """One input "input" and one output "output", float32; a fixed batch is the sample's."""
-    files, model = ReturnedFiles(student), network(rng)
-    batch = rng.integer(2, 4)
-    images = samples(model, rng, batch)
+    files, sizes = ReturnedFiles(student), (rng.integer(6, 12), rng.integer(5, 9), 4)
+    model = drawn(MLP(sizes), rng)  # whose own name for its input is another one
+    images = rng.normal(rng.integer(2, 4), sizes[0])
     data = files.returned("export_onnx", model, images, dynamic_batch=False)
     facts = files.facts(data)
     check(list(facts["inputs"]) == ["input"], "one input, called input")

@@ -304,6 +304,8 @@ def test_bytes(student: Any, rng: RandomInputs) -> None:
         hint = "count codes of keys and values, their scales and minima, and waiting tokens"
         size = expect_int(student.get(cache, "nbytes"), "nbytes")
         check(size == reference.nbytes, hint)
+    empty = expect_int(student.get(student.KVCache(3, 4), "nbytes"), "nbytes")
+    check(empty == 0, "a cache without tokens has no bytes")
 
 
 @KVCache.check(weight=1)

@@ -150,7 +150,10 @@ def test_low_bits_refuse_other_arguments(student: Any, rng: RandomInputs) -> Non
         expect_value_error(call, content, "conv", wrong_codes, scale, bits)
     expect_value_error(call, content, "conv", codes[1:], scale, bits)
     expect_value_error(call, content, "conv", codes, scale[1:], bits)
-    expect_value_error(call, content, "conv", codes, 0 * scale, bits)
+    for factor in (0.0, -1.0):
+        wrong_scale = scale.copy()
+        wrong_scale[rng.integer(0, len(scale) - 1)] *= np.float32(factor)
+        expect_value_error(call, content, "conv", codes, wrong_scale, bits)
     twice = [
         helper.make_node("MatMul", ["x", "w"], ["y"]),
         helper.make_node("Add", ["y", "w"], ["z"]),

@@ -6,7 +6,7 @@ Where tensorrt_rtx is not installed, what needs no builder earns the points.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -231,11 +231,16 @@ REFUSED = ("Unique", "Det", "Bernoulli")
 """Operators that the parser has no form for."""
 
 
-def chain(rng: RandomInputs, refused: list[str]) -> tuple[bytes, list[tuple[str, str]]]:
-    """A file with these operators among others, and (name, operator) of them in order."""
+def chain(
+    rng: RandomInputs, refused: list[str], apart: Sequence[int] = ()
+) -> tuple[bytes, list[tuple[str, str]]]:
+    """A file with these operators among others, and (name, operator) of them in order.
+
+    `apart` says how many others come before each, by default one to three.
+    """
     kinds: list[str] = []
-    for kind in refused:
-        kinds += [rng.choice(["Relu", "Abs", "Neg"]) for _ in range(rng.integer(1, 3))]
+    for kind, others in zip(refused, apart or [rng.integer(1, 3) for _ in refused], strict=True):
+        kinds += [rng.choice(["Relu", "Abs", "Neg"]) for _ in range(others)]
         kinds.append(kind)
     kinds.append("Relu")
     first = rng.integer(50, 90)
@@ -285,6 +290,9 @@ if HAS_TENSORRT:
             content, found = chain(rng, [kind])
             yield case(content).gives(found)
         content, found = chain(rng, rng.sample(["Bernoulli", "Bernoulli", "Unique"], 3))
+        yield case(content).gives(found)
+        first = rng.integer(1, 3)  # and the eighth node: a set of these places is in no order
+        content, found = chain(rng, ["Bernoulli", "Bernoulli"], (first, 7 - first))
         yield case(content).gives(found)
 
     @unsupported_nodes.check(weight=2)
