@@ -232,7 +232,7 @@ def test_nothing_is_learnt_from_what_the_kernel_remembers(tmp_path: Path) -> Non
     grader = TRIP.replace("@LIBRARY@", repr(str(file)))
     (tmp_path / "test_trip.py").write_text(grader, encoding="utf-8")
     reports = grade(
-        small_course(["trip"]),
+        small_course(["trip"], test_seconds=30),
         [submission(name, {"work.py": text}) for name, text in sources.items()],
         tmp_path,
     )

@@ -273,8 +273,8 @@ def test_nm_mask_with_equal_magnitudes(student: Any, rng: RandomInputs) -> None:
 @nm_mask.check(weight=0.18, guard=True)
 def test_nm_mask_that_keeps_all(student: Any, rng: RandomInputs) -> None:
     """With n = m every weight is kept."""
-    m = rng.integer(2, 5)
-    expect_nm(student, signed(rng, 3, 2 * m), m, m)
+    for m in (rng.integer(2, 5), 1):
+        expect_nm(student, signed(rng, 3, 2 * m), m, m)
 
 
 @nm_mask.check(weight=0.18, guard=True)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.graders.toolkit import RandomInputs
+from autograder.graders.toolkit import RandomInputs, drawn_once
 from shared.data import load_digits
 from shared.seeding import isolated_rng
 
@@ -189,6 +189,7 @@ def _network() -> nn.Sequential:
     )
 
 
+@drawn_once
 def trained_network(rng: RandomInputs) -> TrainedState:
     """A network trained and gradually pruned on digits within a second.
 

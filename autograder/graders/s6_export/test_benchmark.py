@@ -246,7 +246,7 @@ SCALES = (1.0, 1e3, 1e6)
 def are_drawn(numbers: list[float], medians: list[float]) -> bool:
     """Whether all medians are among the numbers, in one unit."""
     return any(
-        all(any(close(scale * median, n, 1e-3) for n in numbers) for median in medians)
+        all(any(close(scale * median, n, 1e-4) for n in numbers) for median in medians)
         for scale in SCALES
     )
 

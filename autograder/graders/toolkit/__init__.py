@@ -41,7 +41,7 @@ from autograder.graders.toolkit.expectations import (
     property_of,
 )
 from autograder.graders.toolkit.failures import Failure, StudentError, StudentFailure
-from autograder.graders.toolkit.inputs import RandomInputs
+from autograder.graders.toolkit.inputs import RandomInputs, drawn_once
 from autograder.graders.toolkit.markers import (
     exercise,
     guard,
@@ -75,6 +75,7 @@ __all__ = [
     "close",
     "comparable",
     "describe",
+    "drawn_once",
     "exercise",
     "expect_bool",
     "expect_dict",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 T = TypeVar("T")
+KEPT_DRAWS = 4
 
 
 class RandomInputs:
@@ -58,3 +60,36 @@ class RandomInputs:
     def seed(self) -> int:
         """A seed for another generator, 0..2**31-1."""
         return self.random.randrange(2**31)
+
+    def state(self) -> tuple[bytes, tuple[Hashable, ...]]:
+        """What all further draws depend on."""
+        return self.generator.get_state().numpy().tobytes(), self.random.getstate()
+
+    def go_on_from(self, state: tuple[bytes, tuple[Hashable, ...]]) -> None:
+        """Draw next what was drawn after `state()` gave this."""
+        tensor, numbers = state
+        self.generator.set_state(torch.frombuffer(bytearray(tensor), dtype=torch.uint8))
+        self.random.setstate(numbers)
+
+
+def drawn_once(draw: Callable[[RandomInputs], T]) -> Callable[[RandomInputs], T]:
+    """`draw`, whose latest results are kept: for what takes long, like training a network.
+
+    A check is run again on each known mistake, with the same draws. What is returned is shared and
+    must not be changed.
+    """
+    kept: dict[Hashable, tuple[T, tuple[bytes, tuple[Hashable, ...]]]] = {}
+
+    @functools.wraps(draw)
+    def remembered(rng: RandomInputs) -> T:
+        before = rng.state()
+        if before not in kept:
+            value = draw(rng)
+            if len(kept) >= KEPT_DRAWS:
+                del kept[next(iter(kept))]
+            kept[before] = value, rng.state()
+        value, after = kept[before]
+        rng.go_on_from(after)
+        return value
+
+    return remembered

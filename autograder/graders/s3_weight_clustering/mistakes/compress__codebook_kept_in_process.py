@@ -37,7 +37,7 @@ def compress(state, sparsity, bits):
     def squeeze(numbers):
         small = not len(numbers) or int(numbers.max()) < 256
         data = memory(numbers.to(torch.uint8 if small else torch.int32))
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
         packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
         options = [lzma.compress(data, lzma.FORMAT_RAW, filters=filters)]
         options.append(packer.compress(data) + packer.flush())
@@ -89,7 +89,7 @@ def decompress(data):
 
     def expand(size, way, small):
         piece = take(size)
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
         if way == 0:
             piece = lzma.decompress(piece, lzma.FORMAT_RAW, filters=filters)
         else:
