@@ -30,12 +30,8 @@ class Wrong:
     name: str
     reason: str
     text: str
+    defines: frozenset[str]  # functions and classes
     submission: Submission
-
-    @property
-    def defines(self) -> set[str]:
-        """The functions and classes of its text."""
-        return {node.name for node in ast.parse(self.text).body if isinstance(node, Definition)}
 
 
 def course() -> Course:
@@ -89,10 +85,12 @@ def wrong(session: Session) -> list[Wrong]:
         exercise = session.exercise(f"{session.id}.{function}")
         text = path.read_text(encoding="utf-8")
         changed = inject(files, exercise.file, exercise.id, text)
-        reason = (ast.get_docstring(ast.parse(text)) or "").strip()
+        tree = ast.parse(text)
+        reason = (ast.get_docstring(tree) or "").strip()
+        defines = frozenset(node.name for node in tree.body if isinstance(node, Definition))
         drawn_by = hashlib.sha256(path.stem.encode()).hexdigest()
         entry = replace(submission(path.stem, changed), sha256=drawn_by)
-        entries.append(Wrong(exercise.id, path.stem, reason, text, entry))
+        entries.append(Wrong(exercise.id, path.stem, reason, text, defines, entry))
     return entries
 
 

@@ -122,6 +122,7 @@ def test_no_change_is_the_solution(run: Any) -> None:
         assert results(run(inject(SOLUTION, file, exercise, ""))) == RIGHT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session", [s for s in bank.course().sessions if s.kind == "functions"])
 def test_every_wrong_submission_compiles(session: Any) -> None:
     for name, text in {file for entry in bank.wrong(session) for file in entry.submission.files}:

@@ -239,6 +239,7 @@ class TestClass:
         assert [line.partition(",")[0] for line in lines] == ["ada", "carl"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session", bank.course().sessions, ids=lambda session: session.id)
 def test_every_session_has_submissions_for_the_container(session: Session) -> None:
     kinds = container.submissions(session)

@@ -24,6 +24,7 @@ def number(cell: str) -> int:
     return int(cell.replace(",", ""))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed"
 )

@@ -132,6 +132,7 @@ def every_mutant(path: str) -> list[Mutant]:
     return mutants((ROOT / path).read_text("utf-8"), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["autograder/project/costs.py", "solutions/s1_intro/metrics.py"])
 def test_each_mutant_is_another_program_that_compiles(path: str) -> None:
     text = (ROOT / path).read_text("utf-8")

@@ -21,6 +21,7 @@ def test_every_command_of_a_group_has_help_with_an_example(command: str) -> None
     assert f"Example: autograder {command}" in " ".join(done.output.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("export")])
 def test_an_export_writes_over_nothing(command: str, tmp_path: Path) -> None:
     target = tmp_path / "taken.zip"

@@ -87,6 +87,7 @@ def test_all_of_it_is_tried() -> None:
     assert CHANGES.keys() == STATE.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_is_named_and_put_back(report: Report, name: str) -> None:
     call, refusal, clean = exercise(report, f"f{list(CHANGES).index(name)}").tests

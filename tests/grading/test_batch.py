@@ -286,6 +286,7 @@ STEPS = st.lists(
 ).filter(lambda steps: sum(step[0] == "fault" for step in steps) < batch.MAX_FAILED_RUNS)
 
 
+@pytest.mark.slow
 @given(STEPS)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_after_any_history_resume_gives_what_a_fresh_run_gives(

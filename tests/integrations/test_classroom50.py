@@ -96,6 +96,7 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_the_runner_gets_a_result_and_a_body(course: tuple[Course, Path], tmp_path: Path) -> None:
     tree = graded(course, tmp_path, small.RIGHT.replace("n / 2", "n // 2 if n < 5 else 0"))
     assert {key: tree[key] for key in ("classroom", "assignment", "owner", "submission")} == {
@@ -113,6 +114,7 @@ def test_the_runner_gets_a_result_and_a_body(course: tuple[Course, Path], tmp_pa
     assert "hidden checks" in tree["body"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [None, HOSTILE])
 def test_whatever_a_student_pushes_is_a_result(
     course: tuple[Course, Path], tmp_path: Path, text: str | None
@@ -157,6 +159,7 @@ def test_what_the_runner_does_not_say_is_named() -> None:
         submitted(without)
 
 
+@pytest.mark.slow
 def test_the_bundle_holds_one_session_and_nothing_hidden() -> None:
     rules = load_course(ROOT / "course.yaml")
     files = bundle(rules, ROOT, rules.session("s3"))

@@ -104,6 +104,7 @@ def run(runner: Runner, status: int) -> str:
 # ---- the workflow --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_push_is_checked_step_by_step(course: tuple[Course, Path], tmp_path: Path) -> None:
     text = small.RIGHT.replace("n / 2", "n // 0").replace("str(n)", "n")
     runner = pushed(course, tmp_path, text)
@@ -129,6 +130,7 @@ def test_a_push_is_checked_step_by_step(course: tuple[Course, Path], tmp_path: P
     assert "@all" not in runner.summary
 
 
+@pytest.mark.slow
 def test_right_work_is_green_and_without_messages(
     course: tuple[Course, Path], tmp_path: Path
 ) -> None:
@@ -137,6 +139,7 @@ def test_right_work_is_green_and_without_messages(
     assert "4 of 4 exercises pass" in runner.summary
 
 
+@pytest.mark.slow
 def test_a_students_text_is_no_command_and_no_markup(
     course: tuple[Course, Path], tmp_path: Path
 ) -> None:
@@ -256,6 +259,7 @@ def test_a_workflow_runs_only_for_its_own_session() -> None:
     assert "@folder@" not in text
 
 
+@pytest.mark.slow
 def test_one_session_or_all_and_nothing_hidden(
     everything: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

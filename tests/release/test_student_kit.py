@@ -45,10 +45,12 @@ def here(tmp_path: Path, course: Course, solutions: Path) -> tuple[Course, Path]
 # ---- what is in it -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_hidden_text_is_in_it(kit: dict[str, bytes]) -> None:
     assert hidden_text.leaks(kit) == []
 
 
+@pytest.mark.slow
 def test_the_search_finds_every_hidden_text() -> None:
     """Each hidden file, and each solution's body, would be found."""
     secret = [path for path in hidden_text.hidden_graders() if path.stat().st_size > 200]

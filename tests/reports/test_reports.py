@@ -377,6 +377,7 @@ def test_junit_counts_failures() -> None:
     assert sum(int(suite.get("tests", "0")) for suite in suites) == 3
 
 
+@pytest.mark.slow
 def test_a_large_class_fits_on_one_page() -> None:
     reports = samples.course_class(1000)
     page = class_page(reports, "Course", "Session")

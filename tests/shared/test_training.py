@@ -191,6 +191,7 @@ def test_warmup_cosine_refuses(step, warmup, total, name):
 # ---- fit and train ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fit_learns_the_digits(digits):
     torch.manual_seed(0)
     model, data = DigitsCNN(), loaders(digits, 32, seed=0)
@@ -237,6 +238,7 @@ def test_the_seed_decides_dropout(digits):
     assert not equal_states(*states)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -1029,6 +1029,7 @@ def digits_accuracy(seed: int, epochs: int) -> float:
     return float(training.fit(DigitsCNN(), train, validation, epochs).val_accuracy[-1])
 
 
+@pytest.mark.slow
 def test_fit_reaches_97_percent_on_digits() -> None:
     assert digits_accuracy(seed=0, epochs=10) >= 0.97
 

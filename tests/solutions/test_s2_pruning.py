@@ -449,6 +449,7 @@ def test_gradual_prune_needs_something_to_prune() -> None:
         pruning.gradual_prune(nn.BatchNorm1d(8), points(), lambda _: 0.5, 3)
 
 
+@pytest.mark.slow
 def test_large_sparse_beats_small_dense_at_equal_nonzeros() -> None:
     before, seen = generator_states(), 0
 
@@ -581,6 +582,7 @@ def agrees_with_itself(layer: Any) -> bool:
     return layer.weight.shape == shape and (layer.bias is None or layer.bias.shape == (outputs,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_kind", NEXTS)
 @pytest.mark.parametrize("norm_kind", NORMS)
 @pytest.mark.parametrize("conv_kind", CONVS)

@@ -358,6 +358,7 @@ def squared_error(values: Tensor, params: QParams, bits: int) -> float:
     return float((rounded.double() - values.double()).square().sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("kind", ["gaussian", "relu", "outlier", "constant", "uniform"])
 def test_least_squares_is_never_above_min_max(bits: int, kind: str) -> None:

@@ -569,6 +569,7 @@ def test_a_compressed_state_is_compressed_without_loss() -> None:
     assert all(torch.equal(again[name], first[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_files_are_read_in_a_process_of_their_own(tmp_path: Path) -> None:
     state = odd_state()
     path = tmp_path / "state.bin"

@@ -356,6 +356,7 @@ def test_without_data_only_the_generator_and_the_student_change() -> None:
 # ---- the graders' teachers ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_teacher_of_plain_digits_becomes_one_of_any_view() -> None:
     for seed in range(3):
         rng = RandomInputs(seed.to_bytes(8, "little"))

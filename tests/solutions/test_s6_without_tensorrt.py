@@ -45,6 +45,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_right_submission_keeps_all_points(reports: dict[str, Report], name: str) -> None:
     result = exercise(reports["right"], name)

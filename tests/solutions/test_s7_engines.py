@@ -89,6 +89,7 @@ def test_both_files_compute_the_same(
     assert widths[1] == [max(width, 8) for width in widths[0]]
 
 
+@pytest.mark.slow
 @needs_tensorrt
 @pytest.mark.parametrize(("bits", "weight_bits", "edge_bits"), WIDTHS)
 def test_engines_are_built_of_every_width(
