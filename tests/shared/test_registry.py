@@ -57,7 +57,15 @@ def probe_input(name):
 
 
 def test_every_probe_is_covered_here():
-    assert {n for n, c in REGISTRY.items() if c.__module__ == probes.__name__} == set(PROBE_INPUTS)
+    known = {n for n, c in REGISTRY.items() if c.__module__ == probes.__name__}
+    assert known == {*PROBE_INPUTS, "InEvalMode"}
+
+
+def test_an_evaluation_that_leaves_its_mode_behind():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Dropout())
+    total = sum(parameter.sum().item() for parameter in model.parameters())
+    assert probes.InEvalMode()(model) == total
+    assert not any(module.training for module in model.modules())
 
 
 @pytest.mark.parametrize("name", sorted(set(PROBE_INPUTS) - {"Raises"}))
