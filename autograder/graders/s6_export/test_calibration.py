@@ -208,7 +208,8 @@ def test_quantisation_refuses_other_shapes(student: Any, rng: RandomInputs) -> N
     """No batches, and batches of another shape than the input's, raise ValueError."""
     net = drawn_network(rng, opset=21)
     images = images_for(net, rng, 4)
-    for batches in ([], [images[:, :2]], [images[0]], [images, images[:, :, :5]]):
+    deeper = images[..., None]
+    for batches in ([], [images[:, :2]], [images[0]], [deeper], [images, images[:, :, :5]]):
         expect_value_error(student.quantize_static, net.content, batches)
 
 
