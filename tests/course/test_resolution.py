@@ -75,6 +75,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "key", "words"), MISTAKES)
 def test_a_name_for_nothing_is_one_line(
     change: Change, old: str, new: str, key: str, words: str

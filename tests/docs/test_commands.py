@@ -91,6 +91,7 @@ def test_a_benchmark_that_is_shown_exists(module: str) -> None:
     assert importlib.util.find_spec(module) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rest", [rest for module, rest in MODULES if module.endswith("mutation")])
 def test_the_commands_that_make_mutants_find_some(
     rest: str, capsys: pytest.CaptureFixture[str]

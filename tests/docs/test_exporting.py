@@ -114,6 +114,7 @@ def test_every_refusal_has_a_row_and_a_remedy(where: str, message: str) -> None:
     assert [row for row in ROWS if re.search(pattern(row), message)], (where, message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_is_a_message(row: str) -> None:
     if row in ELSEWHERE:

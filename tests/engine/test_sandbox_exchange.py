@@ -244,6 +244,7 @@ def both(identity: str, *without: str) -> tuple[dict[str, object], dict[str, obj
     return first, second
 
 
+@pytest.mark.slow
 @needs_both
 @each_identity
 @pytest.mark.parametrize("channel", CHANNELS)

@@ -225,6 +225,7 @@ def test_a_long_summary_is_cut_at_a_line(monkeypatch: pytest.MonkeyPatch) -> Non
 # ---- the files -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_workflows_follow_the_published_schema_and_pin_their_actions(
     everything: dict[str, bytes], tmp_path: Path
 ) -> None:

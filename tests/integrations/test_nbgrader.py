@@ -49,6 +49,7 @@ def files() -> dict[str, bytes]:
 # ---- what is written -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_session_has_a_valid_bridge_cell_for_each_exercise(files: dict[str, bytes]) -> None:
     for session in COURSE.sessions:
         text = files[f"source/{session.folder}/{BRIDGE}.ipynb"].decode()
@@ -65,6 +66,7 @@ def test_each_session_has_a_valid_bridge_cell_for_each_exercise(files: dict[str,
         assert {by_grade_id(session)[c.grade_id].id for c in about if c.solution} == by_hand
 
 
+@pytest.mark.slow
 def test_only_lab_sheets_hold_answers(files: dict[str, bytes]) -> None:
     """nbgrader strips notebooks and copies everything else to its students."""
     sheets = {name for name in files if name.endswith("lab.ipynb")}
@@ -76,6 +78,7 @@ def test_only_lab_sheets_hold_answers(files: dict[str, bytes]) -> None:
         assert any(cell.metadata.get("nbgrader", {}).get("solution") for cell in notebook.cells)
 
 
+@pytest.mark.slow
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "gradebook.db").write_text("grades")
     with pytest.raises(AutograderError, match="already exists"):
@@ -152,6 +155,7 @@ def mark(folder: Path, student: str, exercise: Any, points: float, session: Any 
         book.db.commit()
 
 
+@pytest.mark.slow
 def test_a_batch_run_fills_the_gradebook(tmp_path: Path, empty: Path) -> None:
     folder = gradebook(tmp_path, empty)
     first, second = SESSION.exercises[:2]

@@ -405,6 +405,7 @@ def test_only_full_commit_ids_reach_git(course: Course, text: str) -> None:
         pulls.entry_of(pulls.Repository(course.folder), course.base, text, 1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["entry.yml", "score.yml"])
 def test_workflows_follow_the_published_schema(name: str) -> None:
     command = ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", GITHUB / name]

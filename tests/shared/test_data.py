@@ -346,6 +346,7 @@ def loaded_or_skipped(load):
         pytest.skip(str(error))
 
 
+@pytest.mark.slow
 @needs_real_data
 def test_real_cifar10():
     dataset = loaded_or_skipped(load_cifar10)

@@ -370,6 +370,7 @@ def small_net() -> nn.Module:
     )
 
 
+@pytest.mark.slow
 def test_gradual_prune_reaches_the_last_value_and_learns() -> None:
     model = seeded(small_net).eval()
     before, modes = snapshot(model), [m.training for m in model.modules()]

@@ -852,6 +852,7 @@ def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", networks())
 @pytest.mark.parametrize("bits", [4, 8])
 def test_model_agrees_with_torchs_fake_quantization(name: str, bits: int) -> None:

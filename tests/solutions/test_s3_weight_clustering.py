@@ -253,6 +253,7 @@ def test_labels_are_nearest_and_ties_go_down(items: list[float], k: int, iterati
     assert (tied.tolist(), below.tolist()) == ([0.0, 2.0], [0, 0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("k", [2, 7, 64])
 def test_within_cluster_sum_never_rises(method: str, k: int) -> None:

@@ -52,6 +52,7 @@ def test_a_right_submission_keeps_all_points(reports: dict[str, Report], name: s
     assert result.points == result.maximum, [test for test in result.tests if test.detail]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unsupported_nodes", "build_engine"])
 def test_the_report_says_that_there_is_no_builder(reports: dict[str, Report], name: str) -> None:
     titles = [test.title for test in exercise(reports["right"], name).tests]

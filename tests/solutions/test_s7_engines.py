@@ -73,6 +73,7 @@ def built(content: bytes, shape: tuple[int, int, int]) -> bytes:
 WIDTHS = [(0, 0, 8), (8, 8, 8), (4, 4, 8), (4, 2, 8), (4, 1, 8), (3, 3, 8), (2, 2, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bits", "weight_bits", "edge_bits"), WIDTHS)
 def test_both_files_compute_the_same(
     kit: SimpleNamespace, tmp_path: Path, bits: int, weight_bits: int, edge_bits: int

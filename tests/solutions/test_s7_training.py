@@ -210,6 +210,7 @@ def test_another_seed_is_another_order_with_other_windows(kit: SimpleNamespace) 
     assert not torch.equal(first, other)
 
 
+@pytest.mark.slow
 def test_every_step_has_an_output_of_its_own_and_is_done_once(
     kit: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
