@@ -37,7 +37,7 @@ _EXCUSED = "EX"
 _NOT_ASSIGNMENTS = re.compile(
     r"(Current|Final|Override) (Score|Points|Grade|Status)|Unposted ", re.IGNORECASE
 )
-_HAS_ATTACHMENT = re.compile(r"_\d+_\d+_$")
+_NUMBERS = re.compile(r"(?P<name>.*)_(?P<numbers>\d+_\d+_)", re.DOTALL)
 
 
 def fill(
@@ -149,11 +149,15 @@ def _feedback(reports: Sequence[Report]) -> tuple[dict[str, str], list[str]]:
     names: dict[str, str] = {}
     lacking = []
     for report in reports:
-        start = report.identity.download
-        if report.identity.layout != LAYOUT or not _HAS_ATTACHMENT.search(start):
+        match = _NUMBERS.fullmatch(report.identity.download)
+        if report.identity.layout != LAYOUT or match is None:
             lacking.append(quoted(report.student))
-        elif f"{start}feedback.html" not in names.values():  # a group's file comes to all of it
-            names[report.slug] = f"{start}feedback.html"
+            continue
+        # Canvas takes the first numbers of a file's name, which must not be the student's.
+        words = [part for part in match["name"].split("_") if not part.isdecimal()]
+        name = "_".join((*words, f"{match['numbers']}feedback.html"))
+        if name not in names.values():  # a group's file comes to all of it
+            names[report.slug] = name
     if not lacking:
         return names, []
     line = f"no feedback file for {len(lacking)} without a file in Canvas' download: "

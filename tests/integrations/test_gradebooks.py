@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -313,21 +312,13 @@ def test_what_is_no_worksheet_is_one_line(tmp_path: Path, data: bytes, message: 
 
 # ---- any names -----------------------------------------------------------------------------------
 
-
-def can_come_back(name: str) -> bool:
-    """Whether Canvas knows its own file again: it takes the first number between underscores."""
-    in_file = re.sub(r"\W", "", re.sub(r"_(\d+)_", r"\1", name))
-    return not any(re.fullmatch(r"\d+", part) for part in in_file.split("_"))
-
-
-odd = (
-    st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zl", "Zp"]), max_size=12)
-    .map(lambda text: f"{text}x")
-    .filter(can_come_back)
+odd = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zl", "Zp"]), max_size=12).map(
+    lambda text: f"{text}x"
 )
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(["0_x", "a_!1!_x", "_7_8_x"])  # Canvas takes numbers in a file's name for ids
 @given(st.lists(odd, min_size=1, max_size=5))
 def test_odd_names_survive_the_round_trip(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
