@@ -83,23 +83,23 @@ def import_libraries(sources: dict[str, str]) -> None:
 
     What cannot be parsed or imported is passed over: it fails, or not, when the modules run.
     """
-    for name in dict.fromkeys(_imported(sources.values())):
+    for name, parts in dict.fromkeys(_imported(sources.values())):
         if name.partition(".")[0] not in (*OURS, "shared", *sources):
             with contextlib.suppress(Exception, SystemExit):
-                importlib.import_module(name)
+                __import__(name, fromlist=parts)
 
 
-def _imported(texts: Iterable[str]) -> Iterator[str]:
+def _imported(texts: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Modules, each with the names that are taken from it: some may be modules as well."""
     for text in texts:
         tree = ast.Module([], [])
         with contextlib.suppress(SyntaxError, ValueError, RecursionError):
             tree = ast.parse(text)
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
+                yield from ((alias.name, ()) for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                yield node.module  # of a package, the name may be a module that it does not load
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+                yield node.module, tuple(alias.name for alias in node.names)
 
 
 def install(sources: dict[str, str], withheld: Sequence[str]) -> None:
