@@ -650,10 +650,12 @@ def test_folding_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> Non
 
 @fold_batchnorm.check(weight=0.33, guard=True)
 def test_folding_refuses_other_lengths(student: Any, rng: RandomInputs) -> None:
-    """A bias, or one vector of the norm, of another length than the layer raises ValueError."""
+    """A bias, or vectors of the norm, of another length than the layer raise ValueError."""
     n = rng.integer(3, 6)
     w, vectors = rng.normal(n, 3, 2, 2), [rng.normal(n), *drawn_norm(rng, n)]
     for channels in (n + 1, 1):
         for place, other in enumerate([rng.normal(channels), *drawn_norm(rng, channels)]):
             wrong = [*vectors[:place], other, *vectors[place + 1 :]]
             expect_value_error(student.fold_batchnorm, w, *wrong, 1e-5)
+        expect_value_error(student.fold_batchnorm, w, vectors[0], *drawn_norm(rng, channels), 1e-5)
+    expect_value_error(student.fold_batchnorm, w, vectors[0][1:], *vectors[1:], 1e-5)

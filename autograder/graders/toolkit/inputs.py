@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
+State = tuple[bytes, tuple[Hashable, ...]]
 KEPT_DRAWS = 4
 
 
@@ -61,11 +62,11 @@ class RandomInputs:
         """A seed for another generator, 0..2**31-1."""
         return self.random.randrange(2**31)
 
-    def state(self) -> tuple[bytes, tuple[Hashable, ...]]:
+    def state(self) -> State:
         """What all further draws depend on."""
         return self.generator.get_state().numpy().tobytes(), self.random.getstate()
 
-    def go_on_from(self, state: tuple[bytes, tuple[Hashable, ...]]) -> None:
+    def go_on_from(self, state: State) -> None:
         """Draw next what was drawn after `state()` gave this."""
         tensor, numbers = state
         self.generator.set_state(torch.frombuffer(bytearray(tensor), dtype=torch.uint8))
@@ -78,7 +79,7 @@ def drawn_once(draw: Callable[[RandomInputs], T]) -> Callable[[RandomInputs], T]
     A check is run again on each known mistake, with the same draws. What is returned is shared and
     must not be changed.
     """
-    kept: dict[Hashable, tuple[T, tuple[bytes, tuple[Hashable, ...]]]] = {}
+    kept: dict[State, tuple[T, State]] = {}
 
     @functools.wraps(draw)
     def remembered(rng: RandomInputs) -> T:
