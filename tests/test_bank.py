@@ -113,6 +113,12 @@ def test_a_mistake_in_a_caller_leaves_what_it_calls(run: Any) -> None:
     assert found == (*RIGHT[:2], 22, *RIGHT[3:])
 
 
+def test_several_mistakes_stay_apart(run: Any) -> None:
+    texts = {"s1.mask": "def unmask(x): return 0", "s1.hidden": "def hidden(x): return mask(1)"}
+    found = results(run(bank.inject_all(SOLUTION, "masks.py", texts)))
+    assert found == (21, 0, RIGHT[2], 11, RIGHT[4])
+
+
 def test_no_change_is_the_solution(run: Any) -> None:
     for file, exercise in (
         ("masks.py", "s1.mask"),

@@ -198,16 +198,20 @@ CALLED = {
 
 
 def apart(key: str) -> list[bank.Wrong]:
-    """A mistake in each of many exercises, of which none calls another or shares its class."""
+    """A mistake in each of many exercises, of which none calls another or shares its class.
+
+    Every other one stays right, to lose nothing.
+    """
+    near: dict[str, set[str]] = {entry.exercise: set() for entry in WRONG[key]}
+    for callee, calling in CALLERS[key].items():
+        near[callee] |= calling
+        for caller in calling:
+            near[caller].add(callee)
     chosen: dict[str, bank.Wrong] = {}
-    called = CALLERS[key]
-    for entry in reversed(WRONG[key]):
-        near = called.get(entry.exercise, set())
-        if not any(
-            other in near or entry.exercise in called.get(other, ()) or entry.defines & one.defines
-            for other, one in chosen.items()
-        ):
-            chosen.setdefault(entry.exercise, entry)
+    for entry in sorted(WRONG[key], key=lambda entry: len(near[entry.exercise])):
+        shares_class = any(entry.defines & other.defines for other in chosen.values())
+        if not shares_class and near[entry.exercise].isdisjoint(chosen):
+            chosen[entry.exercise] = entry
     return list(chosen.values())[::2]
 
 
