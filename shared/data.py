@@ -18,6 +18,7 @@ variable COURSE_DATA names (else from course-data in the home folder); nothing i
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import io
 import os
 import pickle
@@ -126,12 +127,16 @@ def load(name: str) -> Dataset:
 
 
 def load_digits() -> Dataset:
-    """Scikit-learn's 1,797 handwritten digits of 8x8 pixels with values 0..16."""
-    from sklearn import datasets
+    """Scikit-learn's 1,797 handwritten digits of 8x8 pixels with values 0..16.
 
-    source = datasets.load_digits()
-    images = torch.from_numpy(source.images.astype(np.uint8)).unsqueeze(1)
-    everything = Split(images, torch.from_numpy(source.target.astype(np.int64)))
+    DataMissing without scikit-learn. Only its file is read: importing it takes a second.
+    """
+    package = importlib.util.find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        raise DataMissing("the digits come with scikit-learn: pip install scikit-learn")
+    path = Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    rows = torch.from_numpy(np.loadtxt(path, dtype=np.uint8, delimiter=","))  # 64 pixels, label
+    everything = Split(rows[:, :-1].reshape(-1, 1, 8, 8).contiguous(), rows[:, -1].long())
     rest, test = _hold_out(everything, per_class=36)
     return _dataset("digits", rest, test, 36, 16, DIGITS_STATISTICS, _TEN_DIGITS)
 

@@ -21,6 +21,7 @@ PRELOADED = (
     "shared.spaces",
     "shared.data",
     "encodings.ascii",  # confine() reads /proc
+    "numpy.random",  # is its generator as it was?
 )
 """Modules that every worker has before it is confined: what the work of any session may use."""
 

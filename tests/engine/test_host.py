@@ -18,24 +18,35 @@ from autograder.engine.messages import Messages
 from tests.support import submission
 
 DYNAMO, SKLEARN = "torch._dynamo", "sklearn.datasets"
+SYMPY = "torch.fx.experimental.symbolic_shapes"
+WATCHED = ("torch.utils.flop_counter", SYMPY)
+ONNX = (
+    "onnxscript.function_libs.torch_lib.ops",
+    "torch.export._trace",
+    "torch._inductor.decomposition",
+)
 
 
 @pytest.mark.parametrize(
     ("text", "modules"),
     [
         ("import torch\n", ()),
-        ("opt = torch.optim.SGD(model.parameters(), lr=0.1)", (DYNAMO,)),
-        ("from torch.optim import Adam", (DYNAMO,)),
-        ("from torch.utils._python_dispatch import TorchDispatchMode", (DYNAMO,)),
-        ("from torch.utils.flop_counter import FlopCounterMode", (DYNAMO,)),
-        ("student.put(Optimizer('SGD', model, {}))", (DYNAMO,)),
-        ("from shared.training import fit", (DYNAMO,)),
-        ("from shared import profiling", (DYNAMO,)),
-        ("data = load_digits().scaled()", (SKLEARN,)),
+        ("opt = torch.optim.SGD(model.parameters(), lr=0.1)", ()),
+        ("torch.onnx.export(model, inputs, file)", (DYNAMO, *ONNX)),
+        ("from torch import nn, onnx", (DYNAMO, *ONNX)),
+        ("program = torch.export.export(model, inputs)", (DYNAMO,)),
+        ("from torch.export import export", (DYNAMO,)),
+        ("from torch import compile, nn", (DYNAMO,)),
+        ("from shared.profiling import profile_layers", WATCHED),
+        ("from shared import profiling", WATCHED),
+        ("x = torch.empty(3, device='meta')", (SYMPY,)),
+        ("_, grads = student.vjp('f', (x,), ones)", (SYMPY,)),
+        ("loss.backward()", ()),
+        ("import optuna", ("optuna",)),
+        ("data = load_digits().scaled()", ()),
         ("from sklearn.datasets import load_iris", (SKLEARN,)),
-        ("images, labels = scrambled_digits(rng)", (SKLEARN,)),
-        ("the optimiser is trained on digits, in training mode", ()),
-        ("data = load_digits()\ntorch.optim.SGD", (DYNAMO, SKLEARN)),
+        ("the network is trained on digits, its torch compiles nothing", ()),
+        ("import sklearn\ntorch.compile(model)", (DYNAMO, SKLEARN)),
     ],
 )
 def test_what_a_source_mentions_is_imported_early(text: str, modules: tuple[str, ...]) -> None:

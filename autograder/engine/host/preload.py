@@ -1,13 +1,14 @@
 """Which slow modules are worth importing once, before the first fork.
 
-torch imports `torch._dynamo` (1.5 s, 140 MB) at the first optimiser and at the first
-`TorchDispatchMode`, and at the first export to ONNX onnxscript's operators and what traces with
-them (1.3 s, 70 MB); the digits come with `sklearn.datasets` (1.2 s, 80 MB). Imported before the
-fork this is paid once a batch; otherwise every worker that needs it pays, on the student's clock,
-and every judge. What is to run in confined workers has to be imported here:
-they cannot read the kit's files.
-A batch that needs neither starts without them. Need is read off the text of graders and
-submissions: a word too many costs a second at the start and nothing else.
+torch imports its compiler, `torch._dynamo` (1.5 s, 140 MB), to export a network, and with the
+first export to ONNX onnxscript's operators and what traces with them (1.3 s, 70 MB); its formulas
+of operations bring triton (0.3 s), the device "meta" and gradients of what is no scalar sympy
+(0.8 s). scikit-learn takes more than a second, Optuna half of one. Imported before the fork this is
+paid once a batch; otherwise every worker that needs it pays, on the student's clock, and every
+judge. What is to run in confined workers has to be imported here: they cannot read the kit's files.
+That training imports the compiler, too, `engine.compiler` prevents.
+A batch that needs none of it starts without. Need is read off the text of graders and submissions:
+a word too many costs a second at the start and nothing else.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from pathlib import Path
 
 from autograder.submissions.submission import Submission
 
+_WATCHING = rb"\bshared[. ](?:import )?(?:operators|profiling|tracing|evaluation)\b"
 _MENTIONS = {
     "torch._dynamo": re.compile(
-        rb"\boptim\b|\bOptimizer\b|DispatchMode|flop_counter|"
-        rb"\bshared[. ](?:import )?(?:training|tracing|profiling|operators|evaluation)\b|"
-        rb"\btorch\.onnx\b"
+        rb"\btorch(?:\.| import [^\n]*\b)(?:onnx|export|compile|_dynamo|_inductor)\b"
+    ),
+    "torch.utils.flop_counter": re.compile(rb"\bflop_counter\b|" + _WATCHING),
+    "torch.fx.experimental.symbolic_shapes": re.compile(
+        rb"[\"']meta[\"']|\bautograd\.(?:grad|backward)\b|\bstudent\.(?:vjp|backward)\b|"
+        + _WATCHING
     ),
     "matplotlib.font_manager": re.compile(rb"\blatency_plot\b"),
     **dict.fromkeys(
@@ -31,10 +36,11 @@ _MENTIONS = {
             "torch.export._trace",
             "torch._inductor.decomposition",
         ),
-        re.compile(rb"\btorch\.onnx\b"),
+        re.compile(rb"\btorch(?:\.| import [^\n]*\b)onnx\b"),
     ),
     "autograder.project.returned_files": re.compile(rb"\bReturnedFiles\b"),
-    "sklearn.datasets": re.compile(rb"\bload_digits\b|\bscrambled_digits\b|\bsklearn\b"),
+    "optuna": re.compile(rb"\boptuna\b"),
+    "sklearn.datasets": re.compile(rb"\bsklearn\b"),
 }
 
 

@@ -17,13 +17,14 @@ def main() -> None:
 
     for name in (*PRELOADED, *settings["preload"]):
         importlib.import_module(name)
-    from autograder.engine import sandbox
+    from autograder.engine import compiler, sandbox
     from autograder.engine.channel.frames import FrameLimits
     from autograder.engine.sandbox import WorkerLimits, policy
     from autograder.engine.worker import server
 
     limits = WorkerLimits(**settings["limits"])
     scratch = Path(settings["scratch"])
+    compiler.leave_out()
     sandbox.freeze_access_times()
     prepared = policy.prepare(settings["withhold"], settings["disabled_mechanisms"])
     isolation = policy.confine(

@@ -32,6 +32,7 @@ from autograder.engine.sandbox import Prepared, WorkerLimits, policy
 from autograder.engine.zygote import hugepages
 
 FORK_SECONDS = 60.0  # how long a fork is tried
+HUGE_PAGES_AFTER = 48  # workers: collapsing takes as long as it saves on about so many forks
 PAUSE_SECONDS = 0.05
 _FOR_NOW = frozenset({errno.EAGAIN, errno.ENOMEM})
 
@@ -45,6 +46,7 @@ class ZygoteServer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(control.sock, selectors.EVENT_READ, control)
         self._children: dict[int, tuple[int, Control]] = {}  # pidfd -> (pid, who asked)
+        self._workers = 0  # that were forked
 
     def serve(self) -> None:
         """Answer requests and report children that ended."""
@@ -107,6 +109,9 @@ class ZygoteServer:
 
     def _fork_worker(self, control: Control, message: dict[str, Any]) -> None:
         channel, output = control.fds(2)
+        self._workers += 1
+        if self._workers == HUGE_PAGES_AFTER:
+            hugepages.collapse()
         pid = self._fork()
         if pid == 0:
             with _never_return():
@@ -186,12 +191,14 @@ def main(
     gc.disable()  # collections while importing cost a third of the time and free nothing
     for name in (*PRELOADED, *preload):
         importlib.import_module(name)
+    from autograder.engine import compiler
+
+    compiler.leave_out()
     sandbox.hide_memory()
     sandbox.freeze_access_times()
     prepared = policy.prepare(withhold, disabled_mechanisms)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page of the heap
     gc.enable()
-    hugepages.collapse()
     ZygoteServer(Control(socket.socket(fileno=control_fd)), prepared).serve()
     os._exit(0)
