@@ -395,6 +395,43 @@ def test_two_mistakes_are_told_apart(tmp_path: Path) -> None:
     }
 
 
+HARMFUL = {
+    "ends_it": "import os\n\ndef scale(values, factor=2):\n    os._exit(1)\n",
+    "cannot_be_loaded": "raise OSError\n\ndef scale(values, factor=2):\n    pass\n",
+    "seeds": (
+        "import torch\n\ndef scale(values, factor=2):\n    torch.manual_seed(0)\n    return []\n"
+    ),
+    "keeps_something": "def scale(values, factor=2):\n    KEPT.append(9)\n    return KEPT\n",
+    "changes_a_global": (
+        "import torch\n\ndef scale(values, factor=2):\n"
+        "    torch.set_default_dtype(torch.float64)\n    return []\n"
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harmful", HARMFUL)
+def test_a_mistake_that_was_tried_before_does_not_show(tmp_path: Path, harmful: str) -> None:
+    """Known mistakes are tried in one worker: what one does to it may not reach the next."""
+    noisy = """
+        import torch
+
+        def scale(values, factor=2):
+            if factor < 0:
+                raise ValueError("factor")
+            return [factor * value + int(10 * torch.rand(())) for value in KEPT + values]
+    """
+    mistakes = {f"scale__a{n}": f"'''Before.'''\n{HARMFUL[harmful]}" for n in range(2)}
+    mistakes["scale__noise"] = "'''Noise was added.'''\n" + textwrap.dedent(noisy)
+    report = graded(
+        tmp_path,
+        "KEPT = []\n" + textwrap.dedent(noisy),
+        solution="KEPT = []\n" + SOLUTION.replace("in values]", "in KEPT + values]"),
+        mistakes=mistakes,
+    )
+    assert messages(report)["test_values"].startswith("A known mistake: Noise was added.")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("solution", [SOLUTION, ""])
 def test_what_no_known_mistake_explains_states_the_fact(tmp_path: Path, solution: str) -> None:

@@ -159,7 +159,8 @@ CHANNELS = {
 SURE = (
     *("record locks", "record locks, by trying", "locks of open files", "flock"),
     *("waiting on a word of a file", "processor time of another", "priority of another"),
-    *("limits of another", "processors of another", "abstract sockets", "ports"),
+    *("limits of another", "abstract sockets", "ports"),
+    *(("processors of another",) if len(os.sched_getaffinity(0)) > 1 else ()),
     *("System V memory", "System V semaphores", "System V messages", "POSIX memory"),
     *("named pipes", "files beside", "modes", "times"),
 )

@@ -51,7 +51,9 @@ class ExerciseRun:
         job: GradingJob,
         workers: Workers,
         extra_seconds: float,
+        used: WorkerProcess | None = None,
     ) -> None:
+        """`used` is a worker of another run, which tests share if the modules load in it."""
         self.exercise = exercise
         self.run = run
         self.deadline = time.monotonic() + job.limits.exercise_seconds + extra_seconds
@@ -60,6 +62,7 @@ class ExerciseRun:
         self._lost = 0
         self._last_failure: StudentFailure | None = None
         self._main: WorkerProcess | None = None
+        self._used = used
         self._workers: list[WorkerProcess] = []
         self._told: dict[int, int] = {}  # characters of a worker's output, by process id
 
@@ -73,9 +76,29 @@ class ExerciseRun:
 
     def main_worker(self) -> WorkerProcess:
         """The worker that the exercise's tests share."""
+        if self._used is not None:
+            self._main, self._used = self._taken_over(self._used), None
         if self._main is None or self._main.ended is not None:
             self._main = self.new_worker()
         return self._main
+
+    def _taken_over(self, worker: WorkerProcess) -> WorkerProcess:
+        """A worker in which other modules ran; closed if these cannot be loaded there."""
+        self._workers.append(worker)
+        if worker.ended is None:
+            try:
+                self._load(worker, self.exercise.module)
+            except StudentFailure:
+                worker.close()
+        return worker
+
+    def handed_over(self) -> WorkerProcess | None:
+        """End this run; its main worker, if it lives, for the next one of trusted modules."""
+        worker = self._used or self._main
+        for each in self._workers:
+            if each is not worker:
+                self._kill(each)
+        return worker if worker is not None and worker.ended is None else None
 
     def decoding_worker(self) -> WorkerProcess:
         """A fresh worker with the student's modules loaded, whose lookups of files are bounded."""

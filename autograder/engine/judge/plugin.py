@@ -28,6 +28,7 @@ from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
 from autograder.engine.judge.explain import explain, explain_fault, is_graders_fault, locate
 from autograder.engine.judge.machine_paths import without_machine_paths
 from autograder.engine.judge.mistakes import Mistake, known_mistakes
+from autograder.engine.judge.processes import WorkerProcess
 from autograder.engine.judge.public_checks import comparison
 from autograder.engine.judge.replays import Replays
 from autograder.engine.judge.serving import GraderError
@@ -325,7 +326,9 @@ class JudgePlugin:
     def _attempt(self, item: pytest.Item, result: TestResult) -> Attempt:
         return Attempt(item.name, _FAILED.get(result.outcome), self._test.transcript)
 
-    def new_run(self, of: ExerciseRun, sources: Mapping[str, bytes]) -> ExerciseRun:
+    def new_run(
+        self, of: ExerciseRun, sources: Mapping[str, bytes], used: WorkerProcess | None
+    ) -> ExerciseRun:
         """A run of the same exercise on other modules, which costs the submission nothing."""
         limits = self.job.limits
         run = SubmissionRun(
@@ -337,7 +340,8 @@ class JudgePlugin:
             started=of.run.started,
             sources=dict(sources),
         )
-        return ExerciseRun(of.exercise, run, self.job, self._workers, limits.exercise_seconds)
+        extra = limits.exercise_seconds
+        return ExerciseRun(of.exercise, run, self.job, self._workers, extra, used)
 
     def _run_test(
         self,

@@ -69,6 +69,19 @@ def kept() -> Iterator[None]:
         raise LeftChanged(f"the call left {changed[0]} changed: put back what is global")
 
 
+def random_state() -> Callable[[], None]:
+    """What puts the global generators back to where they are now."""
+    states = (torch.get_rng_state(), np.random.get_state(), random.getstate())
+
+    def restore() -> None:
+        for put_back, state in zip(
+            (torch.set_rng_state, np.random.set_state, random.setstate), states, strict=True
+        ):
+            put_back(state)  # type: ignore[operator]
+
+    return restore
+
+
 def generators(advance: bool) -> str:
     """A digest of the global generators of torch, NumPy and random.
 

@@ -103,9 +103,15 @@ def _imported(texts: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def install(sources: dict[str, str], withheld: Sequence[str]) -> None:
-    """Make the student's modules importable and the withheld ones not."""
-    for name in [n for n in sys.modules if n in withheld]:
+    """Make the student's modules importable and the withheld ones not.
+
+    Modules that were installed before are forgotten.
+    """
+    before = [each for each in sys.meta_path if isinstance(each, StudentFinder)]
+    theirs = {name for finder in before for name in finder.sources}
+    for name in [n for n in sys.modules if n in withheld or n in theirs]:
         del sys.modules[name]
+    sys.meta_path[:] = [e for e in sys.meta_path if not isinstance(e, StudentFinder | Withheld)]
     sys.meta_path.insert(0, Withheld(withheld))
     sys.meta_path.append(StudentFinder(sources))
     for name, text in sources.items():

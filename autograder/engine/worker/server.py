@@ -95,6 +95,7 @@ class WorkerServer:
         self._module: Any = None
         self._current = 0
         self._turn = threading.Lock()
+        self._start_again = global_state.random_state()
         self._operations: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
             "libraries": self._libraries,
             "load": self._load,
@@ -158,6 +159,9 @@ class WorkerServer:
         loader.import_libraries(_sources(decoder, header))
 
     def _load(self, decoder: Decoder, header: dict[str, Any]) -> None:
+        """Import the modules; those that were loaded before are gone, and what they were given."""
+        self._objects.clear()
+        self._start_again()
         loader.install(_sources(decoder, header), header["withhold"])
         self._module = importlib.import_module(header["module"])
 
