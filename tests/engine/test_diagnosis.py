@@ -402,6 +402,10 @@ HARMFUL = {
         "import torch\n\ndef scale(values, factor=2):\n    torch.manual_seed(0)\n    return []\n"
     ),
     "keeps_something": "def scale(values, factor=2):\n    KEPT.append(9)\n    return KEPT\n",
+    "leaves_a_file": (
+        "from pathlib import Path\n\ndef scale(values, factor=2):\n"
+        "    Path('kept').write_text('9')\n    Path('folder').mkdir()\n    return []\n"
+    ),
     "changes_a_global": (
         "import torch\n\ndef scale(values, factor=2):\n"
         "    torch.set_default_dtype(torch.float64)\n    return []\n"
@@ -414,12 +418,15 @@ HARMFUL = {
 def test_a_mistake_that_was_tried_before_does_not_show(tmp_path: Path, harmful: str) -> None:
     """Known mistakes are tried in one worker: what one does to it may not reach the next."""
     noisy = """
+        from pathlib import Path
+
         import torch
 
         def scale(values, factor=2):
             if factor < 0:
                 raise ValueError("factor")
-            return [factor * value + int(10 * torch.rand(())) for value in KEPT + values]
+            values = KEPT + values + list(Path.cwd().iterdir())
+            return [factor * value + int(10 * torch.rand(())) for value in values]
     """
     mistakes = {f"scale__a{n}": f"'''Before.'''\n{HARMFUL[harmful]}" for n in range(2)}
     mistakes["scale__noise"] = "'''Noise was added.'''\n" + textwrap.dedent(noisy)

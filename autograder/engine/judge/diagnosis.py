@@ -1,8 +1,8 @@
 """Which known mistakes explain the checks that failed.
 
 A check calls the student's code and gets values back: its transcript. A known mistake is the
-solution with one change. The same check, with the same draws, is run on it in a worker of its own;
-if every call gives what the student's code gave, and the check fails, the mistake explains it. A
+solution with one change. The same check, with the same draws, is run on it in another worker; if
+every call gives what the student's code gave, and the check fails, the mistake explains it. A
 mistake that would fail a check that the student's code passes is not the student's.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -81,6 +83,16 @@ class WorkerEncoder(Encoder):
         return self._handle(value)
 
 
+def _empty(home: Path) -> None:
+    """Go there, and remove everything in it."""
+    os.chdir(home)
+    for path in home.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def _sources(decoder: Decoder, header: dict[str, Any]) -> dict[str, str]:
     return {name: decoder.take(node).decode() for name, node in header["sources"]}
 
@@ -95,7 +107,8 @@ class WorkerServer:
         self._module: Any = None
         self._current = 0
         self._turn = threading.Lock()
-        self._start_again = global_state.random_state()
+        self._home = Path.cwd()
+        self._put_back_generators = global_state.random_state()
         self._operations: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
             "libraries": self._libraries,
             "load": self._load,
@@ -159,9 +172,11 @@ class WorkerServer:
         loader.import_libraries(_sources(decoder, header))
 
     def _load(self, decoder: Decoder, header: dict[str, Any]) -> None:
-        """Import the modules; those that were loaded before are gone, and what they were given."""
-        self._objects.clear()
-        self._start_again()
+        """Import the modules; nothing is left to find of others that were loaded before."""
+        if self._module is not None:
+            self._objects.clear()
+            self._put_back_generators()
+            _empty(self._home)
         loader.install(_sources(decoder, header), header["withhold"])
         self._module = importlib.import_module(header["module"])
 
