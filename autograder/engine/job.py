@@ -74,6 +74,7 @@ class GradingJob:
             mistake is named.
         diagnosis_seconds: for one exercise of one submission; then no other mistake is named.
         scratch: the folder for everything temporary; the pool makes and removes it.
+        many_workers: making forks cheap pays (`engine.zygote.hugepages`); the pool decides.
         total_seconds: what a submission may take altogether, also for naming known mistakes, which
             no limit of course.yaml counts: a platform that hosts the grader ends it then.
     """
@@ -97,6 +98,7 @@ class GradingJob:
     solution: Mapping[str, bytes] = field(default_factory=dict)
     diagnosis_seconds: float = 20.0
     scratch: str = ""
+    many_workers: bool = False
     total_seconds: float = math.inf
 
     @property

@@ -259,3 +259,21 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_forks_are_made_cheap_for_many_submissions_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes as long as one submission's forks, and memory."""
+    asked = []
+
+    def source(job: GradingJob, spawn: bool) -> None:
+        asked.append(job.many_workers)
+        raise EngineError("that is all")
+
+    monkeypatch.setattr(pool, "judge_source", source)
+    for count in (1, pool.MANY_SUBMISSIONS):
+        students = [submission(f"s{number}", RIGHT) for number in range(count)]
+        with pytest.raises(EngineError, match="that is all"):
+            grade(small_course(["add"]), students, graders(tmp_path, ""))
+    assert asked == [False, True]

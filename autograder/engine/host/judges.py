@@ -86,7 +86,8 @@ class ZygoteProcess:
     def __init__(self, job: GradingJob) -> None:
         ours, theirs = socket.socketpair()
         lists = (job.preload, job.session.withhold, job.disabled_mechanisms)
-        arguments = ", ".join(map(repr, (theirs.fileno(), *map(list, lists))))
+        values = (theirs.fileno(), *map(list, lists), job.many_workers)
+        arguments = ", ".join(map(repr, values))
         code = f"from autograder.engine.zygote.server import main; main({arguments})"
         self._entry = job.entry
         self._process = subprocess.Popen(

@@ -35,6 +35,7 @@ from autograder.records import Outcome, Report, TestResult
 from autograder.records.points import exercise_result
 from autograder.submissions.submission import Submission
 
+MANY_SUBMISSIONS = 4  # from about so many on it pays to make forks cheap first
 MAX_ATTEMPTS = 2  # for one submission, when its judge dies
 MAX_GIVEN_UP = 3  # submissions before the first one that could be graded: the engine is broken
 WATCH_SECONDS = 5.0  # between two looks at judges that may be stuck
@@ -65,7 +66,8 @@ def grade(
     jobs = max(1, jobs if feed is not None else min(jobs, len(submissions)))
     with base_folder() as base:
         scratch.check_room(base, jobs, job.worker_limits.scratch_bytes)
-        job = _for_judges(job, base, submissions)
+        many = feed is not None or len(submissions) >= MANY_SUBMISSIONS
+        job = replace(_for_judges(job, base, submissions), many_workers=many)
         source = judge_source(job, spawn or not can_fork())
         with sandbox.hidden_memory():  # it holds the secret, and every submission
             _Pool(job, source, submissions, deliver, progress, jobs, feed).run()

@@ -3,8 +3,9 @@
 Importing torch fills about 250 MB of private memory, 65,000 pages whose entries every fork copies
 and every exit frees. Collapsed into pages of 2 MB (Linux 6.1 and later), a fork with its exit takes
 about a third of the processor time; `benchmarks/forks.py` measures it, and what collapsing takes,
-which is why a short batch goes without. A page that a worker writes to is split again and copied
-by 4 kB, as before.
+which is why a small batch goes without. It has to be done before the first fork, or the old pages
+stay with that one, and memory is taken twice. A page that a worker writes to is split again and
+copied by 4 kB, as before.
 """
 
 from __future__ import annotations

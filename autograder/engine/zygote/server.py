@@ -32,7 +32,6 @@ from autograder.engine.sandbox import Prepared, WorkerLimits, policy
 from autograder.engine.zygote import hugepages
 
 FORK_SECONDS = 60.0  # how long a fork is tried
-HUGE_PAGES_AFTER = 48  # workers: collapsing takes as long as it saves on about so many forks
 PAUSE_SECONDS = 0.05
 _FOR_NOW = frozenset({errno.EAGAIN, errno.ENOMEM})
 
@@ -46,7 +45,6 @@ class ZygoteServer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(control.sock, selectors.EVENT_READ, control)
         self._children: dict[int, tuple[int, Control]] = {}  # pidfd -> (pid, who asked)
-        self._workers = 0  # that were forked
 
     def serve(self) -> None:
         """Answer requests and report children that ended."""
@@ -109,9 +107,6 @@ class ZygoteServer:
 
     def _fork_worker(self, control: Control, message: dict[str, Any]) -> None:
         channel, output = control.fds(2)
-        self._workers += 1
-        if self._workers == HUGE_PAGES_AFTER:
-            hugepages.collapse()
         pid = self._fork()
         if pid == 0:
             with _never_return():
@@ -184,7 +179,11 @@ def become_judge(module: str, connection: int, control: int) -> None:
 
 
 def main(
-    control_fd: int, preload: list[str], withhold: list[str], disabled_mechanisms: list[str]
+    control_fd: int,
+    preload: list[str],
+    withhold: list[str],
+    disabled_mechanisms: list[str],
+    huge_pages: bool,
 ) -> None:
     """Import everything heavy, then serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command line
@@ -200,5 +199,7 @@ def main(
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page of the heap
     gc.enable()
+    if huge_pages:
+        hugepages.collapse()
     ZygoteServer(Control(socket.socket(fileno=control_fd)), prepared).serve()
     os._exit(0)

@@ -210,7 +210,7 @@ def trained_network(rng: RandomInputs) -> TrainedState:
         batch = rng.integers(0, TRAINING_IMAGES - 1, 128)
         loss = F.cross_entropy(network(images[batch]), labels[batch])
         gradients = torch.autograd.grad(loss, parameters)
-        with torch.no_grad():  # by hand: torch.optim imports torch._dynamo, which takes seconds
+        with torch.no_grad():  # SGD with momentum and weight decay
             for each, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
                 velocity.mul_(0.9).add_(gradient).add_(each, alpha=1e-4)
                 each.sub_(velocity, alpha=rate)
