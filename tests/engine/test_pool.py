@@ -267,7 +267,7 @@ def test_forks_are_made_cheap_for_many_submissions_only(
     """It takes as long as one submission's forks, and memory."""
     asked = []
 
-    def source(job: GradingJob, spawn: bool) -> None:
+    def source(job: GradingJob, _spawn: bool) -> None:
         asked.append(job.many_workers)
         raise EngineError("that is all")
 
