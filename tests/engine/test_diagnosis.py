@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -26,7 +26,9 @@ from autograder.engine.judge.diagnosis import (
     same_results,
     sentences,
 )
+from autograder.engine.judge.exercise_run import ExerciseRun, SubmissionRun
 from autograder.engine.judge.mistakes import Mistake
+from autograder.engine.judge.processes import ExitStatus
 from autograder.engine.judge.student import Student, TimedOut
 from autograder.errors import EngineError
 from autograder.graders.toolkit import Handle, StudentError
@@ -437,6 +439,25 @@ def test_a_mistake_that_was_tried_before_does_not_show(tmp_path: Path, harmful: 
         mistakes=mistakes,
     )
     assert messages(report)["test_values"].startswith("A known mistake: Noise was added.")
+
+
+def test_a_worker_that_was_handed_on_is_closed_also_if_no_check_asks_for_it() -> None:
+    """A check may ask for fresh workers only."""
+    closed: list[str] = []
+
+    def close() -> ExitStatus:
+        closed.append("closed")
+        return ExitStatus(0)
+
+    used: Any = SimpleNamespace(ended=None, close=close)
+    job: Any = SimpleNamespace(limits=SimpleNamespace(exercise_seconds=1.0))
+    run = SubmissionRun(submission("ada", {}), deadline=1.0, started=0.0, sources={})
+    exercise_run = ExerciseRun(cast(Any, None), run, job, cast(Any, None), 0.0, used)
+    exercise_run.end_test()
+    assert exercise_run.handed_over() is used
+    assert closed == []
+    exercise_run.close()
+    assert closed == ["closed"]
 
 
 @pytest.mark.slow

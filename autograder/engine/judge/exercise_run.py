@@ -53,7 +53,7 @@ class ExerciseRun:
         extra_seconds: float,
         used: WorkerProcess | None = None,
     ) -> None:
-        """`used` is a worker of another run, which tests share if the modules load in it."""
+        """`used` is a worker of an ended run, which tests share if the modules load in it."""
         self.exercise = exercise
         self.run = run
         self.deadline = time.monotonic() + job.limits.exercise_seconds + extra_seconds
@@ -61,9 +61,9 @@ class ExerciseRun:
         self._source = workers
         self._lost = 0
         self._last_failure: StudentFailure | None = None
-        self._main: WorkerProcess | None = None
-        self._used = used
-        self._workers: list[WorkerProcess] = []
+        self._main = used
+        self._holds_others = used is not None  # modules of the run that has ended
+        self._workers = [used] if used is not None else []
         self._told: dict[int, int] = {}  # characters of a worker's output, by process id
 
     @property
@@ -76,29 +76,24 @@ class ExerciseRun:
 
     def main_worker(self) -> WorkerProcess:
         """The worker that the exercise's tests share."""
-        if self._used is not None:
-            self._main, self._used = self._taken_over(self._used), None
+        if self._holds_others:
+            self._holds_others = False
+            if self._main is not None:
+                self._take_over(self._main)
         if self._main is None or self._main.ended is not None:
             self._main = self.new_worker()
         return self._main
 
-    def _taken_over(self, worker: WorkerProcess) -> WorkerProcess:
-        """A worker in which other modules ran; closed if these cannot be loaded there."""
-        self._workers.append(worker)
-        if worker.ended is None:
-            try:
-                self._load(worker, self.exercise.module)
-            except StudentFailure:
-                worker.close()
-        return worker
+    def _take_over(self, worker: WorkerProcess) -> None:
+        """Load the modules into a worker that held others; close it if they cannot be."""
+        try:
+            self._load(worker, self.exercise.module)
+        except StudentFailure:
+            self._kill(worker)
 
     def handed_over(self) -> WorkerProcess | None:
-        """End this run; its main worker, if it lives, for the next one of trusted modules."""
-        worker = self._used or self._main
-        for each in self._workers:
-            if each is not worker:
-                self._kill(each)
-        return worker if worker is not None and worker.ended is None else None
+        """Between two tests: the main worker, if it lives, for another run of trusted modules."""
+        return self._main if self._main is not None and self._main.ended is None else None
 
     def decoding_worker(self) -> WorkerProcess:
         """A fresh worker with the student's modules loaded, whose lookups of files are bounded."""

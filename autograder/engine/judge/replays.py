@@ -1,7 +1,7 @@
 """Runs an exercise's checks on its known mistakes, one after the other in the same worker.
 
-They are the course's own code, so that one need not be kept from the next; that saves two thirds of
-the time. A mistake that ends or harms its worker costs the next one a fresh one.
+They are the course's own code, so that one need not be kept from the next, and most of the time
+went into starting workers. A mistake that ends or harms its worker costs the next one a fresh one.
 """
 
 from __future__ import annotations
