@@ -56,7 +56,8 @@ def main() -> None:
     table.add_row(f"{pages} pages of 2 MB", f"{huge:.1f}")
     table.add_row("ratio", f"{plain / huge:.1f}")
     table.add_row("collapsing, once", f"{collapsing:,.0f}")
-    table.add_row("worth it from so many forks", f"{collapsing / (plain - huge):,.0f}")
+    if plain > huge:
+        table.add_row("worth it from so many forks", f"{collapsing / (plain - huge):,.0f}")
     Console().print(table)
 
 

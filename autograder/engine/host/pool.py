@@ -67,13 +67,15 @@ def grade(
     with base_folder() as base:
         scratch.check_room(base, jobs, job.worker_limits.scratch_bytes)
         many = feed is not None or len(submissions) >= MANY_SUBMISSIONS
-        job = replace(_for_judges(job, base, submissions), many_workers=many)
+        job = _for_judges(job, base, submissions, many)
         source = judge_source(job, spawn or not can_fork())
         with sandbox.hidden_memory():  # it holds the secret, and every submission
             _Pool(job, source, submissions, deliver, progress, jobs, feed).run()
 
 
-def _for_judges(job: GradingJob, base: Path, submissions: list[Submission]) -> GradingJob:
+def _for_judges(
+    job: GradingJob, base: Path, submissions: list[Submission], many: bool
+) -> GradingJob:
     """The job as judges need it: their working directory is another one than ours."""
     mentioned = preload.mentioned(preload.sources(job.tests, submissions))
     return replace(
@@ -82,6 +84,7 @@ def _for_judges(job: GradingJob, base: Path, submissions: list[Submission]) -> G
         data_root=str(Path(job.data_root).absolute()) if job.data_root else "",
         preload=(*job.preload, *mentioned),
         scratch=str(base),
+        many_workers=many,
     )
 
 

@@ -19,11 +19,10 @@ from pathlib import Path
 
 from autograder.submissions.submission import Submission
 
+_OF_TORCH = rb"\btorch(?:\.| import [^\n]*\b)"
 _WATCHING = rb"\bshared[. ](?:import )?(?:operators|profiling|tracing|evaluation)\b"
 _MENTIONS = {
-    "torch._dynamo": re.compile(
-        rb"\btorch(?:\.| import [^\n]*\b)(?:onnx|export|compile|_dynamo|_inductor)\b"
-    ),
+    "torch._dynamo": re.compile(_OF_TORCH + rb"(?:onnx|export|compile|_dynamo|_inductor)\b"),
     "torch.utils.flop_counter": re.compile(rb"\bflop_counter\b|" + _WATCHING),
     "torch.fx.experimental.symbolic_shapes": re.compile(
         rb"[\"']meta[\"']|\bautograd\.(?:grad|backward)\b|\bstudent\.(?:vjp|backward)\b|"
@@ -36,7 +35,7 @@ _MENTIONS = {
             "torch.export._trace",
             "torch._inductor.decomposition",
         ),
-        re.compile(rb"\btorch(?:\.| import [^\n]*\b)onnx\b"),
+        re.compile(_OF_TORCH + rb"onnx\b"),
     ),
     "autograder.project.returned_files": re.compile(rb"\bReturnedFiles\b"),
     "optuna": re.compile(rb"\boptuna\b"),

@@ -71,15 +71,14 @@ def kept() -> Iterator[None]:
 
 def random_state() -> Callable[[], None]:
     """What puts the global generators back to where they are now."""
-    states = (torch.get_rng_state(), np.random.get_state(), random.getstate())
+    of_torch, of_numpy, of_python = torch.get_rng_state(), np.random.get_state(), random.getstate()
 
-    def restore() -> None:
-        for put_back, state in zip(
-            (torch.set_rng_state, np.random.set_state, random.setstate), states, strict=True
-        ):
-            put_back(state)  # type: ignore[operator]
+    def put_back() -> None:
+        torch.set_rng_state(of_torch)
+        np.random.set_state(of_numpy)
+        random.setstate(of_python)
 
-    return restore
+    return put_back
 
 
 def generators(advance: bool) -> str:

@@ -172,7 +172,7 @@ class WorkerServer:
         loader.import_libraries(_sources(decoder, header))
 
     def _load(self, decoder: Decoder, header: dict[str, Any]) -> None:
-        """Import the modules; nothing is left to find of others that were loaded before."""
+        """Import the modules; objects, draws and files of others that were loaded are gone."""
         if self._module is not None:
             self._objects.clear()
             self._put_back_generators()
