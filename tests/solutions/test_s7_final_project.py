@@ -461,6 +461,27 @@ def test_the_sample_is_what_the_exporter_writes(kit: SimpleNamespace) -> None:
 REFERENCE = FOLDER / "reference" / "model.onnx"
 
 
+def test_another_student_has_the_same_teacher_and_as_long_a_training_as_is_asked(
+    kit: SimpleNamespace,
+) -> None:
+    plans = kit.plans
+    for dataset, students in plans.OTHER_STUDENTS.items():
+        own = plans.chosen(dataset)
+        assert own == plans.PLANS[dataset]
+        for student in students:
+            other = plans.chosen(dataset, student, length=0.5, batch_size=2 * own.batch_size)
+            assert (other.teacher, other.changes) == (own.teacher, own.changes)
+            assert (other.lr, other.quantised_lr) == (2 * own.lr, 2 * own.quantised_lr)
+            assert [size for _, size in other.quantised_phase] == [
+                size for _, size in own.quantised_phase
+            ]
+            for (half, _), (whole, _) in zip(other.quantised_phase, own.quantised_phase):
+                assert abs(half - whole / 2) <= 0.5
+            plans.build(other)
+    shortest = plans.chosen("cifar10", length=0)
+    assert {count for cycle in shortest.float_cycles for count, _ in cycle} == {1}
+
+
 def test_the_reference_network_is_as_small_as_it_is_said_to_be() -> None:
     project = bank.course().final_project
     assert project is not None
