@@ -7,6 +7,7 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
@@ -75,8 +76,10 @@ def _package(name: str) -> Fact:
 
 
 def _data() -> Fact:
-    root = os.environ.get("COURSE_DATA", "")
-    detail = root if root else "COURSE_DATA is not set: the embedded digits are used"
+    root, usual = os.environ.get("COURSE_DATA", ""), Path("~/course-data").expanduser()
+    if not root and usual.is_dir():
+        root = str(usual)
+    detail = root or f"COURSE_DATA is not set and {usual} is not there: the digits are embedded"
     return Fact("data", True, detail, "MNIST and CIFAR-10")
 
 

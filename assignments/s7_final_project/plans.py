@@ -1,5 +1,5 @@
 # Generated from solutions/s7_final_project/plans.py by `autograder release`: change it there.
-"""How each data set is trained: the networks, the phases, bits, sparsity."""
+"""How each data set is trained: the networks, the phases, bits, sparsity; other students beside."""
 
 from __future__ import annotations
 
@@ -95,6 +95,43 @@ PLANS = {
         max_macs=110_000,
     ),
 }
+
+OTHER_STUDENTS: dict[str, dict[str, Plan]] = {
+    "cifar10": {
+        "ternary": replace(PLANS["cifar10"], weight_bits=(4, 4, 2)),
+        "wide": replace(PLANS["cifar10"], widths=(16, 32, 64), inner=(6, 16, 40)),
+    },
+    "digits": {
+        "ternary": replace(PLANS["digits"], weight_bits=(4, 2)),
+        "wide": replace(PLANS["digits"], widths=(12, 24), max_macs=250_000),
+    },
+}
+"""Of the same teacher, for a front of accuracy against cost."""
+
+
+def chosen(
+    dataset: str, student: str | None = None, length: float = 1.0, batch_size: int | None = None
+) -> Plan:
+    """The plan of a data set, or of one of its other students, in `length` times the epochs.
+
+    Every part of a student's phases keeps one epoch at least; the teacher's stay as they are. The
+    learning rates grow with `batch_size` (Goyal et al., "Accurate, large minibatch SGD", 2017).
+    """
+    plan = PLANS[dataset] if student is None else OTHER_STUDENTS[dataset][student]
+    size = batch_size or plan.batch_size
+    larger = size / plan.batch_size
+
+    def scaled(phase: Windows) -> Windows:
+        return tuple((max(1, round(length * count)), size) for count, size in phase)
+
+    return replace(
+        plan,
+        batch_size=size,
+        lr=plan.lr * larger,
+        quantised_lr=plan.quantised_lr * larger,
+        float_cycles=tuple(map(scaled, plan.float_cycles)),
+        quantised_phase=scaled(plan.quantised_phase),
+    )
 
 
 def centred(dataset: Dataset) -> Dataset:

@@ -27,7 +27,7 @@ import torch
 from channels import slimmed
 from export import export_submission
 from network import SmallResNet
-from plans import PLANS, Plan, both, build, build_teacher, prepare
+from plans import OTHER_STUDENTS, PLANS, Plan, both, build, build_teacher, chosen, prepare
 from recipes import PruneInRounds, distillation, start_quantising
 from soft_labels import SoftLabels
 from teacher import WHITENING_IMAGES, Teacher
@@ -212,6 +212,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", choices=PLANS, default="digits")
+    others = sorted({name for students in OTHER_STUDENTS.values() for name in students})
+    parser.add_argument("--student", choices=others, help="instead of the plan's own")
+    parser.add_argument(
+        "--length", type=float, default=1.0, help="of a student's training: 0.5 is half the epochs"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, help="of a student's training; its learning rates grow with it"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--until", choices=STEPS, default=STEPS[-1], help="the last step to do")
     parser.add_argument(
@@ -232,8 +240,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, or cuda where there is one")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    plan = PLANS[options.dataset]
-    claim(options.out, f"{options.dataset}, hold out: {options.hold_out}, seed: {options.seed}")
+    plan = chosen(options.dataset, options.student, options.length, options.batch_size)
+    kind = f"{options.dataset}, hold out: {options.hold_out}, seed: {options.seed}"
+    if plan != PLANS[options.dataset]:
+        kind += (
+            f", student: {options.student or 'own'}, length: {options.length:g}, "
+            f"batch size: {plan.batch_size}"
+        )
+    claim(options.out, kind)
     data, images, held_out = prepare(plan, options.hold_out)
     training = Training(
         plan,

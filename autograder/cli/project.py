@@ -135,7 +135,7 @@ def tidy(
     with err.status("tidying"):
         report = tidying.tidy(model, target, contracts, required)
     out.print(tidy_report(report))
-    if report.size <= project.max_bytes:
+    if report.written:
         out.print(f"Wrote {target} ({report.size:,} bytes).", highlight=False, soft_wrap=True)
     if report.scorer:
         raise typer.Exit(ExitCode.PROBLEMS)

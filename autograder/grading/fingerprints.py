@@ -1,7 +1,8 @@
 """What the points of an exercise depend on, as one hash: tells `--resume` what to grade again.
 
-The fingerprint of an exercise covers its graders and what they share, points, thresholds and
-limits, the engine and the library; the fingerprint of a result covers the submission as well.
+The fingerprint of an exercise covers its graders with their data and known mistakes and what they
+share, points, thresholds and limits, the engine, the scorer (graders read returned networks with
+it) and the library; the fingerprint of a result covers the submission as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any
 import autograder
 from autograder.course import Course, Session
 from autograder.course.graders import by_exercise
+from autograder.engine.judge.mistakes import FOLDER as MISTAKES
+from autograder.engine.judge.mistakes import function_of
+from autograder.release.build import walk
 
 _KIT = Path(autograder.__file__).parent
 _LIBRARY = _KIT.parent / "shared"
@@ -25,11 +29,9 @@ _LIBRARY = _KIT.parent / "shared"
 def of_functions(course: Course, session: Session, graders: Path) -> dict[str, str]:
     """Exercise id -> fingerprint, for a session that is graded by running functions."""
     common = [
-        _tree(_KIT / "engine"),
+        *_code(),
         _tree(_KIT / "graders" / "toolkit"),
         [_file(path) for path in sorted((_KIT / "graders").glob("*.py"))],
-        _tree(_LIBRARY),
-        _file(_KIT / "records" / "points.py"),
         course.limits.model_dump(mode="json"),
         session.withhold,
     ]
@@ -52,9 +54,7 @@ def of_project(
     project = course.final_project
     rules = project.model_dump(mode="json") if project is not None else None
     common = [
-        _tree(_KIT / "engine"),
-        _tree(_KIT / "project"),
-        _tree(_LIBRARY),
+        *_code(),
         rules,
         dataset,
         hashlib.sha256(b"fingerprint\0" + secret).hexdigest(),
@@ -70,6 +70,13 @@ def of_result(exercise_fingerprint: str, submission_sha256: str) -> str:
     return _digest(exercise_fingerprint, submission_sha256)
 
 
+def _code() -> list[str]:
+    """Of the kit's code that measures and decides, whatever is graded."""
+    folders = (_KIT / "engine", _KIT / "project", _LIBRARY)
+    files = (_KIT / "records" / "points.py", _KIT / "records" / "measurement.py")
+    return [*map(_tree, folders), *map(_file, files)]
+
+
 # ---- graders -------------------------------------------------------------------------------------
 
 
@@ -77,9 +84,9 @@ def grader_parts(folder: Path) -> dict[str, str]:
     """Exercise id -> hash of its own graders; "" -> hash of everything that they may share.
 
     A module-level declaration `name = Exercise("s1.sparsity", …)` belongs to its exercise, and so
-    does a function or class below `@name.check(…)`, or what `name.refuses(…)` is assigned to;
-    everything else in the folder (helpers, references, imports) belongs to all. So does a known
-    mistake in `mistakes/` to the exercise that its file is named after.
+    does a function or class below `@name.check(…)`, or what `name.refuses(…)` is assigned to, and a
+    known mistake in `mistakes/` that is named after the exercise. Everything else in the folder
+    (helpers, references, imports, data, what is stated of mistakes) belongs to all.
     """
     own: dict[str, list[str]] = {}
     shared: list[str] = []
@@ -96,11 +103,12 @@ def grader_parts(folder: Path) -> dict[str, str]:
                 own.setdefault(exercise, []).append(part)
             else:
                 shared.append(part)
-    for path in sorted(folder.glob("mistakes/*.py")):
-        function = path.stem.partition("__")[0]
+    data = (path for path in walk(folder) if path.suffix != ".py")
+    shared += [f"{path.relative_to(folder).as_posix()}\0{_file(path)}" for path in data]
+    for path in sorted(folder.glob(f"{MISTAKES}/*.py")):
         part = f"{path.name}\0{path.read_text('utf-8')}"
         for exercise in own:
-            if exercise.partition(".")[2] == function:
+            if exercise.partition(".")[2] == function_of(path):
                 own[exercise].append(part)
     return {"": _digest(*shared), **{exercise: _digest(*part) for exercise, part in own.items()}}
 

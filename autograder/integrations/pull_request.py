@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.course import Course, DatasetName
+from autograder.course.schema import PROJECT_FILES
 from autograder.engine.job import Level, Progress
 from autograder.errors import AutograderError, SubmissionError
 from autograder.grading.checking import score
 from autograder.grading.kinds import project_of
 from autograder.grading.scores import keep, load, scores_of
-from autograder.project.card import TEAM, parse_card
+from autograder.project.card import MAX_CARD_BYTES, TEAM, parse_card
 from autograder.project.context import dataset_of
 from autograder.records import Report
 from autograder.records.measurement import Score
@@ -29,7 +30,7 @@ from autograder.reports.score import escape_markdown, markdown, verdict
 from autograder.text_safety import clean_line
 
 ENTRIES = "entries"
-MODEL, CARD = "model.onnx", "card.yaml"
+MODEL, CARD = PROJECT_FILES
 FILES = (CARD, MODEL)
 MARKER = "<!-- compression-course: entry -->"
 MAX_COMMENT = 60_000  # characters; GitHub takes 65,536
@@ -132,8 +133,8 @@ def entry_of(repository: Repository, base: str, head: str, max_bytes: int) -> En
     card, model = (_plain_file(repository, head, f"{ENTRIES}/{team}/{name}") for name in FILES)
     if repository.size(model) > max_bytes:
         raise SubmissionError(f"{model.path}: more than {max_bytes:,} bytes")
-    if repository.size(card) > 100_000:
-        raise SubmissionError(f"{card.path}: too large for a card")
+    if repository.size(card) > MAX_CARD_BYTES:
+        raise SubmissionError(f"{card.path}: more than {MAX_CARD_BYTES:,} bytes")
     return Entry(team, model, card)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def tidy_file(request: dict[str, Any]) -> TidiedFile:
     report, tidied = _checked(path, answer)
     if tidied:
         write(Path(request["target"]), tidied)
-    return report
+    return replace(report, written=bool(tidied))
 
 
 def _checked(path: Path, answer: object) -> tuple[TidiedFile, bytes]:

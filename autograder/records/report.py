@@ -32,7 +32,7 @@ class Outcome(StrEnum):
     BLOCKED = "blocked"  # called another exercise that is still blank
     MISSING = "missing"  # the file that holds it is absent, empty or unreadable
     NOT_MARKED = "not marked"  # graded by hand, and nobody has yet
-    TOOL_ERROR = "tool error"  # ours, before any student code ran
+    TOOL_ERROR = "tool error"  # ours; it is graded again
 
 
 class Visibility(StrEnum):
@@ -100,8 +100,8 @@ class Mark:
 class ExerciseResult:
     """One exercise: automatic `points` of `maximum`, and a `mark` that replaces them.
 
-    `by_hand` says that no grader gives points for it. `fingerprint` identifies everything but the
-    submission that the automatic points depend on; empty if they depend on nothing. `calls` are the
+    `by_hand` says that no grader gives points for it. `fingerprint` identifies
+    everything that the automatic points depend on; empty if they depend on nothing. `calls` are the
     ids of other exercises whose functions this one calls, if it lost points.
     """
 
@@ -140,7 +140,7 @@ class Isolation:
 
 @dataclass(frozen=True)
 class Usage:
-    """What one submission cost: seconds of wall clock and the workers. peak resident memory."""
+    """What one submission cost: seconds by the clock, the largest resident memory of a worker."""
 
     seconds: float = 0.0
     student_seconds: float = 0.0

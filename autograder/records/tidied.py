@@ -10,13 +10,14 @@ class TidiedFile:
     """What became of a file.
 
     Attributes:
-        size: bytes of the new file; it is written only if an entry may have as many.
+        size: bytes of the new file.
         changes: (what was done, how often).
         left: what could not be changed, and why.
         difference: the largest between outputs before and after, relative to the largest output.
         images: on how many both files were run.
         nodes: before and after.
         scorer: what the scorer would refuse the file for; "" if it accepts it.
+        written: whether the new file is there; one that is too large for an entry is not.
     """
 
     size: int
@@ -26,3 +27,4 @@ class TidiedFile:
     images: int
     nodes: tuple[int, int]
     scorer: str
+    written: bool = False

@@ -27,9 +27,9 @@ def build_release(course: Course, solutions_dir: Path) -> dict[str, bytes]:
     """Return what assignments/ must hold: relative POSIX path -> bytes, in order of the paths.
 
     Reads `solutions_dir` and nothing else. Raises `ReleaseError` for what `find_regions` and
-    `lab_notebook` refuse, for ids that course.yaml does not know, that are
-    missing from the file of their module or stand in another, for folders that are no session,
-    links, and files that are not UTF-8.
+    `lab_notebook` refuse, for ids that course.yaml does not know, that are missing from the file
+    of their module or stand in another, for folders that are no session, links, and files that are
+    not UTF-8.
     """
     sources = _sources(solutions_dir)
     root = solutions_dir.resolve().name

@@ -44,32 +44,50 @@ def checker(root: Path) -> dict[str, bytes]:
 
     `root` is the course's folder, with pyproject.toml and constraints.txt. ReleaseError without.
     """
-    data = _project(root).get("tool", {}).get("setuptools", {}).get("package-data", {})
+    data = _package_data(root)
     files: dict[str, bytes] = {}
     for package in (autograder, shared):
         folder = Path(str(package.__file__)).parent
-        extra = {path for pattern in data.get(folder.name, ()) for path in folder.glob(pattern)}
         for path in walk(folder):
-            name = path.relative_to(folder)
-            if _is_hidden(folder.name, name.parts) or not (path.suffix == ".py" or path in extra):
+            name = PurePosixPath(path.relative_to(folder).as_posix())
+            if _is_hidden(folder.name, name.parts) or not _goes_along(name, data[folder.name]):
                 continue
-            files[f"{folder.name}/{name.as_posix()}"] = path.read_bytes()
+            files[f"{folder.name}/{name}"] = path.read_bytes()
     files[PYPROJECT] = _pyproject(root).encode()
     files[CONSTRAINTS] = _read(root / CONSTRAINTS)
     return dict(sorted(files.items()))
 
 
-def graders(session_folder: str) -> dict[str, bytes]:
-    """The hidden graders of one session with their known mistakes, and what sessions share."""
+def graders(root: Path, session_folder: str) -> dict[str, bytes]:
+    """The hidden graders of one session: their data, known mistakes, and what sessions share.
+
+    `root` is the course's folder, as for `checker`.
+    """
+    data = _package_data(root)["autograder"]
     files = {}
     for path in walk(GRADERS):
-        name = path.relative_to(GRADERS)
-        shared_by_all = len(name.parts) == 1
-        if path.suffix != ".py" or name.parts[0] in PUBLIC_GRADERS:
+        name = PurePosixPath("graders", path.relative_to(GRADERS).as_posix())
+        if not _is_hidden("autograder", name.parts) or not _goes_along(name, data):
             continue
-        if shared_by_all or name.parts[0] == session_folder:
-            files[f"autograder/graders/{name.as_posix()}"] = path.read_bytes()
+        if len(name.parts) == 2 or name.parts[1] == session_folder:
+            files[f"autograder/{name}"] = path.read_bytes()
     return files
+
+
+def _package_data(root: Path) -> dict[str, list[str]]:
+    """Patterns of the files that are no Python, by package, as `pyproject.toml` installs them."""
+    data = _project(root).get("tool", {}).get("setuptools", {}).get("package-data", {})
+    return {
+        package.__name__: list(data.get(package.__name__, ())) for package in (autograder, shared)
+    }
+
+
+def _goes_along(name: PurePosixPath, patterns: Iterable[str]) -> bool:
+    """Whether a file of a package is installed with it; `name` is relative to the package."""
+    return name.suffix == ".py" or any(
+        name.match(pattern) and len(name.parts) == len(PurePosixPath(pattern).parts)
+        for pattern in patterns
+    )
 
 
 def _is_hidden(package: str, parts: tuple[str, ...]) -> bool:

@@ -4,7 +4,7 @@ README.md install.py pyproject.toml constraints.txt course.yaml
 assignments/    made from solutions/ now, whatever lies in the course's own assignments/
 shared/         the library
 autograder/     the checker: everything but the graders
-docs/           the rules of the final project
+docs/           the rules of the final project, how to export, what a report holds
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from autograder.release.build import build_release
 from autograder.release.package import Written, checker, course_text, write_folder, write_zip
 
 TEMPLATES = Path(__file__).parent / "templates"
-STUDENTS_DOCUMENTS = ("docs/scoring.md",)
+STUDENTS_DOCUMENTS = ("docs/exporting.md", "docs/report-schema.md", "docs/scoring.md")
 RUNNABLE = ("install.py",)
 
 

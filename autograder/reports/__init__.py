@@ -1,1 +1,1 @@
-"""Pure functions from records to JSON, text, HTML and CSV."""
+"""Pure functions from records to text, HTML, CSV, JUnit and Markdown."""

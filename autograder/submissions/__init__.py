@@ -10,6 +10,11 @@ archive       which files are archives, and which of them are read
 nested        archives inside a submission
 chosen_folder which folder of a submission counts
 near_names    files that were probably meant as one of the session's
+files         opens what lies in a folder without being led elsewhere
+inflate       decompression in bounded steps
+flagged_files, flagged_lines   what staff may want to look at
+advice        what a student should know before submitting
+pack          a student's files in one submission
 source        size, encoding and line ends of one Python file
 manifest      the hash manifest that `submit` packs
 submission    all of it together for one student: `read_submission`

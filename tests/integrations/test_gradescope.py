@@ -183,6 +183,9 @@ def test_every_session_has_one_that_holds_no_other_session(session: Any) -> None
     others = {each.folder for each in rules.sessions} - {session.folder}
     assert [name for name in files if set(name.split("/")) & others] == []
     assert not any(name.startswith(("tests/", "assignments/")) for name in files)
+    folder = ROOT / "autograder" / "graders" / session.folder
+    own = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    assert {path.relative_to(ROOT).as_posix() for path in own} <= files.keys()
 
 
 def test_the_secret_is_the_environments_or_a_new_one(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shutil
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -75,6 +76,22 @@ def test_it_holds_what_a_release_holds_and_the_public_tests(kit: dict[str, bytes
     assert not any(name.startswith(("solutions/", "tests/", "benchmarks/")) for name in kit)
     graders = {name.split("/")[2] for name in kit if name.startswith("autograder/graders/")}
     assert graders == {"__init__.py", "toolkit"}
+
+
+def test_every_document_that_it_points_to_is_in_it(kit: dict[str, bytes]) -> None:
+    """Links of its own files; of the kit's, `docs/NAME.md`, wherever a text names it."""
+    missing = []
+    for name, content in kit.items():
+        if name.startswith("autograder/") or not name.endswith((".md", ".py", ".ipynb")):
+            continue
+        text = content.decode()
+        named = set(re.findall(r"\bdocs/[\w-]+\.md\b", text))
+        if name.endswith(".md"):
+            here = PurePosixPath(name).parent
+            targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
+            named |= {os.path.normpath(here / target) for target in targets}
+        missing += [(name, target) for target in sorted(named) if target not in kit]
+    assert missing == []
 
 
 def test_nothing_that_lies_around_goes_along(here: tuple[Course, Path]) -> None:
@@ -160,7 +177,7 @@ SESSION = COURSE.sessions[0]
 CHECK_ALL = """
 import json, sys
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from autograder.course import load_course
 from autograder.grading import checking
 from autograder.engine.host import pool

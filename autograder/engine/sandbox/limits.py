@@ -144,7 +144,7 @@ def user_threads() -> int | None:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """The whole environment of a zygote or worker: settings that libraries need, no secrets.
+    """The whole environment of a worker: settings that libraries need, no secrets.
 
     Every file that a library wants to keep goes to `scratch`.
     """

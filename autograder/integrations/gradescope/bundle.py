@@ -51,7 +51,7 @@ def _only(course: Course, session: Session) -> Course:
 
 def _hidden(session: Session, root: Path) -> dict[str, bytes]:
     """Graders, and the model solution on which known mistakes are tried."""
-    files = graders(session.folder)
+    files = graders(root, session.folder)
     if not any(name.split("/")[2] == session.folder for name in files):
         raise ReleaseError(f"this kit has no graders for {session.id} (a student's copy?)")
     folder = root / "solutions" / session.folder
