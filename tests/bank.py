@@ -6,9 +6,11 @@ import ast
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
+from pathlib import Path
 
 from autograder.course import Course, Session, load_course
+from autograder.engine.judge.mistakes import FOLDER, function_of
 from autograder.grading.kinds import graders_of
 from autograder.release import find_regions, strip_source
 from autograder.submissions import Submission
@@ -24,16 +26,47 @@ DEFINED_BY = {"s3.stage_report": "s3.compress"}
 
 @dataclass(frozen=True)
 class Wrong:
-    """One known mistake: replaces `exercise` in the solution."""
+    """One known mistake: replaces `exercise` in the `solution`. Nothing is read before it is used.
 
+    What is drawn for its submission depends on its name alone: the solution may be rewritten, and
+    the mistake fails the same checks as before.
+    """
+
+    path: Path
     exercise: str
-    name: str
-    reason: str
-    text: str
-    defines: frozenset[str]  # functions and classes
-    submission: Submission
+    file: str
+    solution: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return self.path.stem
+
+    @cached_property
+    def text(self) -> str:
+        """The mistaken definitions."""
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def reason(self) -> str:
+        """What is wrong."""
+        return (ast.get_docstring(ast.parse(self.text)) or "").strip()
+
+    @cached_property
+    def defines(self) -> frozenset[str]:
+        """Its functions and classes."""
+        body = ast.parse(self.text).body
+        return frozenset(node.name for node in body if isinstance(node, Definition))
+
+    @cached_property
+    def submission(self) -> Submission:
+        """The solution with the mistake."""
+        changed = inject(self.solution, self.file, self.exercise, self.text)
+        drawn_by = hashlib.sha256(self.name.encode()).hexdigest()
+        return replace(submission(self.name, changed), sha256=drawn_by)
 
 
+@cache
 def course() -> Course:
     """The real course."""
     return load_course(ROOT / "course.yaml")
@@ -73,24 +106,12 @@ def pieces(text: str, where: str) -> dict[str, dict[str, Definition]]:
 
 
 def wrong(session: Session) -> list[Wrong]:
-    """Every known mistake, put into the solution where the judge looks.
-
-    What is drawn for it depends on its name alone: the solution may be rewritten, and the mistakes
-    fail the same checks as before.
-    """
+    """Every known mistake, to be put into the solution where the judge looks."""
     files = solution(session)
     entries = []
-    for path in sorted((graders_of(session) / "mistakes").glob("*.py")):
-        function = path.stem.partition("__")[0]
-        exercise = session.exercise(f"{session.id}.{function}")
-        text = path.read_text(encoding="utf-8")
-        changed = inject(files, exercise.file, exercise.id, text)
-        tree = ast.parse(text)
-        reason = (ast.get_docstring(tree) or "").strip()
-        defines = frozenset(node.name for node in tree.body if isinstance(node, Definition))
-        drawn_by = hashlib.sha256(path.stem.encode()).hexdigest()
-        entry = replace(submission(path.stem, changed), sha256=drawn_by)
-        entries.append(Wrong(exercise.id, path.stem, reason, text, defines, entry))
+    for path in sorted((graders_of(session) / FOLDER).glob("*.py")):
+        exercise = session.exercise(f"{session.id}.{function_of(path)}")
+        entries.append(Wrong(path, exercise.id, exercise.file, files))
     return entries
 
 

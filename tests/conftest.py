@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# jsonschema compiles grammars for three seconds with it, for formats that nothing here has
+sys.modules.setdefault("rfc3987_syntax", None)
 
 # a busy machine is no failure
 settings.register_profile("kit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,9 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With pytest-xdist, temporary files of one process are no leftovers to another's tests."""
+    """With pytest-xdist each process has a folder of its own, and one thread.
+
+    So temporary files of one are no leftovers to the tests of another.
+    """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
+    # Two processes that wait for each other's threads take several times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     folder = Path(tempfile.mkdtemp(prefix="tests-"))
     folder.chmod(0o755)  # graders that are run as another user have to get in
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)

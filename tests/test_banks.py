@@ -73,8 +73,8 @@ class Graded:
 
     @cached_property
     def several(self) -> Report:
-        """`APART` in one submission, graded on all exercises."""
-        entry = bank.several(self._session, APART[self.key])
+        """Mistakes `apart` in one submission, graded on all exercises."""
+        entry = bank.several(self._session, apart(self.key))
         return self._grade([entry])[entry.student]
 
     @cached_property
@@ -197,6 +197,7 @@ CALLED = {
 """A mistake in each exercise that the solution of another one calls."""
 
 
+@cache
 def apart(key: str) -> list[bank.Wrong]:
     """A mistake in each of many exercises, of which none calls another or shares its class.
 
@@ -215,12 +216,9 @@ def apart(key: str) -> list[bank.Wrong]:
     return list(chosen.values())[::2]
 
 
-APART = {key: apart(key) for key in SESSIONS}
-
-
 @pytest.mark.parametrize("session", SESSIONS)
 def test_mistakes_lose_points_nowhere_else(graded: Callable[[str], Graded], session: str) -> None:
-    entries = APART[session]
+    entries = apart(session)
     assert entries
     assert lost_in(graded(session).several) == {entry.exercise for entry in entries}
 
