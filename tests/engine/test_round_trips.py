@@ -15,7 +15,7 @@ from autograder.engine.job import GradingJob
 from autograder.engine.sandbox import kernel
 from autograder.graders.toolkit import RandomInputs, round_trips
 from autograder.graders.toolkit.failures import Refused
-from autograder.graders.toolkit.round_trips import MAX_READ_BYTES
+from autograder.graders.toolkit.round_trips import MAX_DECODERS, MAX_READ_BYTES
 from tests.support import TEST_SECRET, grade, small_course, submission
 
 
@@ -77,7 +77,9 @@ def test_what_was_decoded_while_reading_the_disk_is_decoded_again() -> None:
     order = [line for line in journal if "decodes" in line]
     assert order == order[:2] * 3
     with pytest.raises(Refused, match="reads files from the disk"):
-        round_trips(Recorder([], reads=[10**9] * 3), RandomInputs(b"x"), encode, decode, [1, 2])
+        round_trips(
+            Recorder([], reads=[10**9] * MAX_DECODERS), RandomInputs(b"x"), encode, decode, [1, 2]
+        )
 
 
 GRADER = """

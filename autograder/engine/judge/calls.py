@@ -10,6 +10,7 @@ import ast
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 MAX_SOURCE_BYTES = 100_000
@@ -32,12 +33,21 @@ class NamedExercise(Protocol):
         """The module that it lies in, such as `metrics`."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Module:
-    definitions: dict[str, Definition] = field(default_factory=dict)
-    # by local name: where it comes from, or which module it is
-    imported: dict[str, QualifiedName] = field(default_factory=dict)
-    modules: dict[str, str] = field(default_factory=dict)
+    """What a module defines and imports; the tree that it was read from is gone."""
+
+    calls: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    """By top-level definition: (owner, name) of what it calls that no local name hides; the owner
+    is what stands before the point, or empty."""
+    imported: Mapping[str, QualifiedName] = field(default_factory=dict)
+    """By local name: where it comes from."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """By local name: which module it is."""
+
+
+_NOTHING = _Module()
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # of statements, in a statement
 
 
 def exercise_calls(
@@ -59,24 +69,58 @@ def exercise_calls(
     return found
 
 
+@lru_cache(maxsize=64)  # the modules that a class was given are the same in most submissions
 def _parsed(text: bytes) -> _Module:
-    module = _Module()
     if len(text) > MAX_SOURCE_BYTES:
-        return module
+        return _Module()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text.decode("utf-8"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return module
-    module.definitions = {node.name: node for node in tree.body if isinstance(node, Definition)}
-    for node in ast.walk(tree):
+        return _Module()
+    imported: dict[str, QualifiedName] = {}
+    modules: dict[str, str] = {}
+    for node in _statements(tree.body):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
-                module.imported[alias.asname or alias.name] = (node.module, alias.name)
+                imported[alias.asname or alias.name] = (node.module, alias.name)
         elif isinstance(node, ast.Import):
-            module.modules |= {alias.asname or alias.name: alias.name for alias in node.names}
-    return module
+            modules |= {alias.asname or alias.name: alias.name for alias in node.names}
+    definitions = {node.name: node for node in tree.body if isinstance(node, Definition)}
+    calls = {name: _names_called(node) for name, node in definitions.items()}
+    return _Module(calls, imported, modules)
+
+
+def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """All of them, at any depth, without a look into expressions."""
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.stmt):
+            yield node
+        for part in _BLOCKS:
+            waiting += getattr(node, part, ())
+
+
+def _names_called(definition: Definition) -> frozenset[tuple[str, str]]:
+    """(owner, name) of every call in it, but for those that a local name hides."""
+    local: set[str] = set()  # parameters, variables and inner functions, at any depth
+    called: set[tuple[str, str]] = set()
+    for node in ast.walk(definition):
+        if isinstance(node, ast.Call):
+            function = node.func
+            if isinstance(function, ast.Name):
+                called.add(("", function.id))
+            elif isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+                called.add((function.value.id, function.attr))
+        elif isinstance(node, ast.arg):
+            local.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            local.add(node.id)
+        elif isinstance(node, Definition) and node is not definition:
+            local.add(node.name)
+    return frozenset((owner, name) for owner, name in called if (owner or name) not in local)
 
 
 def _reached(
@@ -102,34 +146,13 @@ def _reached(
 
 def _called(qualified: QualifiedName, modules: Mapping[str, _Module]) -> Iterator[QualifiedName]:
     """What the function or class at `qualified` calls, as far as the submission defines it."""
-    name, module = qualified[0], modules.get(qualified[0])
-    definition = module.definitions.get(qualified[1]) if module else None
-    if module is None or definition is None:
-        return
-    local = _local_names(definition)
-    for node in ast.walk(definition):
-        if not isinstance(node, ast.Call):
-            continue
-        target: QualifiedName | None = None
-        function = node.func
-        if isinstance(function, ast.Name) and function.id not in local:
-            defined_here = function.id in module.definitions
-            target = (name, function.id) if defined_here else module.imported.get(function.id)
-        elif isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-            owner = module.modules.get(function.value.id)
-            target = (owner, function.attr) if owner and function.value.id not in local else None
-        if target and target[0] in modules and target[1] in modules[target[0]].definitions:
+    here = modules.get(qualified[0], _NOTHING)
+    for owner, name in here.calls.get(qualified[1], ()):
+        target: QualifiedName | None
+        if owner:
+            target = (here.modules[owner], name) if owner in here.modules else None
+        else:
+            defined_here = name in here.calls
+            target = (qualified[0], name) if defined_here else here.imported.get(name)
+        if target and target[1] in modules.get(target[0], _NOTHING).calls:
             yield target
-
-
-def _local_names(definition: Definition) -> set[str]:
-    """Parameters, variables and inner functions, at any depth: they hide what is outside."""
-    names: set[str] = set()
-    for node in ast.walk(definition):
-        if isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, Definition) and node is not definition:
-            names.add(node.name)
-    return names

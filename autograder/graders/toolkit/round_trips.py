@@ -13,7 +13,7 @@ Message = TypeVar("Message")
 Value = TypeVar("Value")
 
 MAX_READ_BYTES = 64 * 1024  # from the disk, by the worker that decodes
-MAX_DECODERS = 3
+MAX_DECODERS = 6  # where memory is short, what was read is soon forgotten, and read again
 
 
 def round_trips(
