@@ -1,10 +1,12 @@
-"""Files that are either the old one or the whole new one, and folders that they go to."""
+"""Files that are either the old one or the whole new one, folders that they go to, and zips."""
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +14,14 @@ from autograder.errors import AutograderError
 
 UNFINISHED = ".unfinished"
 """How the name of a file ends until it is whole; one that stays is of a process that was killed."""
+
+Stamp = tuple[int, int, int, int, int, int]
+"""Year, month, day, hour, minute and second of a file in a zip."""
+FIRST_STAMP: Stamp = (1980, 1, 1, 0, 0, 0)
+"""The first moment that a zip can express: for the same bytes whenever it is made."""
+
+_UNIX = 3
+_PLAIN, _RUNNABLE = 0o100644 << 16, 0o100755 << 16
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o644, *, durable: bool = False) -> None:
@@ -74,3 +84,25 @@ def _in_one_line(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise AutograderError(f"{folder}: cannot be written to ({error.strerror})") from None
+
+
+def zip_bytes(
+    files: Mapping[str, bytes],
+    *,
+    stamp: Stamp = FIRST_STAMP,
+    runnable: Collection[str] = (),
+    stored: bool = False,
+) -> bytes:
+    """A zip of contents by relative POSIX path: the same bytes for the same files, on any system.
+
+    Files named in `runnable` may be executed once unpacked; `stored` does without compression.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in sorted(files.items()):
+            member = zipfile.ZipInfo(name, stamp)
+            member.create_system = _UNIX  # on Windows the modes would be lost
+            member.external_attr = _RUNNABLE if name in runnable else _PLAIN
+            member.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+            archive.writestr(member, content)
+    return buffer.getvalue()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from autograder.course import Course, Session
+from autograder.files import zip_bytes
 from autograder.grading.disclosure import shown_now
 from autograder.records import Report
 from autograder.reports.html import student_page
 
-_STAMP = (1980, 1, 1, 0, 0, 0)  # the same bytes for the same pages
 PAGE = "feedback.html"
 
 
@@ -31,16 +29,13 @@ def archive(
     reports: Sequence[Report], names: Mapping[str, str], course: Course, session: Session
 ) -> bytes:
     """A zip of the students' pages, with what they may see now, of reports that have a name."""
-    buffer, now = io.BytesIO(), datetime.now(UTC)
-    with zipfile.ZipFile(buffer, "w") as packed:
-        for report in sorted(reports, key=lambda each: names.get(each.slug, "")):
-            if report.slug not in names:
-                continue
-            name = names[report.slug].encode("utf-8", "replace").decode("utf-8")
-            info = zipfile.ZipInfo(name, _STAMP)
-            info.create_system, info.external_attr = 3, 0o100644 << 16
-            info.compress_type = zipfile.ZIP_DEFLATED
-            shown = shown_now(course.feedback, report.lateness, now)
-            page = student_page(report, "student", course.title, session.title, shown)
-            packed.writestr(info, page)
-    return buffer.getvalue()
+    now = datetime.now(UTC)
+    pages = {}
+    for report in reports:
+        if report.slug not in names:
+            continue
+        name = names[report.slug].encode("utf-8", "replace").decode("utf-8")
+        shown = shown_now(course.feedback, report.lateness, now)
+        page = student_page(report, "student", course.title, session.title, shown)
+        pages[name] = page.encode("utf-8")
+    return zip_bytes(pages)

@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tomllib
-import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ import autograder
 import shared
 from autograder.course import Course
 from autograder.errors import ReleaseError
-from autograder.files import write
+from autograder.files import write, zip_bytes
 from autograder.release.build import walk
 
 GRADERS = Path(autograder.__file__).parent / "graders"
@@ -31,9 +29,6 @@ PUBLIC_GRADERS = ("__init__.py", "toolkit")
 """What of autograder/graders/ everybody may read: public tests are written with it."""
 DEVELOPERS = "dev"
 """The extra of whoever works on the kit itself."""
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can express: same files, same bytes
-_PLAIN, _RUNNABLE = 0o100644 << 16, 0o100755 << 16
 
 Files = Mapping[str, bytes]
 """Contents by relative POSIX path."""
@@ -168,18 +163,6 @@ class Written:
         return f"{self.path}: {self.files} files, {self.size / 1000:,.0f} kB"
 
 
-def zipped(files: Files, runnable: Collection[str] = ()) -> bytes:
-    """A zip of these files, the same bytes for the same files; `runnable` may be executed."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(files.items()):
-            member = zipfile.ZipInfo(name, _EPOCH)
-            member.compress_type = zipfile.ZIP_DEFLATED
-            member.external_attr = _RUNNABLE if name in runnable else _PLAIN
-            archive.writestr(member, content)
-    return buffer.getvalue()
-
-
 def check_target(target: Path) -> None:
     """ReleaseError if an export would write over anything: only a new or empty place will do."""
     try:
@@ -195,7 +178,7 @@ def write_zip(files: Files, target: Path, runnable: Collection[str] = ()) -> Wri
     check_target(target)
     if target.is_dir():
         raise ReleaseError(f"{target} is a folder; name a file that ends in .zip")
-    content = zipped(files, runnable)
+    content = zip_bytes(files, runnable=runnable)
     with _refusals(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         write(target, content)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ast
-import io
 import warnings
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -14,13 +11,11 @@ from pathlib import Path
 
 from autograder.course import Session
 from autograder.errors import SubmissionError
-from autograder.files import write
+from autograder.files import FIRST_STAMP, Stamp, write, zip_bytes
 from autograder.submissions.advice import KIT, advice
 from autograder.submissions.identity import file_name_for
 from autograder.submissions.manifest import MANIFEST_NAME, write_manifest
 from autograder.submissions.source import is_source, normalize
-
-_FIRST_ZIP_YEAR = 1980
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,8 @@ def pack(
     path = out_dir / f"{stem}_{session.id}.zip"
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        write(path, _zip_bytes({**files, MANIFEST_NAME: manifest}, created_at), mode=0o600)
+        packed = {**files, MANIFEST_NAME: manifest}
+        write(path, zip_bytes(packed, stamp=_stamp(created_at), stored=True), mode=0o600)
     except OSError as error:
         raise SubmissionError(f"cannot write {path}: {error.strerror}") from None
     return Packed(path, advice(session, trees))
@@ -85,18 +81,11 @@ def _parse(name: str, data: bytes) -> ast.Module:
     return tree
 
 
-def _zip_bytes(files: Mapping[str, bytes], created_at: datetime) -> bytes:
-    """A zip whose bytes are the same on every machine: stored, sorted, one time stamp in UTC."""
-    moment = created_at.astimezone(UTC)
-    stamp = (max(moment.year, _FIRST_ZIP_YEAR), *moment.timetuple()[1:6])
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in sorted(files.items()):
-            info = zipfile.ZipInfo(name, stamp)
-            info.create_system = 3  # Unix, whatever system this is
-            info.external_attr = 0o100644 << 16
-            archive.writestr(info, data)
-    return buffer.getvalue()
+def _stamp(moment: datetime) -> Stamp:
+    """The moment in UTC, as a zip can express it."""
+    utc = moment.astimezone(UTC)
+    year = max(utc.year, FIRST_STAMP[0])
+    return (year, utc.month, utc.day, utc.hour, utc.minute, utc.second)
 
 
 def _kit_version() -> str:
