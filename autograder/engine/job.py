@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
 from typing import Literal
 
+from autograder import KIT
 from autograder.course import CourseExercise, Limits, Session
 from autograder.engine.sandbox import WorkerLimits
-from autograder.records import Isolation, Report
+from autograder.records import ExerciseResult, Isolation, Report
 from autograder.submissions.submission import Submission
 
 Level = Literal["process", "partial", "strict"]
@@ -120,3 +123,20 @@ class GradingJob:
             reply_bytes=self.limits.reply_mb << 20,
             output_bytes=self.limits.output_kb << 10,
         )
+
+
+def report_of(job: GradingJob, submission: Submission, results: Iterable[ExerciseResult]) -> Report:
+    """The report of a submission that was graded now: what every kind of judge says of it."""
+    return Report(
+        course=job.course_id,
+        session=job.session.id,
+        student=submission.student,
+        slug=submission.slug,
+        submission_sha256=submission.sha256,
+        exercises=tuple(results),
+        problems=submission.problems,
+        incidents=submission.incidents,
+        notes=submission.notes,
+        graded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        kit_version=metadata.version(KIT),
+    )

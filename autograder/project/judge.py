@@ -10,13 +10,11 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib import metadata
 from typing import NoReturn
 
 from autograder.course import CourseExercise
 from autograder.engine.control import Control
-from autograder.engine.job import Deliver, GradingJob, Progress
+from autograder.engine.job import Deliver, GradingJob, Progress, report_of
 from autograder.engine.judge.serving import GraderError, serve
 from autograder.engine.judge.workers import Workers, workers_of
 from autograder.engine.messages import Messages
@@ -80,21 +78,11 @@ def graded(job: GradingJob, submission: Submission, workers: Workers, progress: 
         except AutograderError as error:
             text = "the scorer failed; your course staff will look into it"
             results = _all(exercises, Outcome.TOOL_ERROR, text, str(error))
-    return Report(
-        course=job.course_id,
-        session=job.session.id,
-        student=submission.student,
-        slug=submission.slug,
-        submission_sha256=submission.sha256,
-        exercises=results,
-        problems=submission.problems,
-        incidents=submission.incidents,
-        notes=submission.notes,
+    return replace(
+        report_of(job, submission, results),
         isolation=isolation,
         usage=replace(usage, seconds=round(time.monotonic() - started, 4)),
         score=score,
-        graded_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        kit_version=metadata.version("compression-course"),
     )
 
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,15 @@ def test_a_submission_that_kills_every_judge_is_reported_and_the_others_go_on(
     assert (reports["ada"].points, reports["cleo"].points) == (100, 100)
     assert all(reports[name].has_tool_error for name in ("bob", "bella", "boris"))
     assert reports["bob"].maximum == 100
+
+
+def test_a_report_of_a_tool_error_says_when_and_by_which_kit() -> None:
+    course = small_course(["add"])
+    job = GradingJob(course.id, course.sessions[0], course.limits, (), TEST_SECRET)
+    report = pool.tool_error_report(job, submission("ada", RIGHT), "the judge died")
+    assert report.has_tool_error
+    assert datetime.fromisoformat(report.graded_at).utcoffset() == timedelta(0)
+    assert report.kit_version == metadata.version("compression-course")
 
 
 def test_a_zygote_that_is_killed_is_restarted(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from autograder.engine.host.judges import (
     JudgeSource,
     judge_source,
 )
-from autograder.engine.job import Deliver, GradingJob, Progress
+from autograder.engine.job import Deliver, GradingJob, Progress, report_of
 from autograder.engine.sandbox import scratch
 from autograder.engine.sandbox.base import base_folder
 from autograder.errors import EngineError
@@ -273,23 +273,24 @@ class _Pool:
         self._source.close()
 
 
+def graded(
+    job: GradingJob,
+    submission: Submission,
+    progress: Progress = lambda *_: None,
+    spawn: bool = False,
+) -> Report:
+    """The report of one submission by itself; EngineError as from `grade`."""
+    reports: list[Report] = []
+    grade(job, [submission], reports.append, progress, spawn=spawn)
+    return reports[0]
+
+
 def tool_error_report(job: GradingJob, submission: Submission, reason: str) -> Report:
     """The report of a submission that we failed to grade: no points are lost silently."""
     message = "the grader failed; your course staff will run it again"
     test = TestResult("engine", "Grading", Outcome.TOOL_ERROR, message=message, detail=reason)
-    return Report(
-        course=job.course_id,
-        session=job.session.id,
-        student=submission.student,
-        slug=submission.slug,
-        submission_sha256=submission.sha256,
-        exercises=tuple(
-            exercise_result(exercise, [test]) for exercise in job.exercises_for(submission)
-        ),
-        problems=submission.problems,
-        incidents=submission.incidents,
-        notes=submission.notes,
-    )
+    results = (exercise_result(exercise, [test]) for exercise in job.exercises_for(submission))
+    return report_of(job, submission, results)
 
 
-__all__ = ["Deliver", "EndOfFeed", "Feed", "can_fork", "grade", "tool_error_report"]
+__all__ = ["Deliver", "EndOfFeed", "Feed", "can_fork", "grade", "graded", "tool_error_report"]

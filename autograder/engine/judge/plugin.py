@@ -12,7 +12,6 @@ import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import pytest
 
 from autograder.course import CourseExercise
-from autograder.engine.job import Deliver, GradingJob, Progress
+from autograder.engine.job import Deliver, GradingJob, Progress, report_of
 from autograder.engine.judge.calls import exercise_calls
 from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.diagnosis import Attempt, Transcript, diagnose, sentences
@@ -175,7 +174,7 @@ class JudgePlugin:
     def _mistakes_of(self, exercise: CourseExercise) -> Sequence[Mistake]:
         solution = self.job.solution.get(exercise.file, b"").decode()
         try:
-            return known_mistakes(self.job.tests, exercise.id.partition(".")[2], solution)
+            return known_mistakes(self.job.tests, exercise.name, solution)
         except ValueError as error:
             self.collection_error = self.collection_error or str(error)
             return ()
@@ -250,16 +249,9 @@ class JudgePlugin:
             peak_memory_bytes=run.peak_bytes,
             workers=run.workers,
         )
-        return Report(
-            course=self.job.course_id,
-            session=self.job.session.id,
-            student=submission.student,
-            slug=submission.slug,
-            submission_sha256=submission.sha256,
-            exercises=tuple(results),
-            problems=submission.problems,
+        return replace(
+            report_of(self.job, submission, results),
             incidents=incidents[:MAX_INCIDENTS],
-            notes=submission.notes,
             isolation=run.isolation or Isolation(),
             usage=usage,
             sources={
@@ -267,8 +259,6 @@ class JudgePlugin:
                 for name, data in submission.files
                 if name.endswith(".py")
             },
-            graded_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            kit_version=metadata.version("compression-course"),
             versions={"python": platform.python_version(), "torch": metadata.version("torch")},
         )
 
