@@ -18,8 +18,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from autograder.course.names import COSTS
+from autograder.course.names import COSTS, EXERCISE_ID
 from autograder.errors import CourseError
+from autograder.moments import moment_with_offset
 from autograder.records import FeedbackLevel, Visibility
 from shared.datasets import DATASETS
 
@@ -60,14 +61,10 @@ _A_DATE = "a date and time with its UTC offset, such as 2027-01-25T23:59:00+01:0
 
 
 def _parse_date(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise PydanticCustomError("expected", "{what}", {"what": _A_DATE}) from None
-    if not isinstance(value, datetime) or value.tzinfo is None:
+    moment = moment_with_offset(value)
+    if moment is None:
         raise PydanticCustomError("expected", "{what}", {"what": _A_DATE})
-    return value
+    return moment
 
 
 Text = Annotated[str, _matching(r"\S(.*\S)?", "text on one line")]
@@ -78,7 +75,7 @@ FileName = Annotated[str, _matching(r"[a-z_][a-z0-9_]*\.py", "a module such as m
 SharedModule = Annotated[str, _matching(r"[a-z_][a-z0-9_]*", "a module name of shared/")]
 ExerciseId = Annotated[
     str,
-    _matching(r"s[1-9][0-9]*(\.[A-Za-z_][A-Za-z0-9_]*){1,2}", "an exercise id such as s1.sparsity"),
+    _matching(EXERCISE_ID.pattern, "an exercise id such as s1.sparsity"),
 ]
 Threshold = Annotated[str, _matching(r"[a-z][a-z0-9_]*", "a name such as full_ratio")]
 Date = Annotated[datetime, BeforeValidator(_parse_date)]

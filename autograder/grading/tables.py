@@ -9,11 +9,11 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from autograder.course import CourseExercise, Session
 from autograder.errors import InputErrors
+from autograder.moments import moment_with_offset
 from autograder.records import Identity, Mark, Report
 from autograder.reports.csv_report import escape_formula
 from autograder.submissions import Submission
@@ -187,11 +187,8 @@ def read_times(
 
 def a_moment(text: str) -> str | None:
     """A time in ISO 8601 with its UTC offset; None for any other text."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.isoformat() if moment.utcoffset() is not None else None
+    moment = moment_with_offset(text)
+    return None if moment is None else moment.isoformat()
 
 
 # ---- points by hand ------------------------------------------------------------------------------

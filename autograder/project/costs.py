@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from autograder.course import DatasetRules, FinalProject
+from autograder.moments import moment_with_offset
 from autograder.project.card import TEAM
 from autograder.records.measurement import (
     Answers,
@@ -170,11 +170,7 @@ def revalidate(score: Score, project: FinalProject) -> Score:
         raise ValueError("its data set is not in course.yaml")
     if not (TEAM.fullmatch(score.team) and project.admits(score.team)):
         raise ValueError("its team is not in course.yaml")
-    try:
-        has_zone = datetime.fromisoformat(score.scored_at).tzinfo is not None
-    except ValueError:
-        has_zone = False
-    if not has_zone:
+    if moment_with_offset(score.scored_at) is None:
         raise ValueError("scored_at is not an ISO 8601 time with a time zone")
     measured, answers = score.measurement, score.answers
     if measured is not None:

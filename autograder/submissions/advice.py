@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 
+from autograder import KIT
 from autograder.course import Session
+from autograder.course.names import EXERCISE_ID
 
-KIT = "compression-course"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_STUB = re.compile(r"s[1-9][0-9]*\.\w+")
 _OWN = frozenset({"autograder", "solutions", "assignments"})  # never importable while grading
 
 
@@ -40,7 +40,7 @@ def _left_behind(session: Session, trees: Mapping[str, ast.Module]) -> Iterator[
     stubs = {exercise.id for exercise in session.exercises}
     for name, tree in trees.items():
         for line, text in _not_implemented(tree):
-            if text not in stubs and (not text or _STUB.fullmatch(text)):
+            if text not in stubs and (not text or EXERCISE_ID.fullmatch(text)):
                 yield f"{name}, line {line}: `raise NotImplementedError` is left behind"
 
 

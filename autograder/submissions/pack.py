@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from autograder import KIT
 from autograder.course import Session
 from autograder.errors import SubmissionError
 from autograder.files import FIRST_STAMP, Stamp, write, zip_bytes
-from autograder.submissions.advice import KIT, advice
+from autograder.submissions.advice import advice
 from autograder.submissions.identity import file_name_for
 from autograder.submissions.manifest import MANIFEST_NAME, write_manifest
 from autograder.submissions.source import is_source, normalize

@@ -139,6 +139,16 @@ def test_blank_exercises_give_warnings(tmp_path: Path, session: Session, folder:
     )
 
 
+def test_what_is_left_of_a_method_is_named_as_well(folder: Path, session: Session) -> None:
+    text = 'def f():\n    raise NotImplementedError("{}")\n'
+    for stub in ("s2.update", "s2.Observer.update"):
+        assert (
+            "`raise NotImplementedError` is left behind"
+            in warned(folder, session, text.format(stub))[0]
+        )
+    assert not warned(folder, session, text.format("s2.of sparse tensors"))
+
+
 def warned(folder: Path, session: Session, text: str) -> list[str]:
     """What a student hears about a module before submitting it."""
     (folder / "metrics.py").write_text(text)

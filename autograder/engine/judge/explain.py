@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from autograder.course.names import EXERCISE_ID
 from autograder.engine.job import GRADER_FAULT
 from autograder.graders.toolkit import Failure
 from autograder.graders.toolkit.failures import StudentError, StudentFailure
 from autograder.records import Outcome
 from autograder.text_safety import clean_line
 
-STUB_TEXT = re.compile(r"s[1-9][0-9]*\.[A-Za-z0-9_.]+")  # an exercise's id: what a blank raises
 MAX_FAULT_TEXT = 200
 
 Explanation = tuple[Outcome, str, str]
@@ -31,7 +30,7 @@ def explain(error: BaseException | None, exercise_id: str) -> Explanation:
     if isinstance(error, StudentError) and error.kind == "NotImplementedError":
         if error.text in ("", exercise_id):
             return Outcome.BLANK, "not written yet", ""
-        if STUB_TEXT.fullmatch(error.text):  # torch raises it too, with other words
+        if EXERCISE_ID.fullmatch(error.text):  # torch raises it too, with other words
             return Outcome.BLOCKED, f"needs {error.text}, which is not written yet", error.detail
     if isinstance(error, StudentFailure):
         return error.outcome, str(error), error.detail
