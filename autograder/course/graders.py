@@ -1,9 +1,15 @@
-"""Which exercise the statements of a grader's file belong to, read from the source."""
+"""Where the graders are, and which exercise the statements of one belong to, by the source."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import autograder
+
+GRADERS = Path(autograder.__file__).parent / "graders"
+"""Of every session, by the name of its folder; where students check, only the toolkit."""
 
 
 def by_exercise(statements: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:

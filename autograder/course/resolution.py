@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import autograder
 import shared
 from autograder.course.consistency import (
     Inconsistency,
@@ -19,12 +18,11 @@ from autograder.course.consistency import (
     did_you_mean,
     located_exercises,
 )
-from autograder.course.graders import by_exercise
+from autograder.course.graders import GRADERS, by_exercise
 from autograder.course.schema import Course, Session
 from shared.datasets import DATASETS
 
 SHARED = Path(shared.__file__).parent
-GRADERS = Path(autograder.__file__).parent / "graders"
 THRESHOLDS = "reads_thresholds"
 """The decorator of the toolkit by which a grader states what it reads."""
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import autograder
 from autograder.course import ArchiveLimits, Course, DatasetName, FinalProject, Session
+from autograder.course.graders import GRADERS
 from autograder.engine.job import GradingJob, Level
 from autograder.errors import AutograderError
 from autograder.grading import fingerprints
@@ -65,7 +65,7 @@ def automatic(session: Session, only: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 def graders_of(session: Session) -> Path:
     """The folder with a session's hidden graders; AutograderError in a kit without them."""
-    folder = Path(autograder.__file__).parent / "graders" / session.folder
+    folder = GRADERS / session.folder
     if not folder.is_dir():
         raise AutograderError(f"this kit has no graders for {session.id} (a student's copy?)")
     return folder

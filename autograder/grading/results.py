@@ -33,6 +33,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from autograder import KIT
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
 from autograder.files import remove_unfinished, write
@@ -45,10 +46,11 @@ from autograder.reports.text import student_text
 from autograder.reports.view import Neighbors, neighbors
 
 SECRET_VARIABLE = "AUTOGRADER_SECRET"
+SECRET_FILE = "secret.key"
 SECRET_BYTES = 32
-PACKAGES = ("compression-course", "torch", "numpy", "onnx", "onnxruntime", "pytest")
+PACKAGES = (KIT, "torch", "numpy", "onnx", "onnxruntime", "pytest")
 # A run that could not begin leaves these; a folder without other files counts as empty.
-_LEFT_BEHIND = frozenset({"run.lock", "secret.key", ".DS_Store"})
+_LEFT_BEHIND = frozenset({"run.lock", SECRET_FILE, ".DS_Store"})
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,19 @@ class Run:
     system: str
     versions: Mapping[str, str] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+def given_secret() -> str:
+    """The key that the environment gives, as it would be read from a file: without blanks around.
+
+    Empty without one.
+    """
+    return os.environ.get(SECRET_VARIABLE, "").strip()
+
+
+def new_secret() -> str:
+    """The key of something that keeps its own: the environment's, else a new one."""
+    return given_secret() or secrets.token_hex(SECRET_BYTES)
 
 
 def present_versions() -> dict[str, str]:
@@ -187,12 +202,11 @@ class ResultsFolder:
 
     def secret(self) -> bytes:
         """The key of the random draws: from the environment, else made once and kept here."""
-        given = os.environ.get(SECRET_VARIABLE, "")
-        if given:
+        if given := given_secret():
             return given.encode()
-        path = self.path / "secret.key"
+        path = self.path / SECRET_FILE
         if not path.exists():
-            self._write(path, secrets.token_hex(SECRET_BYTES), mode=0o600, durable=True)
+            self._write(path, new_secret(), mode=0o600, durable=True)
         return path.read_bytes().strip()
 
     def keep_marks(self, table: bytes) -> None:

@@ -19,11 +19,11 @@ import yaml
 import autograder
 import shared
 from autograder.course import Course
+from autograder.course.graders import GRADERS
 from autograder.errors import ReleaseError
 from autograder.files import write, zip_bytes
 from autograder.release.build import walk
 
-GRADERS = Path(autograder.__file__).parent / "graders"
 PYPROJECT, CONSTRAINTS = "pyproject.toml", "constraints.txt"
 PUBLIC_GRADERS = ("__init__.py", "toolkit")
 """What of autograder/graders/ everybody may read: public tests are written with it."""

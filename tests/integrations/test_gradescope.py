@@ -18,8 +18,11 @@ import jsonschema
 import pytest
 
 from autograder.course import Course, load_course, parse_course
-from autograder.errors import AutograderError, ReleaseError
+from autograder.errors import AutograderError
+from autograder.grading import kinds
+from autograder.grading.results import ResultsFolder
 from autograder.integrations.gradescope import bundle as bundles
+from autograder.integrations.gradescope import harness
 from autograder.integrations.gradescope.harness import read_metadata
 from autograder.integrations.gradescope.results import MAX_OUTPUT, results_json
 from autograder.records import Outcome, Report, TestResult, Visibility
@@ -153,7 +156,8 @@ def small_course(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Course,
         (root / name).write_text(text)
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, root)
-    monkeypatch.setattr(package, "GRADERS", root / "graders")
+    for module in (kinds, package):
+        monkeypatch.setattr(module, "GRADERS", root / "graders")
     return load_course(root / "course.yaml"), root
 
 
@@ -199,6 +203,19 @@ def test_the_secret_is_the_environments_or_a_new_one(
     assert bundles.bundle(rules, root, rules.sessions[0], 10)["secret.key"] == b"of the course"
 
 
+def test_blanks_around_the_secret_draw_no_other_inputs(
+    course: tuple[Course, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules, root = course
+    for given in ("of the course", " of the course\n"):
+        monkeypatch.setenv("AUTOGRADER_SECRET", given)
+        (tmp_path / "secret.key").write_bytes(
+            bundles.bundle(rules, root, rules.sessions[0], 10)["secret.key"]
+        )
+        keys = {harness._secret(tmp_path), ResultsFolder(tmp_path / "results").secret()}
+        assert keys == {b"of the course"}
+
+
 def test_what_cannot_be_exported_is_one_line(course: tuple[Course, Path], tmp_path: Path) -> None:
     rules, root = course
     part = rules.sessions[0]
@@ -207,7 +224,7 @@ def test_what_cannot_be_exported_is_one_line(course: tuple[Course, Path], tmp_pa
     with pytest.raises(AutograderError, match="allows up to 40"):
         bundles.write_bundle(rules, root, part, tmp_path / "a.zip", 41)
     (root / "graders" / "s1_test").rename(root / "elsewhere")
-    with pytest.raises(ReleaseError, match="no graders for s1"):
+    with pytest.raises(AutograderError, match="no graders for s1"):
         bundles.write_bundle(rules, root, part, tmp_path / "a.zip", 10)
 
 

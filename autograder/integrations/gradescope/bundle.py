@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from string import Template
 
 from autograder.course import Course, Session
 from autograder.errors import AutograderError, ReleaseError
-from autograder.grading.kinds import automatic
-from autograder.grading.results import SECRET_BYTES, SECRET_VARIABLE
+from autograder.grading.kinds import automatic, graders_of
+from autograder.grading.results import SECRET_FILE, new_secret
 from autograder.release.build import walk
 from autograder.release.package import Written, checker, course_text, graders, write_zip
 
 HERE = Path(__file__).parent
-SECRET = "secret.key"
 RUNNABLE = ("setup.sh", "run_autograder")
 DEFAULT_MINUTES, MAX_MINUTES = 10.0, 40.0  # Gradescope's own
 
@@ -34,8 +31,7 @@ def bundle(course: Course, root: Path, session: Session, minutes: float) -> dict
     if session.kind == "functions":
         files |= _hidden(session, root)
     files["course.yaml"] = course_text(_only(course, session)).encode()
-    secret = os.environ.get(SECRET_VARIABLE, "") or secrets.token_hex(SECRET_BYTES)
-    files[SECRET] = secret.encode()
+    files[SECRET_FILE] = new_secret().encode()
     files["setup.sh"] = (HERE / "setup.sh").read_bytes()
     text = Template((HERE / "run_autograder").read_text(encoding="utf-8"))
     values = {"session": session.id, "minutes": f"{minutes:g}"}
@@ -51,9 +47,8 @@ def _only(course: Course, session: Session) -> Course:
 
 def _hidden(session: Session, root: Path) -> dict[str, bytes]:
     """Graders, and the model solution on which known mistakes are tried."""
+    graders_of(session)  # AutograderError without
     files = graders(root, session.folder)
-    if not any(name.split("/")[2] == session.folder for name in files):
-        raise ReleaseError(f"this kit has no graders for {session.id} (a student's copy?)")
     folder = root / "solutions" / session.folder
     if not folder.is_dir():
         raise ReleaseError(f"{folder}: no such folder; expected the course's solutions/")

@@ -23,9 +23,10 @@ from autograder.course import Course, Session
 from autograder.errors import AutograderError
 from autograder.files import write
 from autograder.grading.kinds import kind_of
+from autograder.grading.results import SECRET_FILE
 from autograder.grading.single import grade_one
-from autograder.integrations.gradescope.bundle import SECRET
 from autograder.integrations.gradescope.results import results_json
+from autograder.moments import moment_with_offset
 from autograder.records import Report
 from autograder.submissions import read_submission
 from autograder.text_safety import clean_line
@@ -87,9 +88,9 @@ def grade(
 
 def _secret(root: Path) -> bytes:
     try:
-        return (root / SECRET).read_bytes().strip()
+        return (root / SECRET_FILE).read_bytes().strip()
     except OSError as error:
-        raise AutograderError(f"{root / SECRET} cannot be read: {error.strerror}") from None
+        raise AutograderError(f"{root / SECRET_FILE} cannot be read: {error.strerror}") from None
 
 
 def _budget(minutes: float) -> float:
@@ -116,7 +117,7 @@ def read_metadata(path: Path) -> Metadata:
         str(user[key]) for user in users for key in ("sid", "email", "name") if user.get(key)
     )
     shown = [str(user.get("name") or user.get("email") or user.get("id")) for user in users]
-    submitted = _moment(tree.get("created_at"))
+    submitted = moment_with_offset(tree.get("created_at"))
     problem = f"{path.name} has no created_at with a time zone, so the late policy is not applied"
     return Metadata(
         student=", ".join(shown) or "student",
@@ -129,8 +130,8 @@ def read_metadata(path: Path) -> Metadata:
 
 def _own_due_date(tree: Mapping[str, Any], users: Iterable[Mapping[str, Any]]) -> datetime | None:
     """The latest due date of these users, if it is later than the assignment's."""
-    general = _moment(_mapping(tree.get("assignment")).get("due_date"))
-    own = [_moment(_mapping(user.get("assignment")).get("due_date")) for user in users]
+    general = moment_with_offset(_mapping(tree.get("assignment")).get("due_date"))
+    own = [moment_with_offset(_mapping(user.get("assignment")).get("due_date")) for user in users]
     latest = max((date for date in own if date is not None), default=None)
     return latest if latest is not None and general is not None and latest > general else None
 
@@ -152,14 +153,6 @@ def _with_own_due_date(session: Session, metadata: Metadata) -> Session:
     if session.due is None or not dates:
         return session
     return session.model_copy(update={"due": max(dates)})
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.utcoffset() is not None else None
 
 
 def _listed(value: object) -> list[Any]:

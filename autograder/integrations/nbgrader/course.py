@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
-from autograder.grading.results import SECRET_BYTES, SECRET_VARIABLE
+from autograder.grading.results import SECRET_FILE, new_secret
 from autograder.integrations.nbgrader.cells import BRIDGE, bridge_notebook
 from autograder.release.build import build_release
 from autograder.release.notebook import LAB, LAB_SOURCE, teachers_notebook
@@ -18,7 +16,7 @@ from autograder.release.package import Written, write_folder
 from autograder.release.text import decode, read
 
 HERE = Path(__file__).parent
-CONFIG, SECRET = "nbgrader_config.py", "secret.key"
+CONFIG = "nbgrader_config.py"
 
 
 def nbgrader_course(course: Course, root: Path) -> dict[str, bytes]:
@@ -39,8 +37,7 @@ def nbgrader_course(course: Course, root: Path) -> dict[str, bytes]:
             notebook = teachers_notebook(decode(read(sheet, where), where), where)
             files[f"source/{session.folder}/{LAB}"] = notebook
     files[CONFIG] = _config(course, root).encode()
-    secret = os.environ.get(SECRET_VARIABLE, "") or secrets.token_hex(SECRET_BYTES)
-    files[SECRET] = secret.encode()
+    files[SECRET_FILE] = new_secret().encode()
     return files
 
 
@@ -62,5 +59,5 @@ def write_course(course: Course, root: Path, target: Path) -> Written:
     if target.suffix.casefold() == ".zip":
         raise AutograderError(f"{target}: nbgrader works in a folder; name one")
     written = write_folder(nbgrader_course(course, root), target)
-    (target / SECRET).chmod(0o600)
+    (target / SECRET_FILE).chmod(0o600)
     return written

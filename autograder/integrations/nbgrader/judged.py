@@ -20,7 +20,7 @@ from autograder.course import load_course
 from autograder.errors import AutograderError
 from autograder.grading.disclosure import shown_now
 from autograder.grading.kinds import kind_of
-from autograder.grading.results import SECRET_VARIABLE
+from autograder.grading.results import given_secret
 from autograder.grading.single import grade_one
 from autograder.integrations.nbgrader.bridge import COURSE_VARIABLE
 from autograder.integrations.nbgrader.cells import BRIDGE, by_grade_id
@@ -66,7 +66,7 @@ def judged(folder: Path, student: str, assignment: str) -> Report:
     session = course.session(assignment)
     limits = kind_of(session).archive_limits(course)
     submission = read_submission(folder, session, limits, student=student)
-    secret = os.environ.get(SECRET_VARIABLE, "").encode()
+    secret = given_secret().encode()
     report = grade_one(course, path.parent, session, submission, secret)
     if report.has_tool_error:
         raise AutograderError(f"{student}: the grader failed; run nbgrader autograde again")
