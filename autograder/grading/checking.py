@@ -13,7 +13,7 @@ from autograder.engine.job import GradingJob, Level, Progress
 from autograder.errors import AutograderError
 from autograder.grading.assembly import finished, merged
 from autograder.grading.kinds import Settings, automatic, kind_of, project_of
-from autograder.grading.results import SECRET_VARIABLE
+from autograder.grading.results import given_secret
 from autograder.project.context import CARD, MODEL, ProjectContext
 from autograder.records import Outcome, Report
 from autograder.submissions import Submission, read_submission
@@ -84,7 +84,7 @@ def check(
         data_root=os.environ.get("COURSE_DATA", ""),
         public=True,
     )
-    return _only_report(job, submission, progress, spawn)
+    return pool.graded(job, submission, progress, spawn)
 
 
 # ---- the final project ---------------------------------------------------------------------------
@@ -123,15 +123,14 @@ def score(
         sha256=content_hash(files),
         files=tuple(files.items()),
     )
-    secret = os.environ.get(SECRET_VARIABLE, "").encode()
-    settings = Settings(secret, (), require_isolation, dataset)
+    settings = Settings(given_secret().encode(), (), require_isolation, dataset)
     kind = kind_of(session)
     job = kind.job(course, session, settings)
     assert isinstance(job.context, ProjectContext)
     context = ProjectContext(
         job.context.project, dataset, team_from_card=True, has_card=card is not None
     )
-    report = _only_report(replace(job, context=context), submission, progress, spawn)
+    report = pool.graded(replace(job, context=context), submission, progress, spawn)
     for exercise in report.exercises:
         if exercise.outcome is Outcome.TOOL_ERROR:
             raise AutograderError(exercise.tests[0].detail or exercise.tests[0].message)
@@ -139,11 +138,3 @@ def score(
         raise AutograderError(report.exercises[0].tests[0].message)
     fingerprints = kind.fingerprints(course, session, settings)
     return finished(merged(report, None, fingerprints), course, session, None, {})
-
-
-def _only_report(
-    job: GradingJob, submission: Submission, progress: Progress, spawn: bool
-) -> Report:
-    reports: list[Report] = []
-    pool.grade(job, [submission], reports.append, progress, spawn=spawn)
-    return reports[0]

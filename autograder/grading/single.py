@@ -34,7 +34,6 @@ def grade_one(
         names = ("submission_seconds", "exercise_seconds", "test_seconds")
         less = {name: min(getattr(job.limits, name), seconds) for name in names}
         job = replace(job, limits=job.limits.model_copy(update=less), total_seconds=seconds)
-    reports: list[Report] = []
-    pool.grade(job, [submission], reports.append, lambda *_: None)
-    report = merged(reports[0], None, kind.fingerprints(course, session, settings))
+    fingerprints = kind.fingerprints(course, session, settings)
+    report = merged(pool.graded(job, submission), None, fingerprints)
     return finished(report, course, session, submission.submitted_at, {})

@@ -28,11 +28,20 @@ MAX_SHOWN = 3
 
 def with_solution(job: GradingJob, root: Path) -> GradingJob:
     """`job` with the model solution, on which known mistakes are tried, where there is one."""
-    folder = root / "solutions" / job.session.folder
+    solution = _solution(job, root)
+    return job if solution is None else replace(job, solution=dict(solution.files))
+
+
+def _solution(job: GradingJob, root: Path) -> Submission | None:
+    """The model solution as a submission, where there is one and the session compares with it."""
+    folder = _folder(job, root)
     if job.session.kind != "functions" or not folder.is_dir():
-        return job
-    solution = read_submission(folder, job.session, job.limits.archive, student=NAME)
-    return replace(job, solution=dict(solution.files))
+        return None
+    return read_submission(folder, job.session, job.limits.archive, student=NAME)
+
+
+def _folder(job: GradingJob, root: Path) -> Path:
+    return root / "solutions" / job.session.folder
 
 
 def verify(
@@ -43,22 +52,20 @@ def verify(
     `root` is the folder of course.yaml. Without `solutions/`, and for final projects, whose scorer
     compares nothing with a solution, there is nothing to be tried.
     """
-    folder = root / "solutions" / job.session.folder
-    if job.session.kind != "functions" or not folder.is_dir() or not job.exercises:
+    solution = _solution(job, root) if job.exercises else None
+    if solution is None:
         return
-    solution = read_submission(folder, job.session, job.limits.archive, student=NAME)
     key = _key(job, fingerprints, solution)
     cache = root / ".cache" / "autograder" / "verified.json"
     known = _known(cache)
     if key in known:
         return
-    reports: list[Report] = []
-    pool.grade(replace(job, only_for={}), [solution], reports.append, lambda *_: None, spawn=spawn)
-    if lost := _lost(reports[0]):
+    if lost := _lost(pool.graded(replace(job, only_for={}), solution, spawn=spawn)):
         more = f" (and {len(lost) - MAX_SHOWN} more)" if len(lost) > MAX_SHOWN else ""
         raise AutograderError(
-            f"the graders of {job.session.id} do not give the model solution in {folder} all "
-            f"points, so nobody was graded: {'; '.join(lost[:MAX_SHOWN])}{more}"
+            f"the graders of {job.session.id} do not give the model solution in "
+            f"{_folder(job, root)} all points, so nobody was graded: "
+            f"{'; '.join(lost[:MAX_SHOWN])}{more}"
         )
     with contextlib.suppress(OSError):  # a cache
         cache.parent.mkdir(parents=True, exist_ok=True)
