@@ -14,17 +14,17 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from autograder.course import Course, DatasetName, Session, load_course
+from autograder.course.reading import COURSE_FILE, course_above
 from autograder.engine.job import LEVELS, Level
 from autograder.errors import AutograderError
 from autograder.grading.results import ResultsFolder
 from shared.datasets import DATASETS
 
-COURSE_FILE = "course.yaml"
-
 out = Console()
 err = Console(stderr=True)
 
 SessionName = Annotated[str, typer.Argument(metavar="SESSION", help="Such as s1 or s1_intro.")]
+ResultsArgument = Annotated[Path, typer.Argument(help="A results folder that `grade` wrote.")]
 CourseOption = Annotated[
     Path | None,
     typer.Option("--course", help="course.yaml; by default the nearest one above this folder."),
@@ -65,13 +65,11 @@ MarksOption = Annotated[
 def open_course(path: Path | None) -> tuple[Path, Course]:
     """The course's root folder and rules; AutograderError where there is no course."""
     if path is None:
-        here = Path.cwd()
-        candidates = [folder / COURSE_FILE for folder in (here, *here.parents)]
-        path = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if path is None:
-            raise AutograderError(
-                f"no {COURSE_FILE} here or above; run it in the course's folder, or give --course"
-            )
+        path = course_above(Path.cwd())
+    if path is None:
+        raise AutograderError(
+            f"no {COURSE_FILE} here or above; run it in the course's folder, or give --course"
+        )
     return path.resolve().parent, load_course(path)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from autograder.cli.common import CourseOption, note, open_results, out
+from autograder.cli.common import CourseOption, ResultsArgument, note, open_results, out
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
 from autograder.files import writable_folder, write
@@ -22,7 +22,6 @@ from autograder.integrations.feedback_archive import archive, names_of_download
 from autograder.integrations.gradebook import Filled, read_sheet
 from autograder.records import FeedbackLevel, Report
 
-ResultsArgument = Annotated[Path, typer.Argument(help="A results folder that `grade` wrote.")]
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Folder of the files; by default RESULTS/export."),

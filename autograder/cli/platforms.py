@@ -10,12 +10,19 @@ from typing import Annotated
 
 import typer
 
-from autograder.cli.common import CourseOption, SessionName, note, open_course, out
+from autograder.cli.common import (
+    CourseOption,
+    ResultsArgument,
+    SessionName,
+    note,
+    open_course,
+    open_results,
+    out,
+)
 from autograder.errors import AutograderError, ExitCode
 from autograder.files import write
 from autograder.grading import checking
 from autograder.grading.disclosure import shown_now
-from autograder.grading.results import ResultsFolder
 from autograder.integrations.classroom50 import results as classroom50_results
 from autograder.integrations.github import checks, commands
 from autograder.integrations.gradescope import harness
@@ -106,7 +113,7 @@ def _print(lines: Iterable[str]) -> None:
     epilog="Example: autograder nbgrader sync results/ ../nbgrader-course --marks marks.csv"
 )
 def sync(
-    results: Annotated[Path, typer.Argument(help="A results folder that `grade` wrote.")],
+    results: ResultsArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The nbgrader course.")],
     marks: Annotated[
         Path | None,
@@ -115,21 +122,17 @@ def sync(
     course: CourseOption = None,
 ) -> None:
     """Write a batch run's points into gradebook.db, and read marks by hand from it."""
-    _, rules = open_course(course)
-    loaded = ResultsFolder(results)
-    run = loaded.run()
-    if run is None or run.course != rules.id:
-        raise AutograderError(f"{results} holds no results of {rules.id}")
+    there = open_results(results, course)
     if marks is not None and marks.exists():
         raise AutograderError(f"{marks} already exists; remove it, or choose another name")
     try:
         from autograder.integrations.nbgrader import sync as gradebook
     except ImportError as error:
         raise AutograderError(f"{error.name} is not installed: pip install nbgrader") from None
-    found = loaded.load()
+    found = there.folder.load()
     for line in found.errors:
         note(line)
-    done = gradebook.sync(folder, rules.session(run.session), found.reports)
+    done = gradebook.sync(folder, there.session, found.reports)
     out.print(f"Wrote {done.points} points of {done.students} students", highlight=False)
     out.print(f"Marks by hand: {done.marked} of exercises, {done.answers} of written answers")
     if marks is not None and done.marks:

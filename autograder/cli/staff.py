@@ -17,6 +17,7 @@ from autograder.cli.common import (
     IsolationOption,
     MarksOption,
     OnlyOption,
+    ResultsArgument,
     SessionName,
     SpawnOption,
     TimesOption,
@@ -149,7 +150,7 @@ def grade(
 
 
 def report(
-    results: Annotated[Path, typer.Argument(help="A results folder that `grade` wrote.")],
+    results: ResultsArgument,
     times: TimesOption = None,
     marks: MarksOption = None,
     roster: RosterOption = None,

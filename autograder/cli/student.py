@@ -23,6 +23,7 @@ from autograder.cli.common import (
 )
 from autograder.errors import AutograderError, ExitCode
 from autograder.grading import checking
+from autograder.project.context import MODEL
 from autograder.records import Outcome
 from autograder.reports.check import check_view
 from autograder.submissions.pack import pack
@@ -53,7 +54,7 @@ def check(
     part = rules.session(session)
     folder = folder if folder is not None else root / "assignments" / part.folder
     if part.kind == "project":
-        project.score(folder / "model.onnx", spawn=spawn, course=course)
+        project.score(folder / MODEL, spawn=spawn, course=course)
         return
     submission = checking.own_submission(folder, part, rules.limits.archive)
     tests = checking.public_tests(root, part)

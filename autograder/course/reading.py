@@ -17,6 +17,8 @@ from autograder.course.resolution import unresolved
 from autograder.course.schema import LATE_POLICIES, Course
 from autograder.errors import CourseError
 
+COURSE_FILE = "course.yaml"
+
 
 @dataclass(frozen=True)
 class _Problem:
@@ -24,6 +26,12 @@ class _Problem:
     key: str
     expected: str
     got: str
+
+
+def course_above(folder: Path) -> Path | None:
+    """The nearest course.yaml in a folder or above it."""
+    candidates = (place / COURSE_FILE for place in (folder, *folder.parents))
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def load_course(path: Path) -> Course:
@@ -37,7 +45,7 @@ def load_course(path: Path) -> Course:
     return course
 
 
-def resolve(course: Course, root: Path, name: str = "course.yaml") -> None:
+def resolve(course: Course, root: Path, name: str = COURSE_FILE) -> None:
     """Check that what a course names is there; `root` is the folder of its file `name`.
 
     Modules of shared/, folders and files of solutions/, thresholds that graders read, data sets.
@@ -66,7 +74,7 @@ def _resolve(course: Course, root: Path, text: str, name: str) -> None:
         raise _error(name, _located(_read_yaml(text, name)[0], missing))
 
 
-def parse_course(text: str, name: str = "course.yaml") -> Course:
+def parse_course(text: str, name: str = COURSE_FILE) -> Course:
     """Check the text of a course.yaml; `name` stands in the messages. See `load_course`."""
     root, data = _read_yaml(text, name)
     if not isinstance(data, dict):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autograder.course import DatasetName, FinalProject
+from autograder.course.schema import PROJECT_FILES
 from autograder.errors import AutograderError, SubmissionError
 from autograder.project.card import Card
 
-MODEL, CARD = "model.onnx", "card.yaml"
+MODEL, CARD = PROJECT_FILES
 
 SECONDS = 900  # that one confined process may take
 MEMORY_MB = 2048
@@ -37,5 +38,5 @@ def dataset_of(project: FinalProject, option: str | None, card: Card) -> Dataset
             return known
     expected = f"expected one of {', '.join(project.datasets)}"
     if option is None:
-        raise SubmissionError(f"card.yaml: dataset: {expected}, got {name}")
+        raise SubmissionError(f"{CARD}: dataset: {expected}, got {name}")
     raise AutograderError(f"--dataset {name}: {expected}")

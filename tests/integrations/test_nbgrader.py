@@ -240,7 +240,7 @@ def test_the_command_refuses_what_it_cannot_use(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, "holds no results" in done.stderr) == (2, True)
+    assert (done.returncode, "is not a results folder" in done.stderr) == (2, True)
 
 
 # ---- the stock commands --------------------------------------------------------------------------

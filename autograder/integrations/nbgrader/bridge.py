@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from autograder.course import Course, Session, load_course
+from autograder.course.reading import COURSE_FILE, course_above
 from autograder.errors import AutograderError
 from autograder.grading import checking
 from autograder.grading.kinds import kind_of
@@ -32,22 +33,21 @@ def credit(exercise_id: str) -> float:
     raise AutograderError(f"{report.session} has no exercise {exercise_id}")
 
 
-def course_above(folder: Path) -> tuple[Path, Course]:
+def course_of(folder: Path) -> tuple[Path, Course]:
     """The course that AUTOGRADER_COURSE names, else of the nearest course.yaml above `folder`."""
     given = os.environ.get(COURSE_VARIABLE, "")
-    places = [Path(given)] if given else [above / "course.yaml" for above in folder.parents]
-    for path in places:
-        if path.is_file():
-            return path.resolve().parent, load_course(path)
-    raise AutograderError(
-        f"no course.yaml above {folder}; put it below the kit, or set {COURSE_VARIABLE}"
-    )
+    path = Path(given) if given else course_above(folder.parent)
+    if path is None or not path.is_file():
+        raise AutograderError(
+            f"no {COURSE_FILE} above {folder}; put it below the kit, or set {COURSE_VARIABLE}"
+        )
+    return path.resolve().parent, load_course(path)
 
 
 @cache
 def report_here(folder: Path) -> Report:
     """The report of a folder, made once in a process."""
-    root, course = course_above(folder)
+    root, course = course_of(folder)
     session = course.session(folder.name)
     limits = kind_of(session).archive_limits(course)
     if folder.parent.name == SOURCE:
