@@ -52,9 +52,7 @@ def sentences(session: Session) -> dict[str, tuple[str, ...]]:
     return {
         exercise.id: tuple(
             mistake.sentence
-            for mistake in known_mistakes(
-                [str(folder)], exercise.id.partition(".")[2], solution[exercise.file]
-            )
+            for mistake in known_mistakes([str(folder)], exercise.name, solution[exercise.file])
         )
         for exercise in session.exercises
     }

@@ -20,7 +20,7 @@ from autograder.grading.roster_forms import form_of
 from autograder.grading.tables import Row, Table, a_moment
 from autograder.records import Report
 from autograder.submissions import Submission
-from autograder.submissions.identity import quoted, same_student_key
+from autograder.submissions.identity import MAX_NAME, quoted, same_student_key
 from autograder.text_safety import clean_line
 
 PLATFORMS = {
@@ -35,7 +35,6 @@ PLATFORMS = {
 _NUMBERING = ("moodle", "canvas")  # their ids mean nothing elsewhere
 _ABOUT = ("name", "email", "section", "group")
 _DUE = " due"
-_MAX_NAME = 120
 _FEW = 3
 _MAX_SHOWN = 40
 
@@ -106,7 +105,7 @@ def read_roster(path: Path, course: Course) -> Roster:
 
 
 def _person(row: Row) -> Person:
-    cells = {key: clean_line(row[key], _MAX_NAME) for key in ("student", *_ABOUT)}
+    cells = {key: clean_line(row[key], MAX_NAME) for key in ("student", *_ABOUT)}
     ids = {column: row[column] for column in PLATFORMS.values() if row[column]}
     return Person(**cells, ids=ids)
 
@@ -132,7 +131,7 @@ def _extensions(table: Table, line: int, row: Row, course: Course) -> Iterator[E
             expected = f"a date after {session.due.isoformat()}"
             table.wrong(line, f"{column}: expected {expected}, when {session.id} is due")
         elif row["student"]:
-            student = clean_line(row["student"], _MAX_NAME)
+            student = clean_line(row["student"], MAX_NAME)
             yield Extension(student=student, session=session.id, due=due)
 
 

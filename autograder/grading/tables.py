@@ -17,12 +17,12 @@ from autograder.moments import moment_with_offset
 from autograder.records import Identity, Mark, Report
 from autograder.reports.csv_report import escape_formula
 from autograder.submissions import Submission
+from autograder.submissions.identity import MAX_NAME
 from autograder.text_safety import clean_line
 
 MAX_BYTES = 20_000_000
 MAX_LINES = 50  # of mistakes that are shown
 MAX_COMMENT = 2_000
-MAX_NAME = 120
 
 Marks = Mapping[tuple[str, str], Mark]
 """Points by hand, by slug of the student and id of the exercise."""

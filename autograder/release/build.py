@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import tokenize
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from autograder.course import Course
+from autograder.course.consistency import did_you_mean
 from autograder.errors import ReleaseError
 from autograder.release.notebook import LAB, LAB_SOURCE, lab_notebook
 from autograder.release.regions import find_regions, strip_source
@@ -129,9 +129,7 @@ def _check_ids(course: Course, sources: Mapping[str, Path], root: str) -> None:
         for region in find_regions(decode(read(path, where), where), where):
             message = None
             if region.id not in home:
-                close = difflib.get_close_matches(region.id, home, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                message = f"unknown exercise id {region.id!r}{hint}"
+                message = f"unknown exercise id {region.id!r}{did_you_mean(region.id, home)}"
             elif home[region.id] != name:
                 message = f"course.yaml lists {region.id} in {home[region.id]}, not here"
             if message:

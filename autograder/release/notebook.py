@@ -24,7 +24,7 @@ _LAB_RESEMBLES = re.compile(
     rf"(?<![a-z])(begin|end)[\s_:-]*({_LAB_KIND.replace(' ', '[ _-]*')})", re.IGNORECASE
 )
 _CELL_METADATA = ("nbgrader", "slideshow", "tags")
-_KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _metadata_problem(cells: Sequence[Any], where: str) -> str:
 
 def _write_notebook(notebook: Any, where: str, blank: bool = True) -> bytes:
     nbformat = _tool("nbformat", where)
-    notebook.metadata = {"kernelspec": _KERNEL, "generated": notice(where)}
+    notebook.metadata = {"kernelspec": KERNEL, "generated": notice(where)}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     used: set[str] = set()
     for cell in notebook.cells:

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from autograder.records import ExerciseResult, Outcome, Report, TestResult, Visibility
-from autograder.reports.view import CheckView, calls_line, modules_of
-
-QUIET = (Outcome.PASSED, Outcome.BLANK, Outcome.NOT_MARKED)
+from autograder.reports.view import QUIET, CheckView, calls_line, modules_of
 
 
 def exercise_lines(

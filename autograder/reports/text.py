@@ -17,6 +17,7 @@ from autograder.reports.view import (
     GUARD_NOTE,
     LINE_LIMIT,
     NAME_LIMIT,
+    QUIET,
     CheckView,
     ExerciseView,
     ModuleView,
@@ -120,7 +121,7 @@ def _exercise(exercise: ExerciseView) -> list[str]:
         )
     ]
     lines += _wrapped(exercise.mark, "    ", "      ")
-    if exercise.outcome in (Outcome.PASSED, Outcome.BLANK, Outcome.NOT_MARKED):
+    if exercise.outcome in QUIET:
         return lines
     lines += _wrapped(calls_line(exercise), "    ", "      ")
     for check in exercise.checks:

@@ -30,6 +30,8 @@ from autograder.text_safety import clean, clean_line
 Audience = Literal["student", "ta"]
 
 NAME_LIMIT = 120
+QUIET = (Outcome.PASSED, Outcome.BLANK, Outcome.NOT_MARKED)
+"""Outcomes of an exercise of which nothing more is to be said: done, not begun, not looked at."""
 LINE_LIMIT = 400
 HINT_LIMIT = 2_000
 DETAIL_LIMIT = 20_000

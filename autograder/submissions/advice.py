@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 
-from autograder import KIT
+from autograder import KIT, OWN
 from autograder.course import Session
 from autograder.course.names import EXERCISE_ID
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_OWN = frozenset({"autograder", "solutions", "assignments"})  # never importable while grading
 
 
 def advice(session: Session, trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
@@ -71,7 +70,7 @@ def _imports(session: Session, trees: Mapping[str, ast.Module]) -> Iterator[str]
                 continue
             if module in withheld:
                 yield f"{where}`{module}` solves exercises of this session; it is not there then"
-            elif root in _OWN:
+            elif root in OWN:
                 yield f"{where}`{root}` is not there where this is graded"
             elif there and root not in there | own | {"shared"} | sys.stdlib_module_names:
                 yield f"{where}`{root}` is not installed where this is graded"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from autograder.engine.judge.calls import MAX_SOURCE_BYTES, exercise_calls
+from autograder.engine.judge.calls import MAX_PARSED_BYTES, exercise_calls
 from tests import bank
 from tests.engine.test_outcomes import EXERCISES as WORK
 from tests.engine.test_outcomes import GRADERS, wrong
@@ -19,6 +19,10 @@ from tests.support import exercise, grade, small_course, submission
 class Exercise:
     id: str
     module: str
+
+    @property
+    def name(self) -> str:
+        return self.id.removeprefix("s1.")
 
 
 EXERCISES = [
@@ -109,7 +113,7 @@ def test_the_last_definition_counts() -> None:
         b"a." * 30_000 + b"a",
         b"# coding: rot13\nx = 1",
         b"x = '\\d'",
-        MASK.encode() + b"def share(x): return mask(x)\n" + b"#" * MAX_SOURCE_BYTES,
+        MASK.encode() + b"def share(x): return mask(x)\n" + b"#" * MAX_PARSED_BYTES,
         b"def share(): return share2()\ndef share2(): return share()",
         b"f(" * 80 + b")" * 80,
         b"1+" * 40_000 + b"1",

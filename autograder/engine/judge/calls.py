@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
-MAX_SOURCE_BYTES = 100_000
+MAX_PARSED_BYTES = 100_000
 """Of one module; a tree takes several hundred times the memory of its text."""
 
 QualifiedName = tuple[str, str]
@@ -26,7 +26,11 @@ class NamedExercise(Protocol):
 
     @property
     def id(self) -> str:
-        """Such as `s1.sparsity`: what follows the first point is the function's name."""
+        """Such as `s1.sparsity`."""
+
+    @property
+    def name(self) -> str:
+        """The function's name, such as `sparsity`."""
 
     @property
     def module(self) -> str:
@@ -60,7 +64,7 @@ def exercise_calls(
         exercises: all exercises of the session.
     """
     modules = {name: _parsed(text) for name, text in sources.items()}
-    by_name = {(each.module, each.id.partition(".")[2]): each.id for each in exercises}
+    by_name = {(each.module, each.name): each.id for each in exercises}
     known: dict[QualifiedName, frozenset[QualifiedName]] = {}
     found = {}
     for qualified, exercise_id in by_name.items():
@@ -71,7 +75,7 @@ def exercise_calls(
 
 @lru_cache(maxsize=64)  # the modules that a class was given are the same in most submissions
 def _parsed(text: bytes) -> _Module:
-    if len(text) > MAX_SOURCE_BYTES:
+    if len(text) > MAX_PARSED_BYTES:
         return _Module()
     try:
         with warnings.catch_warnings():

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 
-OURS = ("autograder", "solutions", "assignments")
+from autograder import OWN
 
 
 class SourceLoader(importlib.abc.InspectLoader):
@@ -74,7 +74,7 @@ class Withheld(importlib.abc.MetaPathFinder):
     ) -> None:
         """Raise ImportError for a withheld module."""
         del path, target
-        if fullname in self.names or fullname.split(".")[0] in OURS:
+        if fullname in self.names or fullname.split(".")[0] in OWN:
             raise ImportError(f"{fullname} is not available while this session is graded")
 
 
@@ -84,7 +84,7 @@ def import_libraries(sources: dict[str, str]) -> None:
     What cannot be parsed or imported is passed over: it fails, or not, when the modules run.
     """
     for name, parts in dict.fromkeys(_imported(sources.values())):
-        if name.partition(".")[0] not in (*OURS, "shared", *sources):
+        if name.partition(".")[0] not in (*OWN, "shared", *sources):
             with contextlib.suppress(Exception, SystemExit):
                 __import__(name, fromlist=parts)
 

@@ -12,12 +12,10 @@ from autograder.records import ExerciseResult, Outcome, Report
 from autograder.reports.feedback import exercise_lines
 from autograder.reports.score import escape_markdown
 from autograder.reports.source import opening
-from autograder.reports.view import GLYPH, LINE_LIMIT, first_lines, short_name
+from autograder.reports.view import GLYPH, LINE_LIMIT, QUIET, first_lines, short_name
 from autograder.text_safety import clean_line
 
 MAX_SUMMARY = 200_000  # characters; GitHub takes 1 MiB of a step
-SILENT = (Outcome.PASSED, Outcome.BLANK, Outcome.NOT_MARKED)
-"""Outcomes without an annotation: done, or not begun."""
 MINOR = (Outcome.PARTIAL, Outcome.BLOCKED, Outcome.MISSING)
 
 PUBLIC = (
@@ -36,7 +34,7 @@ def messages(
     """
     made: list[Annotation] = []
     for result in report.exercises:
-        if result.outcome in SILENT:
+        if result.outcome in QUIET:
             continue
         kind = "warning" if result.outcome in MINOR else "error"
         if sum(each.kind == kind for each in made) < MAX_ANNOTATIONS:
@@ -92,7 +90,7 @@ def summary(report: Report, session: Session) -> str:
 
 def _rows(report: Report) -> Iterator[str]:
     for result in report.exercises:
-        quiet = result.outcome in SILENT
+        quiet = result.outcome in QUIET
         looked = "" if quiet else " ".join(exercise_lines(report, result)[1:])
         cells = (
             GLYPH[result.outcome],

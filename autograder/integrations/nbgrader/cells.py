@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from autograder.course import CourseExercise, Session
+from autograder.release.notebook import KERNEL
 
 BRIDGE = "exercises"
 """The notebook that holds the bridge cells, without its suffix."""
 
-_KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _SETUP = "from autograder.integrations.nbgrader.bridge import credit"
 
 
@@ -29,7 +29,7 @@ def bridge_notebook(session: Session) -> bytes:
     """The notebook: an automatically graded cell, or one for a person, for each exercise."""
     notebook = {
         "cells": list(_cells(session)),
-        "metadata": {"kernelspec": _KERNEL},
+        "metadata": {"kernelspec": KERNEL},
         "nbformat": 4,
         "nbformat_minor": 5,
     }
