@@ -24,6 +24,11 @@ Logits = NDArray[np.float32]
 
 
 def session(content: bytes) -> ort.InferenceSession:
+    """A session for an entry: see `plain_session`."""
+    return plain_session(_plain(content))
+
+
+def plain_session(content: bytes) -> ort.InferenceSession:
     """A session on one thread without optimisations; raises what ONNX Runtime raises."""
     import onnxruntime as ort  # starts a thread, which must not be there before the confinement
 
@@ -32,7 +37,7 @@ def session(content: bytes) -> ort.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # complaints arrive as exceptions
     options.enable_mem_pattern = False
-    return ort.InferenceSession(_plain(content), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _plain(content: bytes) -> bytes:

@@ -88,7 +88,8 @@ class ReturnedFiles:
         """The engine that a new process builds, comparable."""
         worker = self._student.clean()
         call = f"{_THERE}:engine"
-        return comparable(worker.run(call, model, list(targets), profile, workspace))
+        engine: bytes = worker.run(call, model, list(targets), profile, workspace)
+        return engine
 
     def digest(self, data: bytes) -> str:
         """The SHA-256 of bytes: what a known mistake is told by where bytes are all there is."""

@@ -135,8 +135,9 @@ def _converted(draft: Draft) -> Draft:
     """With an opset that the graph language has, by ONNX's own converter."""
     own = {node.domain for node in draft.nodes}
     low = rules.OPSETS[0]
-    needs_types = "com.microsoft" in own and draft.opset < 21
-    target = 21 if needs_types else _LOWEST_OPSET if draft.opset < low else draft.opset
+    needs_types = "com.microsoft" in own and draft.opset < rewriting.QUANTIZER_OPSET
+    target = draft.opset if draft.opset >= low else _LOWEST_OPSET
+    target = rewriting.QUANTIZER_OPSET if needs_types else target
     if draft.opset > rules.OPSETS[-1]:
         target = rules.OPSETS[-1]
     if target == draft.opset:
@@ -206,10 +207,7 @@ def _compare(original: ModelProto, after: bytes) -> tuple[float, int]:
 
 
 def _without_constants(model: ModelProto) -> ModelProto:
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    cleaning.free_inputs(Draft(copy))
-    draft = Draft(copy)
+    draft = Draft(model)
     cleaning.free_inputs(draft)
     return draft.model
 

@@ -18,15 +18,14 @@ from autograder.project.tidy.draft import Array, Draft, attribute
 from autograder.project.tidy.shapes import origins
 
 _LOWEST = -1e4  # what is added instead of chosen: a softmax makes it zero
-_NEEDED_OPSET = 21  # of 4- and 16-bit types behind QuantizeLinear
+QUANTIZER_OPSET = 21  # of 4- and 16-bit types behind QuantizeLinear
 
 Rule = Callable[[Draft, NodeProto], list[NodeProto] | None]
 """Nodes that do the same; None where the rule does not apply."""
 
 
-def write_out(draft: Draft) -> bool:
-    """Replace operators that are not allowed; whether any was."""
-    changed = False
+def write_out(draft: Draft) -> None:
+    """Replace operators that are not allowed."""
     for node in list(draft.nodes):
         rule = _RULES.get(node.op_type)
         if rule is None or node.domain not in ("com.microsoft", *DEFAULT_DOMAINS):
@@ -34,8 +33,6 @@ def write_out(draft: Draft) -> bool:
         if (nodes := rule(draft, node)) is not None:
             draft.replace(node, nodes)
             draft.note(f"{node.op_type} written in other operators")
-            changed = True
-    return changed
 
 
 def functions_to_expand(draft: Draft) -> list[tuple[str, str]]:
@@ -250,9 +247,9 @@ def _along(values: Array, axes: list[int]) -> Array:
 def _own_quantizer(draft: Draft, node: NodeProto) -> list[NodeProto] | None:
     """ONNX Runtime's QuantizeLinear and DequantizeLinear are ONNX's, once the opset has the types.
 
-    For an opset below 21 they were needed for 4 and 16 bits; `tidy` raises the opset first.
+    For an opset below it they were needed for 4 and 16 bits; `tidy` raises the opset first.
     """
-    if node.domain != "com.microsoft" or draft.opset < _NEEDED_OPSET:
+    if node.domain != "com.microsoft" or draft.opset < QUANTIZER_OPSET:
         return None
     copy = NodeProto()
     copy.CopyFrom(node)

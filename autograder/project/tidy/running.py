@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from autograder.project.inference import plain_session
 from autograder.project.parsing import free_shape
 from autograder.project.tidy.draft import Array, CannotTidy, Draft
 
@@ -56,14 +57,8 @@ def run(
     content: bytes, name: str, image: Array, outputs: Iterable[str] | None = None
 ) -> list[Array]:
     """Outputs of a file, on one thread without optimisations."""
-    import onnxruntime as ort  # starts a thread, which must not be there before the confinement
-
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = plain_session(content)
         wanted = None if outputs is None else list(outputs)
         return list(session.run(wanted, {name: image} if name else {}))
     except Exception as error:
