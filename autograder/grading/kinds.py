@@ -19,10 +19,9 @@ from autograder.course.graders import GRADERS
 from autograder.engine.job import GradingJob, Level
 from autograder.errors import AutograderError
 from autograder.grading import fingerprints
-from autograder.project.context import SUBMISSION_SECONDS, ProjectContext
+from autograder.project.context import PRELOAD, SUBMISSION_SECONDS, ProjectContext
 
 JUDGE_OF_PROJECTS = "autograder.project.judge"
-PRELOADED_FOR_PROJECTS = ("autograder.project.worker_side", "shared.data")
 ARCHIVE_MARGIN = 1_000_000  # bytes beside a model: the card, the report
 
 
@@ -117,7 +116,7 @@ def _project_job(course: Course, session: Session, settings: Settings) -> Gradin
         data_root=os.environ.get("COURSE_DATA", ""),
         require_isolation=settings.require_isolation,
         entry=JUDGE_OF_PROJECTS,
-        preload=PRELOADED_FOR_PROJECTS,
+        preload=PRELOAD,
         context=ProjectContext(project, settings.dataset),
     )
 

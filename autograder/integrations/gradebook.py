@@ -168,8 +168,7 @@ class Owners:
                 f"({', '.join(lost[:3])}, …): is it of another course?"
             )
         if lost:
-            more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
-            self.lines.append(f"no row in {sheet.name}: {', '.join(lost[:_SHOWN])}{more}")
+            self.lines.append(f"no row in {sheet.name}: {_some(lost)}")
 
 
 def _person(student: str, report: Report, enrolled: Person | None, layout: str) -> Person:

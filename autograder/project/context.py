@@ -10,6 +10,8 @@ from autograder.errors import AutograderError, SubmissionError
 from autograder.project.card import Card
 
 MODEL, CARD = PROJECT_FILES
+PRELOAD = ("autograder.project.worker_side",)
+"""What a zygote, or a new interpreter, imports before the process is confined."""
 
 SECONDS = 900  # that one confined process may take
 MEMORY_MB = 2048

@@ -27,14 +27,13 @@ from autograder.engine.job import Level
 from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
 from autograder.project import worker_side
+from autograder.project.context import PRELOAD
 from autograder.project.network import in_numpy_names
 from autograder.records import Isolation, Usage
 from autograder.records.codec import rebuild
 from autograder.records.measurement import MeasuredLayer, Measurement
 from autograder.text_safety import clean_line
 
-PRELOAD = ("autograder.project.worker_side",)
-"""What a zygote, or a new interpreter, imports before the process is confined."""
 MAX_REASON = 400
 TRIAL_SECONDS = 60.0  # of processor time, to measure a file, and to try it on few images
 

@@ -57,6 +57,14 @@ def judge_source(job: GradingJob, spawn: bool) -> JudgeSource:
     return SpawnedJudges(job) if spawn else ForkedJudges(job)
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a process that knows that it has to; kill it if there is none."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(END_SECONDS)
+    process.kill()
+    process.wait()
+
+
 # ---- forks -----------------------------------------------------------------------------------
 
 
@@ -120,10 +128,7 @@ class ZygoteProcess:
     def close(self) -> None:
         """End the zygote; its workers die with it."""
         self.control.sock.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-        self._process.kill()
-        self._process.wait()
+        _end(self._process)
 
 
 class ForkedJudges:
@@ -173,10 +178,7 @@ class SpawnedJudge:
     def close(self) -> None:
         """Close the connection, wait for its end, kill it if there is none."""
         self.messages.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_SECONDS)
-        self._process.kill()
-        self._process.wait()
+        _end(self._process)
 
 
 class SpawnedJudges:
