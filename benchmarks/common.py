@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".cache" / "peers"
 PEER_BIN = PEERS / ("Scripts" if sys.platform == "win32" else "bin")
 
+GRACE_SECONDS = 0.5
+"""For processes that outlive the one that was run."""
+
 MODULE = "work"
 SOLUTION = '''\
 import torch
@@ -179,15 +182,13 @@ def _adopt_orphans(adopt: bool) -> None:
         ctypes.CDLL(None).prctl(set_child_subreaper, int(adopt), 0, 0, 0)
 
 
-def _reap_orphans(
-    own: Collection[int], grace: float = 0.5
-) -> list[tuple[bool, resource.struct_rusage]]:
-    """Wait for adopted processes; those that are still there after `grace` seconds are killed.
+def _reap_orphans(own: Collection[int]) -> list[tuple[bool, resource.struct_rusage]]:
+    """Wait for adopted processes; those that are still there after `GRACE_SECONDS` are killed.
 
     The children `own` are left alone: they were there before.
     """
     ended: list[tuple[bool, resource.struct_rusage]] = []
-    deadline = time.monotonic() + grace
+    deadline = time.monotonic() + GRACE_SECONDS
     killed = False
     while adopted := [child for child in _children(os.getpid()) if child not in own]:
         for child in adopted:

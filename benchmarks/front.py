@@ -158,8 +158,8 @@ def scored(path: Path, dataset: Any) -> Point:
     """One file under every key; ValueError if it is no entry."""
     project = load_course(ROOT / "course.yaml").final_project
     assert project is not None
-    runs = [scorer.score(path.read_bytes(), Card(team="front"), dataset, project, secret=key)[0]
-            for key in KEYS]  # fmt: skip
+    content, card = path.read_bytes(), Card(team="front")
+    runs = [scorer.score(content, card, dataset, project, secret=key)[0] for key in KEYS]
     first, found = runs[0], [run.answers for run in runs if run.answers is not None]
     if first.measurement is None or len(found) < len(KEYS):
         raise ValueError(f"{path}: {first.refusal}")

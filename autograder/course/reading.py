@@ -45,13 +45,13 @@ def load_course(path: Path) -> Course:
     return course
 
 
-def resolve(course: Course, root: Path, name: str = COURSE_FILE) -> None:
-    """Check that what a course names is there; `root` is the folder of its file `name`.
+def resolve(course: Course, root: Path) -> None:
+    """Check that what a course names is there; `root` is the folder of its course.yaml.
 
     Modules of shared/, folders and files of solutions/, thresholds that graders read, data sets.
     Raises `CourseError` in the form of `load_course`, which calls this.
     """
-    _resolve(course, root, _read_text(root / name), name)
+    _resolve(course, root, _read_text(root / COURSE_FILE), COURSE_FILE)
 
 
 def _read_text(path: Path) -> str:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from autograder.course import Course, DatasetName, Session
 from autograder.engine.host import pool
-from autograder.engine.job import GradingJob, Level, Progress
+from autograder.engine.job import GradingJob, Level
 from autograder.errors import AutograderError
 from autograder.grading import verification
 from autograder.grading.assembly import finished, merged
@@ -70,7 +70,6 @@ class Callbacks:
     are; `stage` what is done when no submission is graded, and "" when that is over.
     """
 
-    progress: Progress = lambda *_: None
     planned: Callable[[Sequence[Report], int], None] = lambda *_: None
     stage: Callable[[str], None] = lambda _: None
     done: Callable[[Report], None] = lambda _: None
@@ -398,6 +397,6 @@ def _grade_stale(
         first = [group[0] for group in members.values()]
         job = replace(plan.job, only_for=dict(plan.stale))
         if cluster is None:
-            pool.grade(job, first, deliver, callbacks.progress, options.jobs, options.spawn)
+            pool.grade(job, first, deliver, lambda *_: None, options.jobs, options.spawn)
         else:
             cluster.grade(plan.terms, job, first, deliver, callbacks.note)

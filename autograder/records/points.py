@@ -7,8 +7,6 @@ from typing import Protocol
 
 from autograder.records import ExerciseResult, Outcome, TestResult
 
-GUARD_NOTE = "counts once another check of this exercise passes"
-
 WITHOUT_ESSENTIAL = 0.5
 """The largest share of an exercise's points that is earned without an essential check."""
 

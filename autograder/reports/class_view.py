@@ -179,8 +179,8 @@ def _cell(result: ExerciseResult | None) -> ClassCell | None:
 
 def _help(report: Report) -> str:
     """Why a student needs help, in a few words: a file that does not run, or few points."""
-    waiting = Outcome.NOT_MARKED if report.unmarked else Outcome.TOOL_ERROR
-    graded = [e for e in report.exercises if e.outcome not in (waiting, Outcome.TOOL_ERROR)]
+    waiting = (Outcome.NOT_MARKED, Outcome.TOOL_ERROR)
+    graded = [e for e in report.exercises if e.outcome not in waiting]
     if not graded:
         return ""
     causes = module_causes(report)

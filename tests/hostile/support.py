@@ -278,7 +278,7 @@ class Stage:
                 collected.submissions,
                 ResultsFolder(self.root / results),
                 batch.Options(jobs=jobs),
-                batch.Callbacks(progress=self._hide_among_results),
+                batch.Callbacks(stage=self._hide_among_results),
             )
         return {report.student: report for report in graded.reports}
 

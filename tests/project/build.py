@@ -76,15 +76,14 @@ def assemble(
     constants: Mapping[str, Constant] | None = None,
     *,
     shape: Sequence[int] = SHAPE,
-    classes: int | None = CLASSES,
     opset: int = 21,
 ) -> ModelProto:
-    """A model from `image`, uint8 (N, *shape), to `logits`, float32 (N, classes)."""
+    """A model from `image`, uint8 (N, *shape), to `logits`, float32 (N, CLASSES)."""
     made = helper.make_graph(
         list(nodes),
         "entry",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *shape])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", classes])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
         [tensor(name, value) for name, value in (constants or {}).items()],
     )
     imports = [helper.make_opsetid("", opset)]

@@ -130,9 +130,9 @@ def varint(number: int) -> bytes:
 # ---- functions, domains, versions ----------------------------------------------------------------
 
 
-def with_functions(depth: int, width: int, loop: bool = False, domain: str = "own") -> ModelProto:
+def with_functions(depth: int, width: int, loop: bool = False) -> ModelProto:
     """Each function calls the next one `width` times."""
-    model = honest()
+    model, domain = honest(), "own"
     imports = [helper.make_opsetid("", 21), helper.make_opsetid(domain, 1)]
     for level in range(depth):
         is_last = level == depth - 1

@@ -93,7 +93,6 @@ def build_zip(
     comment: bytes = b"",
     count: int | None = None,
     disks: tuple[int, int] = (0, 0),
-    directory_shift: int = 0,
 ) -> bytes:
     body, directory, number = bytearray(front), bytearray(), 0
     for e in entries:
@@ -151,7 +150,7 @@ def build_zip(
         )
         number += 1
     body += before_directory
-    start = len(body) + directory_shift
+    start = len(body)
     number = number if count is None else count
     end = struct.pack(
         "<4s4H2LH", b"PK\5\6", *disks, number, number, len(directory), start, len(comment)

@@ -141,7 +141,6 @@ def confine(
     limit: WorkerLimits,
     *,
     keep: Collection[int] = (),
-    read: Iterable[Path] = (),
     user: User | None = None,
     counted_at: int | None = None,
 ) -> Isolation:
@@ -150,14 +149,14 @@ def confine(
     Call it in a child that has one thread. `scratch` is a private folder of the caller (see
     `scratch.make`), the only place that can be written; it becomes the working directory. `keep`
     are descriptors that stay open besides the standard three; input is replaced by the null
-    device. `read` are more readable paths, of this worker only. `user` takes effect for root.
+    device. `user` takes effect for root.
     `counted_at` is a socket of `keep`, at whose other end this worker's lookups are counted from
     here on (see `lookups.hand_over`).
 
     Raises EngineError if a mechanism fails that the kernel said it has: then do not go on.
     """
     try:
-        return _isolation(_confine(prepared, scratch, limit, keep, tuple(read), user, counted_at))
+        return _isolation(_confine(prepared, scratch, limit, keep, user, counted_at))
     except OSError as error:
         raise EngineError(f"the process could not be confined: {error}") from error
 
@@ -176,13 +175,12 @@ def _confine(
     scratch: Path,
     limit: WorkerLimits,
     keep: Collection[int],
-    read: tuple[Path, ...],
     user: User | None,
     counted_at: int | None,
 ) -> list[_Fact]:
     """Each step closes a door that the steps before it still needed: the order matters."""
     _check_one_thread()
-    grants = _all_grants(prepared, scratch, read)  # opened with the rights of before
+    grants = _all_grants(prepared, scratch)  # opened with the rights of before
     rights = _choose_rights(prepared, user)
     return [
         _detach(),
@@ -206,14 +204,12 @@ def _check_one_thread() -> None:
         raise EngineError(f"the worker has {threads} threads; the kernel would confine only one")
 
 
-def _all_grants(
-    prepared: Prepared, scratch: Path, read: Iterable[Path]
-) -> tuple[landlock.Grant, ...]:
+def _all_grants(prepared: Prepared, scratch: Path) -> tuple[landlock.Grant, ...]:
     if "landlock" in prepared.missing:
         return ()
     return (
         *prepared.grants,
-        *(landlock.grant(path, landlock.READ) for path in (*prepared.own, *read)),
+        *(landlock.grant(path, landlock.READ) for path in prepared.own),
         landlock.grant(scratch, landlock.SCRATCH),
     )
 

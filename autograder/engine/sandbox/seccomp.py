@@ -128,9 +128,9 @@ def _masked(argument: int, mask: int, value: int, then: int, otherwise: int) -> 
     return (*test, *bpf.verdict(then), *bpf.verdict(otherwise))
 
 
-def _own_pid(argument: int, otherwise: int = DENY) -> bpf.Block:
+def _own_pid(argument: int) -> bpf.Block:
     test = (bpf.low(argument), bpf.equal(0, 0, 1, is_pid=True))
-    return (*test, *bpf.verdict(ALLOW), *bpf.verdict(otherwise))
+    return (*test, *bpf.verdict(ALLOW), *bpf.verdict(DENY))
 
 
 def _own_or_none(argument: int, otherwise: int = DENY) -> bpf.Block:
