@@ -12,11 +12,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+STARTER = ROOT / "solutions" / "s7_final_project"
 PEERS = ROOT / ".cache" / "peers"
 PEER_BIN = PEERS / ("Scripts" if sys.platform == "win32" else "bin")
 
@@ -211,8 +212,13 @@ def _children(pid: int) -> list[int]:
     return children
 
 
+def descendants(pid: int) -> list[int]:
+    """Process ids below a process."""
+    return [below for child in _children(pid) for below in (child, *descendants(child))]
+
+
 def _tree(pid: int) -> list[int]:
-    return [pid, *(descendant for child in _children(pid) for descendant in _tree(child))]
+    return [pid, *descendants(pid)]
 
 
 def _end_tree(pid: int, expired: threading.Event) -> None:
@@ -244,3 +250,34 @@ def _proportional_bytes(pid: int) -> tuple[int, int]:
 def processors() -> tuple[int, ...]:
     """Processors that this process may use."""
     return tuple(sorted(os.sched_getaffinity(0)))
+
+
+# ---- what several measure with -------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def burners(count: int, cpu: int | None = None) -> Iterator[None]:
+    """So many processes that only burn time, all on one processor if it is given."""
+    pin = "" if cpu is None else f"import os\nos.sched_setaffinity(0, {{{cpu}}})\n"
+    command = [sys.executable, "-c", f"{pin}while True: pass"]
+    started = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def by_path(content: bytes, tool: Callable[[str, str], object]) -> bytes:
+    """What a tool makes that reads one ONNX file and writes another."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "in.onnx", Path(folder) / "out.onnx"
+        before.write_bytes(content)
+        tool(str(before), str(after))
+        return after.read_bytes()
+
+
+def undated(figure: Path) -> dict[str, str | None]:
+    """Metadata with which a figure drawn again is the same file."""
+    return {"Date": None} if figure.suffix == ".svg" else {}

@@ -14,14 +14,12 @@ time; with half a processor to itself a submission takes twice its processor tim
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +28,10 @@ from rich.table import Table
 
 from autograder.course import Course, Session
 from autograder.integrations.gradescope.bundle import bundle
-from benchmarks.common import ROOT, Run, processors, run
+from benchmarks.common import ROOT, Run, burners, processors, run
 from tests import bank, fresh
 
 CONTAINER_MB, SHARE = 768, 0.5
-BURN = "while True: pass"
 ENDLESS = "\n\ndef {name}(*arguments, **named):\n    while True:\n        pass\n"
 HOARD = (
     "\n\ndef {name}(*arguments, **named):\n    kept = []\n"
@@ -73,18 +70,6 @@ def submissions(session: Session) -> dict[str, Contents]:
     return {
         kind: {name: text.encode() for name, text in files.items()} for kind, files in texts.items()
     }
-
-
-@contextlib.contextmanager
-def busy(cpu: int) -> Iterator[None]:
-    """A process that burns time on one processor."""
-    pin = f"import os\nos.sched_setaffinity(0, {{{cpu}}})\n"
-    burner = subprocess.Popen([sys.executable, "-c", pin + BURN])
-    try:
-        yield
-    finally:
-        burner.kill()
-        burner.wait()
 
 
 def unpack(course: Course, session: Session, minutes: float, folder: Path) -> Path:
@@ -127,9 +112,7 @@ def measure(
         rules = unpack(course, session, minutes, home / "source")
         command: list[str | Path] = [python, "-I", "-m", "autograder", "gradescope", session.id]
         command += ["--minutes", f"{minutes:g}", "--home", home, "--course", rules]
-        with contextlib.ExitStack() as stack:
-            for _ in range(beside):
-                stack.enter_context(busy(cpu))
+        with burners(beside, cpu):
             done = run(
                 command,
                 cwd=home / "source",

@@ -19,8 +19,8 @@ import numpy as np
 from autograder.project import inference
 from autograder.project.perturb import perturb
 from autograder.project.scorer import DRAWS, draw_seeds, test_images
+from benchmarks.common import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "tests" / "submissions" / "s7_final_project" / "samples" / "ada" / "model.onnx"
 
 

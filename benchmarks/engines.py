@@ -12,10 +12,8 @@ import argparse
 import importlib
 import importlib.util
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.common import ROOT
+from benchmarks.common import ROOT, STARTER, by_path
 from shared.models import DigitsCNN
 
 TARGET = "8.6"
@@ -173,7 +171,7 @@ class Files:
         from onnxruntime.quantization import QuantType, quantize_static
 
         reader = solution("onnx_quantization").CalibrationReader([images()], "input")
-        return _by_path(
+        return by_path(
             self.float32,
             lambda before, after: quantize_static(
                 before,
@@ -202,15 +200,6 @@ class Files:
         return bytes(model.SerializeToString())
 
 
-def _by_path(content: bytes, tool: Callable[[str, str], object]) -> bytes:
-    """What a tool makes that reads one file and writes another."""
-    with tempfile.TemporaryDirectory() as folder:
-        before, after = Path(folder) / "in.onnx", Path(folder) / "out.onnx"
-        before.write_bytes(content)
-        tool(str(before), str(after))
-        return after.read_bytes()
-
-
 def images() -> Array:
     """Random images that activations are measured on."""
     drawn: Array = np.random.default_rng(0).normal(size=(32, *SHAPE)).astype(np.float32)
@@ -221,7 +210,7 @@ def formats() -> dict[str, Callable[[], bytes]]:
     """Files by the name of their format."""
     files = Files()
     half = solution("tensorrt_build").to_float16
-    reference = ROOT / "solutions" / "s7_final_project" / "reference"
+    reference = STARTER / "reference"
     return {
         "float32": lambda: files.float32,
         "float16 (`to_float16`)": lambda: half(files.float32),

@@ -19,9 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common import ROOT
+from benchmarks.common import STARTER
 
-STARTER = ROOT / "solutions" / "s7_final_project"
 WARM_UP = 3
 
 

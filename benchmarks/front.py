@@ -34,10 +34,9 @@ from rich.console import Console
 from autograder.course import load_course
 from autograder.project import scorer
 from autograder.project.card import Card
-from benchmarks.common import ROOT
+from benchmarks.common import ROOT, STARTER, undated
 from shared import plots
 
-STARTER = ROOT / "solutions" / "s7_final_project"
 OWN = "own"  # the student of the plan itself
 KEYS = (b"first", b"second", b"third")
 RESERVE_SECONDS = 10.0  # for epochs that take longer than the ones that were tried
@@ -217,8 +216,7 @@ def score(options: argparse.Namespace) -> None:
     if options.figure:
         figure = plots.plot_pareto(means(points), "cost (imt-2025)")
         figure.axes[0].axhline(100 * gate / points[0].images, color=plots.GRAY, linestyle="--")
-        metadata: dict[str, Any] = {"Date": None} if options.figure.suffix == ".svg" else {}
-        figure.savefig(options.figure, metadata=metadata)
+        figure.savefig(options.figure, metadata=undated(options.figure))
 
 
 def main() -> None:

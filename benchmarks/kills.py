@@ -27,7 +27,8 @@ from rich.console import Console
 
 from autograder.errors import AutograderError
 from autograder.grading.results import read_report
-from benchmarks.synthetic import EXERCISE, ROOT, write_class
+from benchmarks.common import ROOT, descendants
+from benchmarks.synthetic import EXERCISE, write_class
 
 GONE_SECONDS = 20.0  # until processes whose parent was killed have to be gone; machines are busy
 
@@ -76,16 +77,6 @@ class Batch:
 def gradebook(results: Path) -> bytes:
     """What two runs are compared by."""
     return (results / "grades.csv").read_bytes()
-
-
-def descendants(pid: int) -> list[int]:
-    """Process ids below a process."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        with contextlib.suppress(OSError):
-            for child in map(int, (task / "children").read_text().split()):
-                found += [child, *descendants(child)]
-    return found
 
 
 def still_there(pids: Sequence[int]) -> list[int]:

@@ -17,8 +17,7 @@ from autograder.course import load_course
 from autograder.grading import batch, kinds
 from autograder.grading.results import ResultsFolder
 from autograder.submissions import collect
-
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.common import ROOT
 
 
 def main() -> None:

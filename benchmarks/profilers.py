@@ -165,10 +165,7 @@ def measure(profiler: Profiler, entries: list[Entry], tell: Callable[[str], None
         model, x = build(entry, profiler.device)
         started = time.perf_counter()
         try:
-            with (
-                contextlib.redirect_stdout(io.StringIO()),
-                contextlib.redirect_stderr(io.StringIO()),
-            ):
+            with _silent():
                 gmacs, params = profiler.count(model, x)
         except Exception as error:
             tally.failed.append(f"{label}: {type(error).__name__}")

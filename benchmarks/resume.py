@@ -21,8 +21,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).resolve().parent.parent
-EXERCISE = "linear_macs"
+from benchmarks.common import ROOT
+from benchmarks.synthetic import EXERCISE
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,10 @@ from autograder.course import load_course
 from autograder.project import scorer
 from autograder.project.card import Card
 from autograder.records.measurement import Score
-from benchmarks.common import ROOT
+from benchmarks.common import ROOT, STARTER, undated
 from shared import plots
 
-STARTER = ROOT / "solutions" / "s7_final_project"
 CALIBRATION_IMAGES = 1000
-METADATA: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".png": {}}
 
 
 def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
@@ -137,7 +135,7 @@ def main() -> None:
             gate = found.gate / answers.images
     if options.figure:
         figure = plots.plot_ablation(points, gate, "cost (imt-2025)")
-        figure.savefig(options.figure, metadata=METADATA[options.figure.suffix])
+        figure.savefig(options.figure, metadata=undated(options.figure))
 
 
 if __name__ == "__main__":

@@ -26,11 +26,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.common import Run, run
-from benchmarks.synthetic import EXERCISE, ROOT, write_class
+from benchmarks.common import ROOT, Run, burners, run
+from benchmarks.synthetic import EXERCISE, write_class
 
 LOCAL, LOADED, CLUSTER = "this machine", "this machine, busy", "two workers"
-BURN = "while True: pass"
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,6 @@ class Point:
     count: int
     run: Run
     rows: list[dict[str, str]]
-
-
-@contextlib.contextmanager
-def burners(count: int) -> Iterator[None]:
-    """So many processes that only burn time."""
-    started = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.common import ROOT
+
 SOLUTION = ROOT / "solutions" / "s1_intro"
 MODULES = ("metrics.py", "evaluation.py", "training.py")
 EXERCISE = "linear_macs"

@@ -22,6 +22,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
+from benchmarks.common import by_path
 from benchmarks.exports.networks import (
     SIZE,
     ClassToken,
@@ -55,21 +56,12 @@ def _token() -> bytes:
     return exported(settled(ClassToken()), SIZE, False)
 
 
-def _by_path(content: bytes, tool: Callable[[str, str], object]) -> File:
-    """What a tool makes that reads one file and writes another."""
-    with tempfile.TemporaryDirectory() as folder:
-        before, after = Path(folder) / "in.onnx", Path(folder) / "out.onnx"
-        before.write_bytes(content)
-        tool(str(before), str(after))
-        return File(after.read_bytes())
-
-
 def _static(content: bytes, **options: Any) -> File:
-    return _by_path(content, lambda a, b: quantize_static(a, b, _Images(), **options))
+    return File(by_path(content, lambda a, b: quantize_static(a, b, _Images(), **options)))
 
 
 def _pre_processed(content: bytes, **options: Any) -> bytes:
-    return _by_path(content, lambda a, b: quant_pre_process(a, b, **options)).content
+    return by_path(content, lambda a, b: quant_pre_process(a, b, **options))
 
 
 def _half(content: bytes, keep_io_types: bool) -> File:
@@ -100,7 +92,7 @@ def _optimized(content: bytes, level: str) -> File:
         options.log_severity_level = 4
         ort.InferenceSession(before, options, providers=["CPUExecutionProvider"])
 
-    return _by_path(content, tool)
+    return File(by_path(content, tool))
 
 
 def _slimmed(content: bytes) -> File:
@@ -235,7 +227,7 @@ ROADS: dict[str, Callable[[], File]] = {
     ),
     "QOperator": lambda: _static(_small(), quant_format=QuantFormat.QOperator),
     "QDQ, class token": lambda: _static(_token()),
-    "dynamic quantisation": lambda: _by_path(_small(), quantize_dynamic),
+    "dynamic quantisation": lambda: File(by_path(_small(), quantize_dynamic)),
     "float16, onnxconverter": lambda: _half(_small(), True),
     "float16, onnxconverter, float16 logits": lambda: _half(_small(), False),
     "float16, ONNX Runtime": lambda: _half_by_onnxruntime(_small()),

@@ -19,7 +19,8 @@ import pytest
 from autograder.engine.host import pool
 from autograder.errors import ExitCode
 from benchmarks import kills
-from benchmarks.kills import Batch, descendants, gradebook, left_over, still_there
+from benchmarks.common import descendants
+from benchmarks.kills import Batch, gradebook, left_over, still_there
 from tests.grading.small_kit import small_kit
 
 pytestmark = [
