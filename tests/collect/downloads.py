@@ -17,14 +17,19 @@ LIMITS = ArchiveLimits(max_files=60, max_bytes=5_000_000, max_ratio=100.0)
 Files = Mapping[str, bytes]
 
 
+def session_of(folder: str, exercises: Mapping[str, str]) -> Session:
+    """A session with one exercise in each module: ids by file."""
+    modules = tuple(
+        Module(file=file, exercises=(CourseExercise(id=exercise, title="x", points=50.0),))
+        for file, exercise in exercises.items()
+    )
+    return Session(id=folder.partition("_")[0], folder=folder, title=folder, modules=modules)
+
+
 def session() -> Session:
     """A session with two modules."""
-
-    def module(file: str, exercise: str) -> Module:
-        return Module(file=file, exercises=(CourseExercise(id=exercise, title="x", points=50.0),))
-
-    modules = (module("deep_compression.py", "s3.sparsity"), module("coding.py", "s3.entropy"))
-    return Session(id="s3", folder="s3_weight_clustering", title="Clustering", modules=modules)
+    exercises = {"deep_compression.py": "s3.sparsity", "coding.py": "s3.entropy"}
+    return session_of("s3_weight_clustering", exercises)
 
 
 def put(root: Path, files: Files) -> Path:

@@ -21,6 +21,7 @@ from autograder.course import (
 )
 from autograder.errors import CourseError
 from autograder.records import Visibility
+from tests.course.samples import FINAL_PROJECT
 
 REAL = Path(__file__).parents[2] / "course.yaml"
 
@@ -51,20 +52,8 @@ late_policy: {kind: percent_per_day, percent: 10}
 extensions:
   - {student: ada, session: s1, due: 2027-02-01T23:59:00+01:00}
 limits: {test_seconds: 1, exercise_seconds: 2, submission_seconds: 3}
-final_project:
-  max_bytes: 1000
-  costs: [imt-2025]
-  datasets:
-    digits:
-      input_shape: [1, 8, 8]
-      pixel_max: 16
-      classes: 10
-      test_images: 360
-      gate_correct: 342
-      network: {params: 10, ops: 20}
-      perturbation_drop: 0.01
-      references: {imt-2025: {params: 10, ops: 20}}
 """
+SMALL += FINAL_PROJECT
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from autograder.course import Course, CourseExercise, Module, Session, parse_course
 from autograder.errors import CourseError
+from tests.course.samples import FINAL_PROJECT
 from tests.course.test_course import line_of
 
 PROJECT = """\
@@ -34,21 +35,8 @@ sessions:
       - {id: s7.valid, title: Valid, points: 30}
       - {id: s7.cost, title: Cost, points: 50}
       - {id: s7.report, title: Report, points: 20, graded: by hand}
-final_project:
-  max_bytes: 1000
-  costs: [imt-2025]
-  datasets:
-    digits:
-      input_shape: [1, 8, 8]
-      pixel_max: 16
-      classes: 10
-      test_images: 360
-      gate_correct: 342
-      network: {params: 10, ops: 20}
-      perturbation_drop: 0.01
-      references: {imt-2025: {params: 10, ops: 20}}
-      credit: {full_cost: 0.1, zero_cost: 2}
 """
+PROJECT += FINAL_PROJECT + "      credit: {full_cost: 0.1, zero_cost: 2}\n"
 
 
 @pytest.fixture

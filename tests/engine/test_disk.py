@@ -26,7 +26,7 @@ MEBIBYTE = 1 << 20
 # Mounts the disk where nobody else sees it, drops capabilities, grades. Arguments: root of the
 # project, mount point, size, whether the rights over other processes are given up, source.
 CHILD = """
-import json, os, subprocess, sys, tempfile
+import os, subprocess, sys, tempfile
 from pathlib import Path
 root, disk, size, container, source = sys.argv[1:]
 sys.path.insert(0, root)
@@ -38,8 +38,8 @@ if container == "yes":
     for capability in (19, 21):  # SYS_PTRACE and SYS_ADMIN, which containers withhold
         kernel.prctl(24, capability)
 os.environ["TMPDIR"] = tempfile.tempdir = disk
-from autograder.errors import EngineError
-from tests.support import grade, small_course, submission
+from tests.engine.printing import print_graded
+from tests.support import small_course, submission
 grader = Path(disk, "graders")
 grader.mkdir()
 (grader / "test_add.py").write_text('''
@@ -54,15 +54,7 @@ right = {"work.py": "def add(a, b):\\n    import time\\n    time.sleep(0.1)\\n  
 names = ["ada", "bob", "cleo", "dora"]
 students = [submission(name, right) for name in names]
 students.insert(1, submission("hoarder", {"work.py": source}))
-try:
-    reports = grade(small_course(["add"]), students, grader, jobs=2)
-except EngineError as error:
-    print(json.dumps(str(error)))
-else:
-    print(json.dumps({
-        name: [report.points, test.outcome, test.message]
-        for name, report in reports.items() for test in report.exercises[0].tests
-    }))
+print_graded(small_course(["add"]), students, grader)
 """
 
 HOARD = """

@@ -29,7 +29,7 @@ pytestmark = [
 
 # Arguments: root of the project, user or empty, its processes, cgroup or empty, graders, bomb.
 CHILD = """
-import json, os, resource, subprocess, sys, tempfile
+import os, resource, subprocess, sys, tempfile
 from pathlib import Path
 root, user, processes, cgroup, graders, bomb = sys.argv[1:]
 sys.path.insert(0, root)
@@ -55,22 +55,14 @@ if user:
     os.setresuid(int(user), int(user), int(user))
     resource.setrlimit(resource.RLIMIT_NPROC, (int(processes), int(processes)))
     os.environ["HOME"] = "/nonexistent"
-from autograder.errors import EngineError
-from tests.support import grade, small_course, submission
+from tests.engine.printing import print_graded
+from tests.support import small_course, submission
 right = {"work.py": "def add(a, b):\\n    import time\\n    time.sleep(0.1)\\n    return a + b\\n"}
 students = [submission(name, right) for name in ("ada", "bob", "cleo", "dora")]
 for place, name in ((1, "bomber"), (3, "copycat")):
     students.insert(place, submission(name, {"work.py": bomb}))
 course = small_course(["add"], memory_mb=1024)
-try:
-    reports = grade(course, students, Path(graders), jobs=2)
-except EngineError as error:
-    print(json.dumps(str(error)))
-else:
-    print(json.dumps({
-        name: [report.points, test.outcome, test.message]
-        for name, report in reports.items() for test in report.exercises[0].tests
-    }))
+print_graded(course, students, Path(graders))
 """
 GRADER = '''
 from autograder.graders.toolkit import check, exercise

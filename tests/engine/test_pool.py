@@ -37,7 +37,8 @@ def graders(folder: Path, before: str) -> Path:
     return folder
 
 
-def test_a_judge_that_dies_once_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("spawn", "jobs"), [(False, 1), (True, 2)])
+def test_a_judge_that_dies_once_is_replaced(tmp_path: Path, spawn: bool, jobs: int) -> None:
     mark = tmp_path / "died"
     before = (
         "    import os, pathlib, signal\n"
@@ -47,7 +48,8 @@ def test_a_judge_that_dies_once_is_replaced(tmp_path: Path) -> None:
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     students = [submission(name, RIGHT) for name in ("ada", "bob", "cleo")]
-    reports = grade(small_course(["add"]), students, graders(tmp_path, before))
+    course, tests = small_course(["add"]), graders(tmp_path, before)
+    reports = grade(course, students, tests, spawn=spawn, jobs=jobs)
     assert {name: report.points for name, report in reports.items()} == {
         "ada": 100,
         "bob": 100,
@@ -122,21 +124,6 @@ def test_an_engine_that_keeps_failing_says_why(
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(EngineError, match="did not start"):
         grade(small_course(["add"]), [submission("ada", RIGHT)], Path(__file__).parent, spawn=spawn)
-
-
-def test_a_spawned_judge_that_dies_is_replaced(tmp_path: Path) -> None:
-    mark = tmp_path / "died"
-    before = (
-        "    import os, pathlib, signal\n"
-        f"    mark = pathlib.Path({str(mark)!r})\n"
-        "    if not mark.exists():\n"
-        "        mark.touch()\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    students = [submission(name, RIGHT) for name in ("ada", "bob", "cleo")]
-    course, tests = small_course(["add"]), graders(tmp_path, before)
-    reports = grade(course, students, tests, spawn=True, jobs=2)
-    assert [report.points for report in reports.values()] == [100, 100, 100]
 
 
 @pytest.mark.parametrize("spawn", [False, True])

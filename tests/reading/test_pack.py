@@ -17,12 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.course import ArchiveLimits, CourseExercise, Module, Session, load_course
+from autograder.course import ArchiveLimits, Session, load_course
 from autograder.errors import SubmissionError
 from autograder.submissions import read_submission
 from autograder.submissions.advice import advice, other_python
 from autograder.submissions.manifest import verify_manifest, write_manifest
 from autograder.submissions.pack import pack
+from tests.collect.downloads import session_of
 from tests.support import ROOT
 
 NOW = datetime(2026, 3, 1, 12, 30, 8, tzinfo=UTC)
@@ -33,11 +34,7 @@ LIMITS = ArchiveLimits()
 
 @pytest.fixture(scope="module")
 def session() -> Session:
-    def module(file: str, exercise: str) -> Module:
-        return Module(file=file, exercises=(CourseExercise(id=exercise, title="x", points=50.0),))
-
-    modules = (module("metrics.py", "s1.sparsity"), module("training.py", "s1.fit"))
-    return Session(id="s1", folder="s1_intro", title="Intro", modules=modules)
+    return session_of("s1_intro", {"metrics.py": "s1.sparsity", "training.py": "s1.fit"})
 
 
 @pytest.fixture

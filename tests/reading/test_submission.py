@@ -14,35 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.course import ArchiveLimits, CourseExercise, Module, Session
+from autograder.course import ArchiveLimits, Module, Session
 from autograder.errors import SubmissionError
 from autograder.submissions import Submission, collect, files, folder, identity, read_submission
 from autograder.submissions.identity import display_name, file_name_for, same_student_key, slug
 from autograder.submissions.members import MAX_DEPTH, MAX_SOURCE_BYTES
 from autograder.submissions.source import normalize
 from autograder.submissions.submission import content_hash
+from tests.collect.downloads import LIMITS, put, session_of
 
 METRICS = b"def sparsity(tensor):\n    return 0.0\n"
 TRAINING = b"def fit(model):\n    return model\n"
 BOTH = {"metrics.py": METRICS, "training.py": TRAINING}
-LIMITS = ArchiveLimits(max_files=60, max_bytes=5_000_000, max_ratio=100.0)
 
 
 @pytest.fixture(scope="module")
 def session() -> Session:
-    def module(file: str, exercise: str) -> Module:
-        return Module(file=file, exercises=(CourseExercise(id=exercise, title="x", points=50.0),))
-
-    modules = (module("metrics.py", "s1.sparsity"), module("training.py", "s1.fit"))
-    return Session(id="s1", folder="s1_intro", title="Intro", modules=modules)
-
-
-def put(root: Path, contents: Mapping[str, bytes]) -> Path:
-    for name, data in contents.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return root
+    return session_of("s1_intro", {"metrics.py": "s1.sparsity", "training.py": "s1.fit"})
 
 
 def put_zip(path: Path, contents: Mapping[str, bytes]) -> Path:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import itertools
 import math
 import random
 import re
 import statistics
-import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.fx
 import torch.nn.functional as F
-import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -33,32 +29,17 @@ from shared.data import load_digits
 from shared.models import DigitsCNN, LeNet5, ResNet20
 from shared.records import History, LayerCost
 from tests.solutions import support
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s1_intro"
 
 metrics = support.load(FOLDER, "metrics")
 evaluation = support.load(FOLDER, "evaluation")
 training = support.load(FOLDER, "training")
 MODULES = {"metrics": metrics, "evaluation": evaluation, "training": training}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def importable() -> Iterator[None]:
-    """The modules under their own names, as they import each other."""
-    with support.importable(MODULES):
-        yield
-
+importable = support.importable(MODULES)
 
 few = settings(max_examples=40)
-
-
-def generator_states() -> tuple[str, str, str]:
-    return (
-        str(torch.get_rng_state().tolist()),
-        str(np.random.get_state()),
-        str(random.getstate()),
-    )
 
 
 def modes(model: nn.Module) -> dict[str, bool]:
@@ -78,21 +59,10 @@ def classifier(images: Tensor, targets: Tensor, batch_size: int, **options: Any)
 
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_import_no_other_session(name: str) -> None:
-    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
-    imported = {
-        node.module if isinstance(node, ast.ImportFrom) else alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    outside = {
-        module
-        for module in imported
-        if str(module).split(".")[0] not in sys.stdlib_module_names | {"torch", "numpy"}
-    }
-    assert outside - MODULES.keys() == {"shared.checks", "shared.records"}
-    first = {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert not first & MODULES.keys()  # a broken module costs only who calls it
+    path = FOLDER / f"{name}.py"
+    outside = support.outside(support.imported(path), "torch", "numpy", *MODULES)
+    assert outside == {"shared.checks", "shared.records"}
+    assert not support.imported_first(path) & MODULES.keys()  # a broken one costs only who calls it
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -101,12 +71,7 @@ def test_docstring_examples_are_true(name: str) -> None:
 
 
 def test_hand_out_gives_the_points_of_the_course() -> None:
-    course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(s for s in course["sessions"] if s["id"] == "s1")["modules"]
-    points = {e["id"]: e["points"] for module in modules for e in module["exercises"]}
-    text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    table = re.findall(r"`(\w+)`\s*\|\s*(\d+)\s*\|", text)
-    assert {f"s1.{name}": int(number) for name, number in table} == points
+    support.expect_points_of_the_course(FOLDER)
 
 
 def worked_example(inplace: bool = False) -> nn.Sequential:
@@ -473,11 +438,11 @@ def test_measuring_leaves_no_trace(measure: Callable[[nn.Module, Any], object]) 
     calls: list[str] = []
     model.conv.register_forward_hook(lambda *_: calls.append("owner"))
     modes_before, state_before = modes(model), copy.deepcopy(model.state_dict())
-    generators = generator_states()
+    generators = support.generator_states()
     measure(model, (3, 4, 6, 6))
     assert modes(model) == modes_before
     assert all(torch.equal(value, state_before[name]) for name, value in model.state_dict().items())
-    assert generator_states() == generators
+    assert support.generator_states() == generators
     assert hooks(model) == 1
     assert calls == ["owner"]
 
@@ -810,12 +775,12 @@ def test_front_agrees_with_comparing_all_pairs(points: list[tuple[int, int]]) ->
 @given(st.integers(0, 60), st.floats(0, 1), st.integers(0, 2**40))
 @few
 def test_split_is_a_partition(n: int, fraction: float, seed: int) -> None:
-    before = generator_states()
+    before = support.generator_states()
     train, validation = training.split(n, fraction, seed)
     assert sorted(train + validation) == list(range(n))
     assert len(validation) == round(n * fraction)
     assert (train, validation) == training.split(n, fraction, seed)
-    assert generator_states() == before
+    assert support.generator_states() == before
 
 
 def test_split_is_shuffled_by_the_seed() -> None:

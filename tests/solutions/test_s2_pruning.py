@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import itertools
 import math
-import random
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -27,8 +24,8 @@ from autograder.release import lab_notebook, strip_source
 from shared import probes
 from shared.models import DigitsCNN
 from tests.solutions import support
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s2_quantization_pruning"
 PATH = FOLDER / "pruning.py"
 
@@ -46,14 +43,6 @@ def tensors(draw: st.DrawFn, dims: int = 4, sides: int = 4) -> Tensor:
     count = math.prod(shape)
     values = draw(st.lists(VALUES, min_size=count, max_size=count))
     return torch.tensor(values).reshape(shape)
-
-
-def generator_states() -> tuple[str, str, str]:
-    return (
-        str(torch.get_rng_state().tolist()),
-        str(np.random.get_state()),
-        str(random.getstate()),
-    )
 
 
 def seeded(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
@@ -84,18 +73,7 @@ def same(left: list[dict[str, Tensor]], right: list[dict[str, Tensor]]) -> bool:
 
 
 def test_module_stands_alone() -> None:
-    tree = ast.parse(PATH.read_text(encoding="utf-8"))
-    imported = {
-        node.module if isinstance(node, ast.ImportFrom) else alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    outside = {
-        module
-        for module in imported
-        if str(module).split(".")[0] not in sys.stdlib_module_names | {"torch"}
-    }
+    outside = support.outside(support.imported(PATH), "torch")
     assert outside == {"shared.checks", "shared.data", "shared.seeding"}
 
 
@@ -374,7 +352,7 @@ def small_net() -> nn.Module:
 def test_gradual_prune_reaches_the_last_value_and_learns() -> None:
     model = seeded(small_net).eval()
     before, modes = snapshot(model), [m.training for m in model.modules()]
-    generators, called = generator_states(), []
+    generators, called = support.generator_states(), []
 
     def schedule(step: int) -> float:
         called.append(step)
@@ -391,7 +369,7 @@ def test_gradual_prune_reaches_the_last_value_and_learns() -> None:
     assert (pruned.eval()(inputs).argmax(1) == targets).float().mean() > 0.9
     assert same(before, snapshot(model))
     assert modes == [m.training for m in model.modules()]
-    assert generators == generator_states()
+    assert generators == support.generator_states()
 
 
 def test_gradual_prune_never_revives_a_weight() -> None:
@@ -452,7 +430,7 @@ def test_gradual_prune_needs_something_to_prune() -> None:
 
 @pytest.mark.slow
 def test_large_sparse_beats_small_dense_at_equal_nonzeros() -> None:
-    before, seen = generator_states(), 0
+    before, seen = support.generator_states(), 0
 
     def count(module: nn.Module, inputs: tuple[Any, ...], _: Any) -> None:
         nonlocal seen
@@ -464,7 +442,7 @@ def test_large_sparse_beats_small_dense_at_equal_nonzeros() -> None:
     hook.remove()
     # Four networks of three layers, ten epochs of at most 1,797 images, and once the test images.
     assert seen <= 4 * 3 * 11 * 1797
-    assert before == generator_states()
+    assert before == support.generator_states()
     assert len({row["name"] for row in rows}) == len(rows) == 4
     for width, (dense, sparse) in zip((8, 16), (rows[:2], rows[2:]), strict=True):
         weights = 64 * width + width * width + 10 * width

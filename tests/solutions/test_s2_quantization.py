@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import itertools
 import math
-import random
 import re
-import sys
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -29,8 +23,8 @@ from shared.data import load_digits
 from shared.models import DigitsCNN, ResNet20
 from shared.records import QParams
 from tests.solutions import support
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s2_quantization_pruning"
 
 quantization = support.load(FOLDER, "quantization")
@@ -49,14 +43,6 @@ def codes(low: int, high: int, *shape: int, seed: int) -> Tensor:
     return torch.randint(low, high + 1, shape, generator=draw_from(seed), dtype=torch.int32)
 
 
-def generator_states() -> tuple[str, str, str]:
-    return (
-        str(torch.get_rng_state().tolist()),
-        str(np.random.get_state()),
-        str(random.getstate()),
-    )
-
-
 def code_of(x: Fraction, scale: float, zero_point: int, low: int, high: int) -> int:
     """The definition, in exact arithmetic; Python rounds fractions half to even."""
     return min(max(round(x / Fraction(scale)) + zero_point, low), high)
@@ -66,22 +52,8 @@ def code_of(x: Fraction, scale: float, zero_point: int, low: int, high: int) -> 
 
 
 def test_module_stands_alone() -> None:
-    tree = ast.parse((FOLDER / "quantization.py").read_text(encoding="utf-8"))
-    imported = {
-        node.module if isinstance(node, ast.ImportFrom) else alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    usual = sys.stdlib_module_names | {"torch", "numpy"}
-    outside = {module for module in imported if str(module).split(".")[0] not in usual}
+    outside = support.outside(support.imported(FOLDER / "quantization.py"), "torch", "numpy")
     assert outside == {"shared.checks", "shared.records"}
-
-
-def course_points() -> dict[str, int]:
-    course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(s for s in course["sessions"] if s["id"] == "s2")["modules"]
-    return {e["id"]: e["points"] for module in modules for e in module["exercises"]}
 
 
 def test_docstring_examples_are_true() -> None:
@@ -89,9 +61,7 @@ def test_docstring_examples_are_true() -> None:
 
 
 def test_hand_out_gives_the_points_of_the_course() -> None:
-    text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    table = re.findall(r"`(\w+)`\s*\|\s*(\d+)\s*\|", text)
-    assert {f"s2.{name}": int(number) for name, number in table} == course_points()
+    support.expect_points_of_the_course(FOLDER)
 
 
 def test_worked_example_of_the_hand_out() -> None:
@@ -885,11 +855,11 @@ def everything_of(model: nn.Module) -> tuple[Any, ...]:
 def test_model_passed_in_is_not_changed() -> None:
     model = probes.MixedModes(4).train()
     before = everything_of(model)
-    generators = generator_states()
+    generators = support.generator_states()
     quantized = quantization.quantize_model(
         model, [torch.randn(3, 4, 6, 6, generator=draw_from(0))], 8
     )
-    assert generator_states() == generators
+    assert support.generator_states() == generators
     after = everything_of(model)
     assert after[1:] == before[1:]
     assert all(torch.equal(after[0][name], before[0][name]) for name in before[0])
@@ -1039,7 +1009,7 @@ def test_signs_have_no_zero() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_random_signs_have_the_right_frequency(dtype: torch.dtype) -> None:
-    before = generator_states()
+    before = support.generator_states()
     values = torch.tensor([-2.0, -1.0, -0.5, 0.0, 0.75, 1.0, 3.0], dtype=dtype)
     weight = values.repeat(20_000, 1)
     signs = quantization.binarize(weight, stochastic=True, generator=draw_from(0))
@@ -1053,7 +1023,7 @@ def test_random_signs_have_the_right_frequency(dtype: torch.dtype) -> None:
     assert torch.equal(again, signs)
     first, second = (quantization.binarize(weight, stochastic=True) for _ in range(2))
     assert not torch.equal(first, second)
-    assert generator_states() == before
+    assert support.generator_states() == before
 
 
 def small_classifier() -> Any:

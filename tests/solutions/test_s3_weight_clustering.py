@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import math
 import random
@@ -10,47 +9,30 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.solutions import support
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s3_weight_clustering"
 
 clustering = support.load(FOLDER, "clustering")
 coding = support.load(FOLDER, "coding")
 deep_compression = support.load(FOLDER, "deep_compression")
 MODULES = {"clustering": clustering, "coding": coding, "deep_compression": deep_compression}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def importable() -> Iterator[None]:
-    """The modules under their own names, as they import each other."""
-    with support.importable(MODULES):
-        yield
-
+importable = support.importable(MODULES)
 
 few = settings(max_examples=40)
 values = st.floats(-100, 100, width=32)
 METHODS = ("linear", "density", "forgy")
-
-
-def generator_states() -> tuple[str, str, str]:
-    return (
-        str(torch.get_rng_state().tolist()),
-        str(np.random.get_state()),
-        str(random.getstate()),
-    )
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -62,23 +44,14 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_import_no_other_session(name: str) -> None:
-    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
-    imported = {
-        str(node.module if isinstance(node, ast.ImportFrom) else alias.name)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    outside = {module.split(".")[0] for module in imported - {"shared.checks"}}
-    assert outside <= sys.stdlib_module_names | {"torch", *MODULES}
+    outside = support.outside(support.imported(FOLDER / f"{name}.py"), "torch", *MODULES)
+    assert outside <= {"shared.checks"}
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_broken_module_costs_only_who_calls_it(name: str) -> None:
     """Modules of the session are imported inside functions, so each can be imported alone."""
-    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
-    first = {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert not first & MODULES.keys()
+    assert not support.imported_first(FOLDER / f"{name}.py") & MODULES.keys()
 
 
 @pytest.mark.parametrize("name", ["clustering", "coding"])
@@ -87,24 +60,11 @@ def test_docstring_examples_are_true(name: str) -> None:
 
 
 def test_hand_out_gives_the_points_of_the_course() -> None:
-    course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(s for s in course["sessions"] if s["id"] == "s3")["modules"]
-    points = {e["id"]: e["points"] for module in modules for e in module["exercises"]}
-    assert sum(points.values()) == 100
-    text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    table = re.findall(r"`(\w+)`\s*\|\s*(\d+)\s*\|", text)
-    assert {f"s3.{name}": int(number) for name, number in table} == points
+    support.expect_points_of_the_course(FOLDER)
 
 
 def test_hand_out_gives_the_thresholds_of_the_course() -> None:
-    course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(s for s in course["sessions"] if s["id"] == "s3")["modules"]
-    (limits,) = (
-        exercise["thresholds"]
-        for module in modules
-        for exercise in module["exercises"]
-        if exercise["id"] == "s3.compress"
-    )
+    limits = support.exercises(FOLDER)["compress"]["thresholds"]
     text = " ".join((FOLDER / "README.md").read_text(encoding="utf-8").split())
     for sentence in (
         f"Full points need a ratio of {limits['full_ratio']:g}, none are given",
@@ -191,10 +151,10 @@ def test_starts_agree_with_numpy() -> None:
 
 
 def test_forgy_is_decided_by_its_seed() -> None:
-    before = generator_states()
+    before = support.generator_states()
     drawn = [clustering.init_centroids(normal(99), 5, "forgy", seed).tolist() for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert generator_states() == before
+    assert support.generator_states() == before
 
 
 def within(weights: Tensor, centroids: Tensor, labels: Tensor) -> float:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import itertools
 import math
 import re
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -26,21 +22,14 @@ from autograder.graders.s4_distillation.networks import View
 from autograder.graders.toolkit import RandomInputs
 from shared.models import MLP, DigitsCNN, Generator
 from tests.solutions import support
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s4_distillation"
 
 losses = support.load(FOLDER, "losses")
 distill = support.load(FOLDER, "distill")
 MODULES = {"losses": losses, "distill": distill}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def importable() -> Iterator[None]:
-    """The modules under their own names, as they import each other."""
-    with support.importable(MODULES):
-        yield
-
+importable = support.importable(MODULES)
 
 few = settings(max_examples=25)
 seeds = st.integers(0, 10_000)
@@ -65,11 +54,9 @@ def batch(seed: int, n: int = 5, classes: int = 7) -> tuple[Tensor, Tensor, Tens
 @pytest.mark.parametrize("name", MODULES)
 def test_a_broken_module_costs_only_who_calls_it(name: str) -> None:
     """Modules of the session are imported inside functions, so each can be imported alone."""
-    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
-    first = {str(node.module) for node in tree.body if isinstance(node, ast.ImportFrom)}
+    first = support.imported_first(FOLDER / f"{name}.py")
     assert not first & MODULES.keys()
-    outside = {module.split(".")[0] for module in first - {"shared.checks"}}
-    assert outside <= sys.stdlib_module_names | {"torch"}
+    assert support.outside(first, "torch") <= {"shared.checks"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -77,20 +64,10 @@ def test_docstring_examples_are_true(name: str) -> None:
     assert support.expect_true_examples(MODULES[name]) > 0
 
 
-def exercises() -> dict[str, dict[str, Any]]:
-    course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(s for s in course["sessions"] if s["id"] == "s4")["modules"]
-    return {e["id"]: e for module in modules for e in module["exercises"]}
-
-
 def test_hand_out_gives_the_points_and_thresholds_of_the_course() -> None:
-    text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    table = re.findall(r"`(\w+)`\s*\|\s*(\d+)\s*\|", text)
-    assert {f"s4.{name}": int(number) for name, number in table} == {
-        name: each["points"] for name, each in exercises().items()
-    }
-    limits = exercises()["s4.distill"]["thresholds"]
-    flowing = " ".join(text.split())
+    support.expect_points_of_the_course(FOLDER)
+    limits = support.exercises(FOLDER)["distill"]["thresholds"]
+    flowing = " ".join((FOLDER / "README.md").read_text(encoding="utf-8").split())
     sentence = f"accuracy of {limits['full_accuracy']:.2f}, none at {limits['zero_accuracy']:.2f}"
     assert sentence in flowing
 

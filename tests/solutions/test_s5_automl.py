@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import numpy as np
 import optuna
 import pytest
 import torch
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -27,22 +25,15 @@ from torch import Tensor, nn
 from autograder.graders.s5_automl import architectures
 from autograder.graders.toolkit import RandomInputs
 from tests.solutions import support
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s5_automl"
 
 
 NAMES = ("search_space", "search", "policies", "factorization")
 MODULES = {name: support.load(FOLDER, name) for name in NAMES}
 search_space, search, policies, factorization = MODULES.values()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def importable() -> Iterator[None]:
-    """The modules under their own names, as they import each other."""
-    with support.importable(MODULES):
-        yield
-
+importable = support.importable(MODULES)
 
 few = settings(max_examples=40, deadline=None)
 CHOICES = {"kernel": [3, 5], "widths": [[4, 8], [4, 8, 16]], "act": ["relu", "tanh", "gelu"]}
@@ -61,16 +52,7 @@ def test_docstring_examples_are_true(name: str) -> None:
 
 
 def test_hand_out_gives_the_points_of_the_course() -> None:
-    course = yaml.safe_load((ROOT / "course.yaml").read_text(encoding="utf-8"))
-    modules = next(s for s in course["sessions"] if s["id"] == "s5")["modules"]
-    exercises = [e for module in modules for e in module["exercises"]]
-    points = {e["id"]: e["points"] for e in exercises if not e.get("extra_credit")}
-    assert sum(points.values()) == 100
-    text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    table = re.findall(r"`(\w+)`\s*\|\s*(\d+)\s*\|", text)
-    assert {f"s5.{name}": int(number) for name, number in table} == points
-    (extra,) = (e["points"] for e in exercises if e.get("extra_credit"))
-    assert f"extra credit of {extra} points" in text
+    support.expect_points_of_the_course(FOLDER, {"gptq": "extra credit of {} points"})
 
 
 def test_hand_out_gives_the_size_of_the_table() -> None:

@@ -26,8 +26,8 @@ from autograder.project import returned_files
 from shared.onnx_files import read_model
 from shared.records import Profile
 from tests.solutions import support
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "solutions" / "s6_export"
 needs_tensorrt = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed"
@@ -320,6 +320,10 @@ def test_the_worked_example_is_right() -> None:
     assert packed.raw_data == bytes([0xE1, 0x70, 0x21])
     _, metadata = quantization.pack_2_4(torch.tensor([[0.0, 5.0, 0.0, -1.0]]))
     assert metadata.tolist() == [13]
+
+
+def test_hand_out_gives_the_points_of_the_course() -> None:
+    support.expect_points_of_the_course(FOLDER)
 
 
 def test_lab_sheet_has_model_answers_for_20_points() -> None:
