@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from autograder.engine.job import grader_faults
+from autograder.engine.judge.explain import explain
 from autograder.errors import EngineError
+from autograder.graders.toolkit.failures import StudentError
 from autograder.records import Outcome, Report
 from tests.support import exercise, grade, small_course, submission
 
@@ -185,6 +187,19 @@ def test_a_syntax_error_has_its_line(reports: dict[str, Report]) -> None:
 def test_a_missing_function_is_named(reports: dict[str, Report]) -> None:
     message = exercise(reports["no function"], "half").tests[0].message
     assert "work.py has no function half" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("s2.quantize", Outcome.BLANK),
+        ("s2.scale", Outcome.BLOCKED),
+        ("s2.Observer.update", Outcome.BLOCKED),
+        ("s2. of sparse tensors", Outcome.CRASHED),
+    ],
+)
+def test_a_blank_is_told_by_the_id_that_it_raises(text: str, outcome: Outcome) -> None:
+    assert explain(StudentError("NotImplementedError", text), "s2.quantize")[0] is outcome
 
 
 def test_a_guard_counts_only_beside_a_value_check(reports: dict[str, Report]) -> None:
