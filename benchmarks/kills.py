@@ -152,7 +152,7 @@ def torment(batch: Batch, folder: Path, kills: int, rng: random.Random, survival
         ended = False
         while not ended and survival.kills < kills and not survival.faults:
             ended = kill_once(run, rng.uniform(0.1, seconds), survival)
-            print(f"{survival.kills} kills, {len(survival.faults)} faults", flush=True)
+            print(f"{survival.kills} kills", *survival.faults, sep="; ", flush=True)
         run.finish("--resume")
         if gradebook(run.results) != expected:
             survival.faults.append(f"{run.results} has another gradebook")

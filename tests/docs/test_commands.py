@@ -82,7 +82,7 @@ def test_no_command_hides_in_a_block_without_a_language() -> None:
 
 BENCHMARKS = ROOT / "benchmarks" / "README.md"
 MODULES = re.findall(
-    r"^python -m (benchmarks\.\w+)(.*)$", BENCHMARKS.read_text("utf-8"), re.MULTILINE
+    r"^(?:\S+/)?python -m (benchmarks\.\w+)(.*)$", BENCHMARKS.read_text("utf-8"), re.MULTILINE
 )
 
 
