@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
@@ -24,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="write golden files anew")
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """With pytest-xdist each process has a folder of its own, and one thread.
 
     So temporary files of one are no leftovers to the tests of another.
@@ -36,4 +37,5 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = Path(tempfile.mkdtemp(prefix="tests-"))
     folder.chmod(0o755)  # graders that are run as another user have to get in
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # After what libraries do at the end with their own folders in it.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
