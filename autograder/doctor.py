@@ -14,6 +14,7 @@ from rich.text import Text
 
 from autograder.engine import sandbox
 from autograder.engine.host import pool
+from shared.datasets import DATA_FOLDER
 
 PACKAGES = ("torch", "numpy", "pytest", "onnx", "onnxruntime", "torchvision", "nbgrader")
 OPTIONAL = frozenset({"onnx", "onnxruntime", "torchvision", "nbgrader"})
@@ -76,10 +77,9 @@ def _package(name: str) -> Fact:
 
 
 def _data() -> Fact:
-    root, usual = os.environ.get("COURSE_DATA", ""), Path("~/course-data").expanduser()
-    if not root and usual.is_dir():
-        root = str(usual)
-    detail = root or f"COURSE_DATA is not set and {usual} is not there: the digits are embedded"
+    usual = Path(DATA_FOLDER).expanduser()
+    root = os.environ.get("COURSE_DATA", "") or (str(usual) if usual.is_dir() else "")
+    detail = root or f"only the embedded digits: COURSE_DATA is not set, {usual} is not there"
     return Fact("data", True, detail, "MNIST and CIFAR-10")
 
 

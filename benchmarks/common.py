@@ -15,6 +15,10 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autograder.course import FinalProject
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTER = ROOT / "solutions" / "s7_final_project"
@@ -267,6 +271,16 @@ def burners(count: int, cpu: int | None = None) -> Iterator[None]:
         for process in started:
             process.kill()
             process.wait()
+
+
+def final_project() -> FinalProject:
+    """The rules of the course's final project; SystemExit without."""
+    from autograder.course import load_course  # peers have an environment without the kit
+
+    project = load_course(ROOT / "course.yaml").final_project
+    if project is None:
+        raise SystemExit("course.yaml has no final project")
+    return project
 
 
 def by_path(content: bytes, tool: Callable[[str, str], object]) -> bytes:

@@ -81,11 +81,15 @@ def unpack(course: Course, session: Session, minutes: float, folder: Path) -> Pa
     return folder / "course.yaml"
 
 
+def _site(python: Path) -> Path:
+    """Where packages of an environment lie."""
+    return python.parents[1] / fresh.SITE.relative_to(sys.prefix)
+
+
 def installed(folder: Path) -> Path:
     """An environment with what the kit needs and no extra; its interpreter."""
     python = fresh.environment(folder)
-    site = folder / fresh.SITE.relative_to(sys.prefix)
-    (site / "kit.pth").write_text(f"{ROOT}\n", "utf-8")
+    site = _site(python)
     for about in fresh.SITE.glob("compression_course-*.dist-info"):
         shutil.copytree(about, site / about.name)
     return python
@@ -110,6 +114,8 @@ def measure(
         for file, content in files.items():
             (home / "submission" / file).write_bytes(content)
         rules = unpack(course, session, minutes, home / "source")
+        # The archive's own code, as its setup.sh would install it: what it lacks is missed here.
+        (_site(python) / "kit.pth").write_text(f"{home / 'source'}\n", "utf-8")
         command: list[str | Path] = [python, "-I", "-m", "autograder", "gradescope", session.id]
         command += ["--minutes", f"{minutes:g}", "--home", home, "--course", rules]
         with burners(beside, cpu):

@@ -31,10 +31,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from autograder.course import load_course
+from autograder.course import FinalProject
 from autograder.project import scorer
 from autograder.project.card import Card
-from benchmarks.common import ROOT, STARTER, undated
+from benchmarks.common import ROOT, STARTER, final_project, undated
 from shared import plots
 
 OWN = "own"  # the student of the plan itself
@@ -153,10 +153,8 @@ class Point:
     held_out: float | None
 
 
-def scored(path: Path, dataset: Any) -> Point:
+def scored(path: Path, dataset: Any, project: FinalProject) -> Point:
     """One file under every key; ValueError if it is no entry."""
-    project = load_course(ROOT / "course.yaml").final_project
-    assert project is not None
     content, card = path.read_bytes(), Card(team="front")
     runs = [scorer.score(content, card, dataset, project, secret=key)[0] for key in KEYS]
     first, found = runs[0], [run.answers for run in runs if run.answers is not None]
@@ -203,15 +201,14 @@ def means(points: Sequence[Point]) -> dict[str, tuple[float, float]]:
 
 def score(options: argparse.Namespace) -> None:
     """Measure every file, print the table, draw the front."""
-    project = load_course(ROOT / "course.yaml").final_project
-    assert project is not None
+    project = final_project()
     gate = project.datasets[options.dataset].gate_correct
     files = sorted(options.folder.glob("*-*/model.onnx"))
     if not files:
         raise SystemExit(f"{options.folder}: no */model.onnx; `train` writes them")
     status = Console(stderr=True).status(f"scoring {len(files)} files")
     with status, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        points = list(pool.map(lambda path: scored(path, options.dataset), files))
+        points = list(pool.map(lambda path: scored(path, options.dataset, project), files))
     print("\n".join(rows(points, gate)))
     if options.figure:
         figure = plots.plot_pareto(means(points), "cost (imt-2025)")
@@ -243,7 +240,10 @@ def main() -> None:
         each.add_argument("folder", type=Path)
         each.add_argument("--dataset", choices=("cifar10", "digits"), default="cifar10")
     options = parser.parse_args()
-    options.run(options)
+    try:
+        options.run(options)
+    except (RuntimeError, ValueError) as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 if __name__ == "__main__":

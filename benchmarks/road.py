@@ -23,11 +23,10 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from autograder.course import load_course
 from autograder.project import scorer
 from autograder.project.card import Card
 from autograder.records.measurement import Score
-from benchmarks.common import ROOT, STARTER, undated
+from benchmarks.common import STARTER, final_project, undated
 from shared import plots
 
 CALIBRATION_IMAGES = 1000
@@ -90,9 +89,7 @@ def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
 def score(model: nn.Module, name: Any) -> Score:
     """The kit's score of a network, from its file."""
     export = importlib.import_module("export")
-    project = load_course(ROOT / "course.yaml").final_project
-    if project is None:
-        raise ValueError("course.yaml has no final project")
+    project = final_project()
     rules = project.datasets[name]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

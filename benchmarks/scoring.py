@@ -19,12 +19,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from autograder.course import DatasetName, FinalProject, load_course
+from autograder.course import DatasetName, FinalProject
 from autograder.errors import AutograderError
 from autograder.project import inference, scorer
 from autograder.project.card import Card
 from autograder.records.measurement import Measurement
-from benchmarks.common import ROOT
+from benchmarks.common import ROOT, final_project
 from tests.project.cheats import CHEATS, RUNNING, Cheat
 from tests.project.test_cheats import measure, widths
 
@@ -72,9 +72,7 @@ def seconds(name: DatasetName, project: FinalProject) -> tuple[float, float]:
 def main() -> None:
     """Print both tables."""
     console = Console()
-    project = load_course(ROOT / "course.yaml").final_project
-    if project is None:
-        raise SystemExit("course.yaml has no final project")
+    project = final_project()
     outcomes = dict(verdicts(project))
     table = Table("what became of it", "files")
     for what, count in sorted(Counter(outcomes.values()).items()):

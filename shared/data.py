@@ -37,7 +37,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from shared.checks import check_int
-from shared.datasets import DATASETS
+from shared.datasets import DATA_FOLDER, DATASETS
 
 Array = npt.NDArray[np.uint8]
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
@@ -216,7 +216,7 @@ def _hold_out(source: Split, per_class: int) -> tuple[Split, Split]:
 
 def _root(root: str | os.PathLike[str] | None) -> Path:
     """The data folder: the argument, else COURSE_DATA, else course-data in the home folder."""
-    chosen = root or os.environ.get("COURSE_DATA") or "~/course-data"
+    chosen = root or os.environ.get("COURSE_DATA") or DATA_FOLDER
     return Path(chosen).expanduser().absolute()
 
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DATA_FOLDER = "~/course-data"
+"""Where real data is looked for unless COURSE_DATA says where it lies."""
+
 
 @dataclass(frozen=True)
 class Perturbation:

@@ -16,21 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.course import Course, DatasetName
-from autograder.course.schema import PROJECT_FILES
 from autograder.engine.job import Level, Progress
 from autograder.errors import AutograderError, SubmissionError
 from autograder.grading.checking import score
 from autograder.grading.kinds import project_of
 from autograder.grading.scores import keep, load, scores_of
 from autograder.project.card import MAX_CARD_BYTES, TEAM, parse_card
-from autograder.project.context import dataset_of
+from autograder.project.context import CARD, MODEL, dataset_of
 from autograder.records import Report
 from autograder.records.measurement import Score
 from autograder.reports.score import escape_markdown, markdown, verdict
 from autograder.text_safety import clean_line
 
 ENTRIES = "entries"
-MODEL, CARD = PROJECT_FILES
 FILES = (CARD, MODEL)
 MARKER = "<!-- compression-course: entry -->"
 MAX_COMMENT = 60_000  # characters; GitHub takes 65,536

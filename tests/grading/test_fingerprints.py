@@ -12,6 +12,7 @@ import pytest
 
 from autograder.course import Course, parse_course
 from autograder.grading import fingerprints
+from tests.course.samples import FINAL_PROJECT
 from tests.grading.support import COURSE
 
 GRADERS = """
@@ -45,20 +46,6 @@ FILES = {
     "autograder/grading/batch.py": "x = 1\n",
     "shared/checks.py": "x = 1\n",
 }
-PROJECT = """
-final_project:
-  max_bytes: 1000
-  costs: [imt-2025]
-  datasets:
-    digits:
-      input_shape: [1, 8, 8]
-      classes: 10
-      test_images: 360
-      gate_correct: 342
-      network: {params: 1, ops: 1}
-      perturbation_drop: 0
-      references: {imt-2025: {params: 1, ops: 1}}
-"""
 
 
 class Kit:
@@ -232,7 +219,7 @@ def test_a_project_depends_on_rules_scorer_secret_and_data(kit: Kit) -> None:
         edit("autograder/records/points.py", "1", "2"),
         edit("autograder/records/measurement.py", "1", "2"),
         edit("shared/checks.py", "1", "2"),
-        lambda kit: setattr(kit, "text", kit.text + PROJECT),
+        lambda kit: setattr(kit, "text", kit.text + FINAL_PROJECT),
         course_edit("gate_correct: 342", "gate_correct: 343"),
     ]
     for change in changes:

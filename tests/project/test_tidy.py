@@ -435,3 +435,19 @@ def test_the_command_writes_the_file_and_says_what_the_scorer_says(
     assert "The scorer accepts it." in text
     assert "computed shapes folded" in text
     build.count((tmp_path / "out.onnx").read_bytes())
+
+
+@pytest.mark.slow
+def test_what_is_too_large_for_an_entry_is_not_written_and_not_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [node("Flatten", ["x"], ["flat"]), node("MatMul", ["flat", "w"], ["y"])]
+    weights = {"w": floats(int(np.prod(build.SHAPE)), 200_000)}
+    source, target = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    source.write_bytes(between(nodes, weights).SerializeToString())
+    code = app(["tidy", str(source), "-o", str(target)], standalone_mode=False)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert code == 1
+    assert "at most 50,000,000 are allowed" in printed
+    assert "Wrote" not in printed
+    assert not target.exists()
