@@ -25,6 +25,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="write golden files anew")
 
 
+LONGEST = (
+    "tests/test_banks.py",
+    "tests/test_largest.py",
+    "tests/integrations/test_nbgrader.py",
+    "tests/test_stubs.py",
+    "tests/engine/test_disk.py",
+    "tests/hostile/test_hostile.py",
+    "tests/docs/test_commands.py",
+    "tests/engine/test_outcomes.py",
+    "tests/solutions/test_s7_final_project.py",
+    "tests/engine/test_diagnosis.py",
+)
+"""Files that take more than two minutes, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no process is left with one of them at the end."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+
+
 def pytest_configure() -> None:
     """With pytest-xdist each process has a folder of its own, and one thread.
 

@@ -6,6 +6,7 @@ The disk is a tmpfs that the test mounts for a child process alone, so it needs 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -179,6 +180,24 @@ def test_files_without_a_name_are_measured(tmp_path: Path) -> None:
     os.close(again)
     for file in kept:
         file.close()
+    assert scratch.unnamed_bytes(os.getpid(), tmp_path) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="deleted files are found through /proc")
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() != 0, reason="root alone may look")
+def test_mapped_files_without_a_name_are_measured(tmp_path: Path) -> None:
+    path = tmp_path / "a name (deleted)"
+    path.write_bytes(os.urandom(MEBIBYTE))
+    with path.open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    assert scratch.unnamed_bytes(os.getpid(), tmp_path) == 0
+    path.rename(tmp_path / "another name")
+    assert scratch.unnamed_bytes(os.getpid(), tmp_path) == 0
+    (tmp_path / "another name").unlink()
+    found = scratch.unnamed_bytes(os.getpid(), tmp_path)
+    assert found is not None
+    assert MEBIBYTE <= found < 1.1 * MEBIBYTE
+    mapped.close()
     assert scratch.unnamed_bytes(os.getpid(), tmp_path) == 0
 
 

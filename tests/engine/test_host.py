@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import socket
 import subprocess
@@ -25,6 +26,8 @@ ONNX = (
     "torch.export._trace",
     "torch._inductor.decomposition",
 )
+PLOTS = ("matplotlib.pyplot", "matplotlib.backends.backend_agg")
+TENSORRT = importlib.util.find_spec("tensorrt_rtx") is not None
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,8 @@ ONNX = (
         ("data = load_digits().scaled()", ()),
         ("from sklearn.datasets import load_iris", (SKLEARN,)),
         ("the network is trained on digits, its torch compiles nothing", ()),
+        ("figure = latency_plot(rows)", PLOTS),
+        ("import tensorrt_rtx as trt", ("tensorrt_rtx",) if TENSORRT else ()),
         ("import sklearn\ntorch.compile(model)", (DYNAMO, SKLEARN)),
     ],
 )

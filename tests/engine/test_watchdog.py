@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,39 +131,46 @@ def test_an_ordinary_list_of_networks_crosses() -> None:
 # ---- the largest frames --------------------------------------------------------------------------
 
 
-def largest() -> dict[str, Any]:
-    """About the largest legal value of each kind that a frame may hold."""
-    nested: Any = 1
+WIDE = values.MAX_NODES - 10
+
+
+def nested() -> Any:
+    """Lists in lists, as deep as they may be."""
+    value: Any = 1
     for _ in range(values.MAX_DEPTH - 2):
-        nested = [nested]
-    wide = values.MAX_NODES - 10
-    return {
-        "numbers": [0] * wide,
-        "long numbers": [2**999] * 10_000,
-        "texts": ["x"] * wide,
-        "long text": "x" * (values.MAX_STRING - 200),
-        "truths": [True] * wide,
-        "floats": [float("nan")] * 150_000,
-        "tuples": [()] * 150_000,
-        "mapping": dict.fromkeys(range(wide // 3), 0),
-        "keys of tuples": {(n, n): 0 for n in range(values.MAX_TUPLE_KEYS - 1)},
-        "depth": [nested] * (wide // values.MAX_DEPTH),
-        "bytes": [b"x"] * (frames.MAX_BUFFERS - 1),
-        "tensors": [torch.zeros(1)] * (frames.MAX_BUFFERS - 1),
-        "arrays": [np.zeros(1, "f4")] * (frames.MAX_BUFFERS - 1),
-        "one tensor": torch.zeros(15_000_000),
-        "layers": nn.Sequential(*(nn.ReLU() for _ in range(modules.MAX_MODULES - 2))),
-        "layers with weights": nn.Sequential(*(nn.Linear(1, 1) for _ in range(4_000))),
-        "one large model": models.MLP([2] * 60),
-    }
+        value = [value]
+    return value
+
+
+LARGEST: dict[str, Callable[[], Any]] = {
+    "numbers": lambda: [0] * WIDE,
+    "long numbers": lambda: [2**999] * 10_000,
+    "texts": lambda: ["x"] * WIDE,
+    "long text": lambda: "x" * (values.MAX_STRING - 200),
+    "truths": lambda: [True] * WIDE,
+    "floats": lambda: [float("nan")] * 150_000,
+    "tuples": lambda: [()] * 150_000,
+    "mapping": lambda: dict.fromkeys(range(WIDE // 3), 0),
+    "keys of tuples": lambda: {(n, n): 0 for n in range(values.MAX_TUPLE_KEYS - 1)},
+    "depth": lambda: [nested()] * (WIDE // values.MAX_DEPTH),
+    "bytes": lambda: [b"x"] * (frames.MAX_BUFFERS - 1),
+    "tensors": lambda: [torch.zeros(1)] * (frames.MAX_BUFFERS - 1),
+    "arrays": lambda: [np.zeros(1, "f4")] * (frames.MAX_BUFFERS - 1),
+    "one tensor": lambda: torch.zeros(15_000_000),
+    "layers": lambda: nn.Sequential(*(nn.ReLU() for _ in range(modules.MAX_MODULES - 2))),
+    "layers with weights": lambda: nn.Sequential(*(nn.Linear(1, 1) for _ in range(4_000))),
+    "one large model": lambda: models.MLP([2] * 60),
+}
+"""About the largest legal value of each kind that a frame may hold."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", largest())
+@pytest.mark.parametrize("kind", LARGEST)
 def test_the_largest_frames_are_read_within_the_judges_time(kind: str) -> None:
     """From bytes to the value, under the watchdog that a check has."""
     encoder = Encoder(frames.FrameLimits().body_bytes)
-    header = {"id": 1, "op": "value", "value": encoder.encode(largest()[kind])}
+    sent = LARGEST[kind]()
+    header = {"id": 1, "op": "value", "value": encoder.encode(sent)}
     pieces = frames.pack(frames.Frame(header, encoder.buffers), frames.FrameLimits())
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -172,4 +180,4 @@ def test_the_largest_frames_are_read_within_the_judges_time(kind: str) -> None:
             frame = frames.receive(ours, frames.FrameLimits())
             value = Decoder(frame.buffers).decode(frame.header["value"])
         sender.join()
-    assert type(value) is type(largest()[kind])
+    assert type(value) is type(sent)

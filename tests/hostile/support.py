@@ -21,7 +21,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -121,10 +121,16 @@ def attacks() -> list[Attack]:
     return [read_attack(path.parent) for path in sorted(BANK.glob("*/attack.yaml"))]
 
 
+@cache
+def mechanisms() -> Mapping[str, sandbox.Mechanism]:
+    """What this machine has, by name."""
+    return {each.name: each for each in sandbox.probe()}
+
+
 def lacking(attack: Attack) -> str:
     """Why this machine cannot close the attack; empty if it can."""
-    mechanisms = {each.name: each for each in sandbox.probe()}
-    missing = [mechanisms[name] for name in attack.needs if not mechanisms[name].available]
+    known = mechanisms()
+    missing = [known[name] for name in attack.needs if not known[name].available]
     return "; ".join(f"needs {each.name}: {each.detail}" for each in missing)
 
 

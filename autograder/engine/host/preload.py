@@ -3,16 +3,18 @@
 torch imports its compiler, `torch._dynamo` (1.5 s, 140 MB), to export a network, and with the
 first export to ONNX onnxscript's operators and what traces with them (1.3 s, 70 MB); its formulas
 of operations bring triton (0.3 s), the device "meta" and gradients of what is no scalar sympy
-(0.8 s). scikit-learn takes more than a second, Optuna half of one. Imported before the fork this is
-paid once a batch; otherwise every worker that needs it pays, on the student's clock, and every
-judge. What is to run in confined workers has to be imported here: they cannot read the kit's files.
-That training imports the compiler, too, `engine.compiler` prevents.
+(0.8 s). scikit-learn takes more than a second, Optuna and matplotlib half of one each. Imported
+before the fork this is paid once a batch; otherwise every worker that needs it pays, on the
+student's clock, and every judge. ONNX Runtime is left to them: it starts a thread, and a zygote
+has one when it forks. What is to run in confined workers has to be imported here: they cannot read
+the kit's files. That training imports the compiler, too, `engine.compiler` prevents.
 A batch that needs none of it starts without. Need is read off the text of graders and submissions:
 a word too many costs a second at the start and nothing else.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,7 +30,11 @@ _MENTIONS = {
         rb"[\"']meta[\"']|\bautograd\.(?:grad|backward)\b|\bstudent\.(?:vjp|backward)\b|"
         + _WATCHING
     ),
-    "matplotlib.font_manager": re.compile(rb"\blatency_plot\b"),
+    **dict.fromkeys(
+        ("matplotlib.pyplot", "matplotlib.backends.backend_agg"),
+        re.compile(rb"\blatency_plot\b"),
+    ),
+    "tensorrt_rtx": re.compile(rb"\btensorrt_rtx\b"),
     **dict.fromkeys(
         (
             "onnxscript.function_libs.torch_lib.ops",
@@ -51,7 +57,12 @@ def mentioned(texts: Iterable[bytes]) -> tuple[str, ...]:
             del open_questions[name]
         if not open_questions:
             break
-    return tuple(name for name in _MENTIONS if name not in open_questions)
+    return tuple(name for name in _MENTIONS if name not in open_questions and _is_there(name))
+
+
+def _is_there(name: str) -> bool:
+    """Whether a module's distribution is installed: not all are required."""
+    return importlib.util.find_spec(name.partition(".")[0]) is not None
 
 
 def sources(tests: Iterable[str], submissions: Iterable[Submission]) -> Iterator[bytes]:

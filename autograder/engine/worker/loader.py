@@ -109,8 +109,8 @@ def install(sources: dict[str, str], withheld: Sequence[str]) -> None:
     """
     before = [each for each in sys.meta_path if isinstance(each, StudentFinder)]
     theirs = {name for finder in before for name in finder.sources}
-    for name in [n for n in sys.modules if n in withheld or n in theirs]:
-        del sys.modules[name]
+    for name in theirs.union(withheld):  # a walk through all modules would touch a page for each
+        sys.modules.pop(name, None)
     sys.meta_path[:] = [e for e in sys.meta_path if not isinstance(e, StudentFinder | Withheld)]
     sys.meta_path.insert(0, Withheld(withheld))
     sys.meta_path.append(StudentFinder(sources))
