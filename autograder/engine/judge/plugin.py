@@ -6,6 +6,7 @@ every grader against each, and delivers a Report. Student code is never imported
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import hmac
 import platform
@@ -185,6 +186,8 @@ class JudgePlugin:
         """Grade submissions until there are no more."""
         if self.collection_error:
             raise GraderError(f"the graders cannot be collected: {self.collection_error}")
+        gc.collect()
+        gc.freeze()  # the graders stay: no later collection walks through them
         for submission in self._submissions:
             self._deliver(self._grade(submission, session.items))
         return True
