@@ -185,8 +185,9 @@ def test_files_without_a_name_are_measured(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="deleted files are found through /proc")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() != 0, reason="root alone may look")
-def test_mapped_files_without_a_name_are_measured(tmp_path: Path) -> None:
-    path = tmp_path / "a name (deleted)"
+@pytest.mark.parametrize("name", ["plain", "a name (deleted)", "two\nlines", "two\rlines", "\x85"])
+def test_mapped_files_without_a_name_are_measured(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     path.write_bytes(os.urandom(MEBIBYTE))
     with path.open("r+b") as file:
         mapped = mmap.mmap(file.fileno(), 0)

@@ -127,10 +127,10 @@ def _descriptors_and_deleted_maps(pid: int) -> Iterator[str]:
     """Paths in /proc of what a process has open, and of each deleted file that it has mapped.
 
     The kernel says of a mapping whether the name by which its file was opened is gone; libraries,
-    of which there are hundreds, keep theirs.
+    of which there are hundreds, keep theirs. It escapes a line feed in a name, and nothing else.
     """
     yield from (f"/proc/{pid}/fd/{name}" for name in os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
-    for line in Path(f"/proc/{pid}/maps").read_bytes().splitlines():
+    for line in Path(f"/proc/{pid}/maps").read_bytes().split(b"\n"):
         if line.endswith(b" (deleted)"):
             start, end = (int(number, 16) for number in line.split(maxsplit=1)[0].split(b"-"))
             yield f"/proc/{pid}/map_files/{start:x}-{end:x}"
