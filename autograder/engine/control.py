@@ -5,9 +5,12 @@ Trusted on both ends: no student code ever holds one. Imports nothing heavy.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,18 @@ PRELOADED = (
     "numpy.random",  # is its generator as it was?
 )
 """Modules that every worker has before it is confined: what the work of any session may use."""
+
+
+def import_early(names: Iterable[str]) -> None:
+    """Import `PRELOADED`, and of `names` those that can be imported here.
+
+    Not every machine has all that a session may use; who needs it says what is missing.
+    """
+    for name in PRELOADED:
+        importlib.import_module(name)
+    for name in names:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 class Control:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
 import socket
 import subprocess
@@ -27,7 +26,6 @@ ONNX = (
     "torch._inductor.decomposition",
 )
 PLOTS = ("matplotlib.pyplot", "matplotlib.backends.backend_agg")
-TENSORRT = importlib.util.find_spec("tensorrt_rtx") is not None
 
 
 @pytest.mark.parametrize(
@@ -50,7 +48,7 @@ TENSORRT = importlib.util.find_spec("tensorrt_rtx") is not None
         ("from sklearn.datasets import load_iris", (SKLEARN,)),
         ("the network is trained on digits, its torch compiles nothing", ()),
         ("figure = latency_plot(rows)", PLOTS),
-        ("import tensorrt_rtx as trt", ("tensorrt_rtx",) if TENSORRT else ()),
+        ("import tensorrt_rtx as trt", ("tensorrt_rtx",)),
         ("import sklearn\ntorch.compile(model)", (DYNAMO, SKLEARN)),
     ],
 )

@@ -9,12 +9,11 @@ student's clock, and every judge. ONNX Runtime is left to them: it starts a thre
 has one when it forks. What is to run in confined workers has to be imported here: they cannot read
 the kit's files. That training imports the compiler, too, `engine.compiler` prevents.
 A batch that needs none of it starts without. Need is read off the text of graders and submissions:
-a word too many costs a second at the start and nothing else.
+a word too many costs a second at the start and nothing else. What cannot be imported is left out.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -57,12 +56,7 @@ def mentioned(texts: Iterable[bytes]) -> tuple[str, ...]:
             del open_questions[name]
         if not open_questions:
             break
-    return tuple(name for name in _MENTIONS if name not in open_questions and _is_there(name))
-
-
-def _is_there(name: str) -> bool:
-    """Whether a module's distribution is installed: not all are required."""
-    return importlib.util.find_spec(name.partition(".")[0]) is not None
+    return tuple(name for name in _MENTIONS if name not in open_questions)
 
 
 def sources(tests: Iterable[str], submissions: Iterable[Submission]) -> Iterator[bytes]:

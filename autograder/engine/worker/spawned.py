@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 
@@ -13,10 +12,9 @@ def main() -> None:
     """Import what a zygote would have imported, confine this process and serve."""
     settings, channel = spawning.received()
 
-    from autograder.engine.control import PRELOADED
+    from autograder.engine.control import import_early
 
-    for name in (*PRELOADED, *settings["preload"]):
-        importlib.import_module(name)
+    import_early(settings["preload"])
     from autograder.engine import compiler, sandbox
     from autograder.engine.channel.frames import FrameLimits
     from autograder.engine.sandbox import WorkerLimits, policy

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.engine import sandbox
-from autograder.engine.control import PRELOADED, Control
+from autograder.engine.control import Control, import_early
 from autograder.engine.messages import Messages
 from autograder.engine.sandbox import Prepared, WorkerLimits, policy
 from autograder.engine.zygote import hugepages
@@ -188,8 +188,7 @@ def main(
     """Import everything heavy, then serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command line
     gc.disable()  # collections while importing cost a third of the time and free nothing
-    for name in (*PRELOADED, *preload):
-        importlib.import_module(name)
+    import_early(preload)
     from autograder.engine import compiler
 
     compiler.leave_out()
