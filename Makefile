@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := build/demo
-# A process more than two processors, as some wait; the tests of a file stay in one of them, and so
-# what they graded. The longest files come first (tests/conftest.py).
-PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# The tests of a file stay in one process, and so what they graded; the longest files come first
+# (tests/conftest.py). Three processes keep two processors busy, as some tests wait.
+PARALLEL := --dist loadfile --no-loadscope-reorder --numprocesses
 
 .PHONY: setup demo test test-fast lint release docs clean
 
@@ -36,10 +36,10 @@ lint: $(READY)
 	$(BIN)/autograder release --check
 
 test: lint
-	$(BIN)/pytest $(PARALLEL)
+	$(BIN)/pytest $(PARALLEL) 3
 
 test-fast: $(READY)
-	$(BIN)/pytest -m 'not slow' $(PARALLEL)
+	$(BIN)/pytest -m 'not slow' $(PARALLEL) 2
 
 release: $(READY)
 	$(BIN)/autograder release

@@ -116,9 +116,10 @@ def read_attack(folder: Path) -> Attack:
     )
 
 
-def attacks() -> list[Attack]:
+@cache
+def attacks() -> Sequence[Attack]:
     """The whole bank by name."""
-    return [read_attack(path.parent) for path in sorted(BANK.glob("*/attack.yaml"))]
+    return tuple(read_attack(path.parent) for path in sorted(BANK.glob("*/attack.yaml")))
 
 
 @cache
