@@ -1,0 +1,48 @@
+"""Where the time of tests goes: every test is counted once, in whatever process it ran."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import suite
+from benchmarks.suite import Spent
+from tests.support import ROOT
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_numbers(number):
+    assert sum(range(3_000_000)) > number
+
+def test_fails():
+    assert False
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_pytest_is_run_and_every_test_is_in_the_tables(tmp_path: Path, processes: str) -> None:
+    (tmp_path / "test_work.py").write_text(TESTS, encoding="utf-8")
+    arguments = ["-q", f"--rootdir={tmp_path}", "-n", processes, str(tmp_path / "test_work.py")]
+    command = [sys.executable, "-m", "benchmarks.suite", "--rows", "2", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stderr
+    assert "1 failed, 2 passed" in done.stdout
+    assert "test_numbers" in done.stdout
+    assert "1 more" in done.stdout
+
+
+def test_tests_are_summed_the_largest_first() -> None:
+    spent = suite.read(
+        "1.500\t2.000\ta.py::one[x]\n1.000\t1.000\ta.py::one[y]\n4.000\t4.000\tb.py::two\n"
+    )
+    assert suite.grouped(spent, "[") == [
+        Spent("b.py::two", 4.0, 4.0),
+        Spent("a.py::one", 2.5, 3.0),
+    ]
+    assert [each.test for each in suite.grouped(spent, "::")] == ["b.py", "a.py"]
