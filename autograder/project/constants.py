@@ -204,11 +204,13 @@ def _looked_up(_: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | N
     return Decoded(values, main, provenance, provenance, operands, index_bits, book.exact)
 
 
-def _scaled(_: Network, __: Node, inputs: Sequence[Decoded]) -> Decoded | None:
+def _scaled(network: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | None:
     """A product with one scale, or one per channel, that does not make the tensor larger."""
     first, second = inputs
     if first.values is None or second.values is None:
         return None
+    if network.types[node.outputs[0]] in rules.INTEGERS:
+        return None  # they wrap around, and are exact where float32 rounds: another index
     is_scale_first = first.values.size < second.values.size
     codes, scale = (second, first) if is_scale_first else (first, second)
     assert codes.values is not None

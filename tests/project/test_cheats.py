@@ -52,6 +52,9 @@ def test_charged(name: str) -> None:
     assert {key: getattr(measured, key) for key in cheat.charged} == dict(cheat.charged)
     if cheat.widths:
         assert widths(measured) == list(cheat.widths)
+    for products in (p for layer in measured.layers for p in layer.products):
+        used = products.outputs - products.empty_outputs  # each takes its products less one
+        assert 0 <= used <= products.nonzero_macs <= products.macs
 
 
 @pytest.mark.parametrize("name", RUNNING)
