@@ -87,9 +87,7 @@ def _product(context: _Context, node: Node, factors: tuple[int, int], sums: macs
     data = [context.bits[name] for name in names if name in network.activations]
     weights = [index for index in factors if node.inputs[index] not in network.activations]
     if not weights:  # of two activations the narrower stands for the weight, and no zero is known
-        return Products(
-            outputs, reduction, *dense_macs(outputs, reduction), min(data), max(data)
-        )
+        return Products(outputs, reduction, *dense_macs(outputs, reduction), min(data), max(data))
     weight = less_zero_point(network, node, weights[-1], context.decode)
     is_left = weights[-1] == factors[0]
     counts = count_nonzero_macs(node, weight, is_left, outputs, reduction)

@@ -155,6 +155,10 @@ def test_the_middle_half_of_a_class_lies_among_its_students(count: int) -> None:
     assert min(points) <= totals.lower <= totals.median <= totals.upper <= max(points)
 
 
+def test_a_class_without_an_exercise_has_a_page() -> None:
+    assert "1 submission" in text_of(class_page([report("ada")], "Course", "Session"))
+
+
 def test_a_hidden_verdict_is_not_told_by_the_isolation() -> None:
     """Whether a file was run says whether it was refused."""
     refused = replace(SCORE, measurement=None, answers=None, refusal="no ONNX file")
