@@ -69,6 +69,19 @@ def test_what_is_charged_has_the_shapes_that_it_was_charged_for(name: str) -> No
     assert worker_side.shape_mismatch(content, list(build.SHAPE), build.CLASSES) == ""
 
 
+def test_memory_that_runs_out_is_not_a_graph_that_cannot_be_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever called is told what was missing, and tells it."""
+
+    def count(_: object) -> None:
+        raise MemoryError("no room for 1 GB")
+
+    monkeypatch.setattr(worker_side.counting, "count", count)
+    with pytest.raises(MemoryError, match="no room"):
+        measure(honest().SerializeToString())
+
+
 def test_names_of_nodes_mean_nothing_to_the_runtime() -> None:
     """ONNX Runtime removes pairs of Casts that are called so, and with them their rounding."""
 
