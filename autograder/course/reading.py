@@ -120,7 +120,8 @@ def _read_yaml(text: str, name: str) -> tuple[yaml.Node, Any]:
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         problem = _Problem(line, "document", "YAML", "a control character")
-    except (ValueError, RecursionError) as error:
+    except (ValueError, LookupError, AttributeError, RecursionError) as error:
+        # Of an explicit tag, such as !!bool, PyYAML's constructors raise anything.
         problem = _Problem(1, "document", "YAML", f"an error: {error}")
     raise _error(name, [problem])
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from autograder.project import macs, rules
 from autograder.project.decoded import Decoded
-from autograder.project.network import Array, Network, Node, Refusal, Shape
+from autograder.project.network import Array, Network, Node, Refusal, Shape, quoted
 from autograder.project.sparsity import SIGN_BITS, with_decoded_zeros, with_nonzeros
 from autograder.project.widths import stored_bits
 from autograder.records.measurement import Stored
@@ -52,7 +52,13 @@ def decoder(network: Network) -> Decode:
                 for index, operand in enumerate(node.inputs)
                 if operand and index not in structure
             ]
-            decoded = rule(network, node, inputs)
+            try:
+                decoded = rule(network, node, inputs)
+            except (IndexError, ValueError):  # NumPy's; ONNX's inference looks at few values
+                raise Refusal(
+                    f"{node.label}: its constants do not fit together (a scale or zero point of "
+                    "another size, an index beyond the codebook): export it again"
+                ) from None
             if decoded is not None:
                 return decoded
         return _computed(network, name)
@@ -66,7 +72,12 @@ def _provenance(*steps: object) -> str:
 
 
 def _stored(name: str, tensor: TensorProto) -> Decoded:
-    values = numpy_helper.to_array(tensor)
+    try:
+        values = numpy_helper.to_array(tensor)
+    except ValueError:
+        raise Refusal(
+            f"tensor {quoted(name)} has more or fewer data than its shape asks for: export it again"
+        ) from None
     stored = with_nonzeros(Stored(name, values.size, 0, rules.BITS[tensor.data_type]), values)
     provenance = _provenance("stored", name)
     return Decoded(values, stored, provenance, provenance)
@@ -193,11 +204,13 @@ def _looked_up(_: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | N
     return Decoded(values, main, provenance, provenance, operands, index_bits, book.exact)
 
 
-def _scaled(_: Network, __: Node, inputs: Sequence[Decoded]) -> Decoded | None:
+def _scaled(network: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | None:
     """A product with one scale, or one per channel, that does not make the tensor larger."""
     first, second = inputs
     if first.values is None or second.values is None:
         return None
+    if network.types[node.outputs[0]] in rules.INTEGERS:
+        return None  # they wrap around, and are exact where float32 rounds: another index
     is_scale_first = first.values.size < second.values.size
     codes, scale = (second, first) if is_scale_first else (first, second)
     assert codes.values is not None

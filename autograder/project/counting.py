@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from autograder.project import macs, rules, storage
 from autograder.project.constants import Decode, decoder, less_zero_point, long_axes
 from autograder.project.network import Network, Node, Refusal
-from autograder.project.sparsity import count_nonzero_macs
+from autograder.project.sparsity import count_nonzero_macs, dense_macs
 from autograder.project.widths import activation_bits, factor_bits
 from autograder.records.measurement import MeasuredLayer, Products, Stored
 
@@ -87,7 +87,7 @@ def _product(context: _Context, node: Node, factors: tuple[int, int], sums: macs
     data = [context.bits[name] for name in names if name in network.activations]
     weights = [index for index in factors if node.inputs[index] not in network.activations]
     if not weights:  # of two activations the narrower stands for the weight, and no zero is known
-        return Products(outputs, reduction, outputs * reduction, 0, min(data), max(data))
+        return Products(outputs, reduction, *dense_macs(outputs, reduction), min(data), max(data))
     weight = less_zero_point(network, node, weights[-1], context.decode)
     is_left = weights[-1] == factors[0]
     counts = count_nonzero_macs(node, weight, is_left, outputs, reduction)
@@ -108,7 +108,7 @@ def _attention(context: _Context, node: Node) -> Iterator[Products]:
         bits = sorted((own, context.bits[value]))
     else:
         bits = [factor_bits(context.decode(value)), own]
-    yield Products(outputs, keys, outputs * keys, 0, *bits)
+    yield Products(outputs, keys, *dense_macs(outputs, keys), *bits)
 
 
 def _table_products(context: _Context, node: Node) -> Iterator[Products]:

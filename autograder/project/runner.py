@@ -26,7 +26,7 @@ from autograder.engine.confined import (
 from autograder.engine.job import Level
 from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
-from autograder.project import worker_side
+from autograder.project import rules, worker_side
 from autograder.project.context import PRELOAD
 from autograder.project.network import in_numpy_names
 from autograder.records import Isolation, Usage
@@ -113,7 +113,7 @@ def measure(
         layers = tuple(rebuild(MeasuredLayer, layer) for layer in answer["layers"])
     except (AutograderError, TypeError, KeyError):
         raise EntryRefused("the measurement came back malformed") from None
-    if type(opset) is not int:
+    if type(opset) is not int or any(layer.kind not in rules.ALLOWED for layer in layers):
         raise EntryRefused("the measurement came back malformed")
     return Measurement(len(content), hashlib.sha256(content).hexdigest(), opset, layers)
 

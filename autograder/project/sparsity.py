@@ -36,6 +36,11 @@ def with_decoded_zeros(decoded: Decoded) -> Decoded:
     return replace(decoded, main=with_nonzeros(decoded.main, decoded.values))
 
 
+def dense_macs(outputs: int, reduction: int) -> tuple[int, int]:
+    """As `count_nonzero_macs`, where no zero is known: only a sum over an empty axis is empty."""
+    return outputs * reduction, 0 if reduction else outputs
+
+
 def count_nonzero_macs(
     node: Node, weight: Decoded, is_left: bool, outputs: int, reduction: int
 ) -> tuple[int, int]:
@@ -48,7 +53,7 @@ def count_nonzero_macs(
         outputs: number of sums.
         reduction: products in each.
     """
-    dense = (outputs * reduction, 0)
+    dense = dense_macs(outputs, reduction)
     values = weight.values
     if values is None or weight.main.bits == SIGN_BITS or values.size == 0:
         return dense

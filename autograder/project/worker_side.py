@@ -32,6 +32,8 @@ def measure(content: bytes, input_shape: Sequence[int], classes: int) -> dict[st
         return {"refusal": str(refusal)}
     except RecursionError:
         return {"refusal": "the graph is nested too deeply"}
+    except MemoryError:
+        raise
     except Exception:  # a rule that met what it does not expect: nothing is counted as zero
         trace = traceback.format_exc()[-_MAX_TRACE:]
         return {"refusal": "the graph cannot be measured", "detail": trace}

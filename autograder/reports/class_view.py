@@ -281,7 +281,8 @@ def totals_of(reports: Sequence[Report]) -> Totals:
     """Mean, median and quartiles of the points."""
     present = [report for report in reports if not is_missing(report)]
     points = [report.points for report in present] or [0.0]
-    lower, _, upper = statistics.quantiles(points * 2 if len(points) == 1 else points, n=4)
+    # Of two students the quartiles would lie beyond both of them.
+    lower, _, upper = statistics.quantiles(points * 2 if len(points) <= 2 else points, n=4)
     return Totals(
         count=len(reports),
         nothing=len(reports) - len(present),

@@ -117,6 +117,8 @@ def student_page(
     incidents, cost, isolation and the submission's hash.
     """
     told = wording(report, shown) if audience == "student" else ""
+    with_verdict = audience == "ta" or shown.level is FeedbackLevel.VERDICTS
+    isolation = isolation_line(report, with_verdict)
     report = disclosed(report, shown.level) if audience == "student" else report
     modules = modules_of(report, audience)
     usage = report.usage
@@ -143,7 +145,7 @@ def student_page(
             problems=first_lines(report.problems),
             incidents=first_lines(report.incidents),
             notes=first_lines(report.notes),
-            isolation=isolation_line(report),
+            isolation=isolation,
             level=clean_line(report.isolation.level, NAME_LIMIT),
             mechanisms=first_lines(report.isolation.mechanisms),
             missing=first_lines(report.isolation.missing),

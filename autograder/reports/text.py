@@ -68,6 +68,7 @@ def student_text(report: Report, shown: Shown = EVERYTHING) -> str:
     A hint keeps its line breaks, every line of it indented, so that it cannot pass for a line
     of the report itself.
     """
+    isolation = isolation_line(report, shown.level is FeedbackLevel.VERDICTS)
     told, report = wording(report, shown), disclosed(report, shown.level)
     modules = stopped_first(modules_of(report, "student"))
     lines = [*_head(report, shown.level is not FeedbackLevel.NOTHING), ""]
@@ -77,7 +78,7 @@ def student_text(report: Report, shown: Shown = EVERYTHING) -> str:
         lines += [*_measured(report.score), ""]
     if any(exercise.has_guard for module in modules for exercise in module.exercises):
         lines += [*_wrapped(GUARD_NOTE), ""]
-    lines += [*_wrapped(told), "", *_wrapped(isolation_line(report))]
+    lines += [*_wrapped(told), "", *_wrapped(isolation)]
     return "\n".join(lines) + "\n"
 
 

@@ -454,8 +454,11 @@ def mark_line(exercise: ExerciseResult) -> str:
     return f"Marked by hand{by}: {points}{instead}.{f' {comment}' if comment else ''}"
 
 
-def isolation_line(report: Report) -> str:
-    """How the student's code, or the file, was confined, in one sentence."""
+def isolation_line(report: Report, with_verdict: bool = True) -> str:
+    """How the student's code, or the file, was confined, in one sentence.
+
+    Without `with_verdict` it does not say whether the file was refused.
+    """
     isolation: Isolation = report.isolation
     if isolation.level == "none":
         return "No code of yours ran." if report.score is None else "Your file was not read."
@@ -467,6 +470,8 @@ def isolation_line(report: Report) -> str:
     how = known.get(isolation.level, "with unknown isolation")
     if report.score is None:
         return f"Your code ran {how}."
+    if not with_verdict:
+        return f"Your file was read {how}."
     if report.score.measurement is None:  # refused before it was run
         return f"Your file was read {how}, and not run."
     return f"Your file was read and run {how}."

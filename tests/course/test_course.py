@@ -345,6 +345,7 @@ def test_a_missing_value_is_told_where_its_parent_stands() -> None:
         ("a: 1\n\tb: 2\n", 2, "expected YAML"),
         ("a: 1\n---\nb: 2\n", 2, "another document"),
         ("a: 1\nb: \x07\n", 2, "a control character"),
+        ("a: !!bool maybe\n", 1, "an error"),
         ("a: !!int x\n", 1, "expected YAML"),
         ("? [a]\n: b\n", 1, "unhashable"),
         ("1: a\n", 1, "got 1"),

@@ -558,11 +558,30 @@ def complex_numbers() -> ModelProto:
     return between([node("Add", ["x", "c"], ["y"])], {"c": np.zeros(1, np.complex64)})
 
 
-@cheat("the graph cannot be measured|ONNX's checker")
+@cheat("ONNX's checker refuses the file")
 def data_shorter_than_its_shape() -> ModelProto:
     model = honest()
     model.graph.initializer[0].raw_data = b"\0" * 12
     return model
+
+
+@cheat("^tensor 'w' has more or fewer data than its shape asks for")
+def data_longer_than_its_shape() -> ModelProto:
+    model = honest()
+    model.graph.initializer[0].raw_data += b"\0" * 12
+    return model
+
+
+@cheat(r"^node 1 'd' \(DequantizeLinear\): its constants do not fit together")
+def scales_of_another_size() -> ModelProto:
+    made = node("DequantizeLinear", ["w", "s"], ["d"], axis=0)
+    return between([made, conv()], {"w": np.ones((4, 1, 3, 3), np.int8), "s": floats(5)})
+
+
+@cheat(r"^node 1 'd' \(Gather\): its constants do not fit together")
+def an_index_beyond_the_codebook() -> ModelProto:
+    index = np.full((4, 1, 3, 3), 7)
+    return between([node("Gather", ["b", "i"], ["d"]), conv()], {"b": floats(3), "i": index})
 
 
 # ---- operators that are not in the language ------------------------------------------------------
@@ -1254,6 +1273,55 @@ def codes_around_a_large_zero_point() -> ModelProto:
     codes = (2**30 + np.arange(1, 10)).astype(np.int32).reshape(1, 1, 3, 3)
     nodes = [node("DequantizeLinear", ["w", "s", "z"], ["d"]), conv()]
     return between(nodes, {"w": codes, "s": scalar(1), "z": np.array(2**30, np.int32)})
+
+
+@cheat(params=9, nonzeros=9, stored_bits=9 * 32, macs=324)
+def codes_that_a_product_rounds_to_the_zero_point() -> ModelProto:
+    """The product with one is exact in int32; in float32 all codes are 2^30."""
+    codes = (2**30 + np.arange(1, 10)).astype(np.int32).reshape(1, 1, 3, 3)
+    nodes = [
+        node("Mul", ["w", "one"], ["c"]),
+        node("DequantizeLinear", ["c", "s", "z"], ["d"]),
+        conv(),
+    ]
+    constants = {"w": codes, "one": np.array(1, np.int32), "s": scalar(1)}
+    return between(nodes, {**constants, "z": np.array(2**30, np.int32)})
+
+
+@cheat(params=9, nonzeros=9, stored_bits=9 * 32)
+def an_index_that_a_product_makes() -> ModelProto:
+    """Rounded to float32, it would name another entry of a book of more than 2^24."""
+    nodes = [node("Mul", ["i", "one"], ["j"]), node("Gather", ["book", "j"], ["d"]), conv()]
+    index = np.arange(9, dtype=np.int32).reshape(1, 1, 3, 3)
+    return between(nodes, {"i": index, "one": np.array(1, np.int32), "book": floats(9)})
+
+
+@cheat(params=2, nonzeros=2)
+def a_shift_that_cancels() -> ModelProto:
+    """beta - mean * gamma / sqrt(variance) is 0 in float64, and -1 to the runtime."""
+    beta = np.float32((2 - 2**-11) * 2**23)
+    nodes = [node("BatchNormalization", ["x", "g", "b", "m", "v"], ["y"], epsilon=0.0)]
+    statistics = {"m": np.float32([7 * beta]), "v": np.float32([49])}
+    return between(nodes, {"g": np.float32([1]), "b": np.float32([beta]), **statistics})
+
+
+def of_nothing(*product: NodeProto, **constants: Constant) -> ModelProto:
+    """A product that sums over an axis of `e`, (N, 0), beside the image itself."""
+    nodes = [node("Flatten", ["x"], ["f"]), node("Slice", ["f", "a", "a", "one"], ["e"])]
+    nodes += [*product, node("Concat", ["f", "p"], ["y"], axis=1)]
+    return between(nodes, {**constants, "a": ints(0), "one": ints(1)})
+
+
+@cheat(params=0, macs=0)
+def sums_of_nothing() -> ModelProto:
+    """1,000 sums of no products take no additions, rather than 1,000 fewer than none."""
+    return of_nothing(node("MatMul", ["e", "w"], ["p"]), w=np.zeros((0, 1000), np.float32))
+
+
+@cheat(params=0, macs=0)
+def sums_of_nothing_of_the_image() -> ModelProto:
+    made = node("Einsum", ["e", "e"], ["q"], equation="na,na->n")
+    return of_nothing(made, node("Unsqueeze", ["q", "one"], ["p"]))
 
 
 @cheat(params=9, nonzeros=9)

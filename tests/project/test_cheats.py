@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from autograder.project import inference, worker_side
+from autograder.project import constants, graph, inference, rules, worker_side
 from autograder.records.codec import rebuild
 from autograder.records.measurement import MeasuredLayer, Measurement
 from tests.project import build
@@ -52,6 +52,9 @@ def test_charged(name: str) -> None:
     assert {key: getattr(measured, key) for key in cheat.charged} == dict(cheat.charged)
     if cheat.widths:
         assert widths(measured) == list(cheat.widths)
+    for products in (p for layer in measured.layers for p in layer.products):
+        used = products.outputs - products.empty_outputs  # each takes its products less one
+        assert 0 <= used <= products.nonzero_macs <= products.macs
 
 
 @pytest.mark.parametrize("name", RUNNING)
@@ -64,6 +67,30 @@ def test_what_is_charged_has_the_shapes_that_it_was_charged_for(name: str) -> No
     """ONNX's inference and the runtime agree, or the file is refused when it runs."""
     content = CHEATS[name].content()
     assert worker_side.shape_mismatch(content, list(build.SHAPE), build.CLASSES) == ""
+
+
+@pytest.mark.parametrize("name", [name for name, cheat in CHEATS.items() if not cheat.refused])
+def test_integers_are_never_decoded_to_numbers_that_round(name: str) -> None:
+    """What float32 rounds to a zero point, or to another index, is none to the runtime."""
+    network = graph.read(CHEATS[name].content(), build.SHAPE, build.CLASSES)
+    decode = constants.decoder(network)
+    for tensor, kind in network.types.items():
+        if kind in rules.INTEGERS and tensor not in network.activations:
+            values = decode(tensor).values
+            assert values is None or values.dtype.name.startswith(("int", "uint")), tensor
+
+
+def test_memory_that_runs_out_is_not_a_graph_that_cannot_be_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever called is told what was missing, and tells it."""
+
+    def count(_: object) -> None:
+        raise MemoryError("no room for 1 GB")
+
+    monkeypatch.setattr(worker_side.counting, "count", count)
+    with pytest.raises(MemoryError, match="no room"):
+        measure(honest().SerializeToString())
 
 
 def test_names_of_nodes_mean_nothing_to_the_runtime() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autograder.course import Course, Credit
 from autograder.project import credit, scorer
+from autograder.project.card import TEAM
 from autograder.project.judge import team_of
 from autograder.records import Outcome
 from autograder.records.measurement import Score
@@ -199,3 +200,10 @@ def test_the_seeds_are_keyed_hashes() -> None:
 def test_the_team_is_the_submission_s_student(student: str, team: str) -> None:
     assert team_of(submission(student, {})).startswith(team)
     assert len(team_of(submission(student * 20, {}))) <= 40
+
+
+def test_students_whose_long_names_begin_alike_are_two_teams() -> None:
+    names = [f"The final project of the group with the number {i}" for i in range(9)]
+    teams = {team_of(submission(name, {})) for name in names}
+    assert len(teams) == len(names)
+    assert all(TEAM.fullmatch(team) for team in teams)

@@ -49,6 +49,13 @@ def test_the_lower_of_clean_and_perturbed_counts(
     assert effective_correct(answers(correct, perturbed), rules(drop)) == expected
 
 
+def test_a_drop_that_is_a_number_of_answers_is_that_number() -> None:
+    one = rules(0.0)
+    for drop in range(1000):
+        given = one.model_copy(update={"perturbation_drop": drop / 1000})
+        assert effective_correct(answers(1000, 0), given) == drop
+
+
 @pytest.mark.parametrize(
     ("lost", "drop", "is_refused"),
     [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -311,6 +312,19 @@ def test_missing_data_is_one_line(monkeypatch: pytest.MonkeyPatch, kind: type[Ex
     monkeypatch.setattr(data, "load", load)
     with pytest.raises(AutograderError, match=r"^no cifar10 here$"):
         scorer.test_images("cifar10")
+
+
+@pytest.mark.parametrize("kind", ["Conv", "Reverse", "", "[red]Conv", "Conv|<b>\x1b[2J"])
+def test_a_measurement_holds_operators_of_the_language_and_no_other_text(kind: str) -> None:
+    """Tables of a pull request and a terminal show them: a process that was taken over may not."""
+    answer = {"opset": 21, "layers": [asdict(replace(LAYER, kind=kind))]}
+    process: Any = SimpleNamespace(call=lambda *_: answer)
+    box: Any = SimpleNamespace(process=lambda _: nullcontext(process))
+    if kind == "Conv":
+        assert runner.measure(box, b"", (1, 8, 8), 10).layers == (LAYER,)
+        return
+    with pytest.raises(EntryRefused, match="malformed"):
+        runner.measure(box, b"", (1, 8, 8), 10)
 
 
 def test_the_constants_that_decide() -> None:

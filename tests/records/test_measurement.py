@@ -153,6 +153,9 @@ BAD_CARDS: dict[str, tuple[bytes, str]] = {
     "too many members": (b"team: a\nmembers: [" + b"b," * 11 + b"]", "members: "),
     "an escape in a member": (b'team: a\nmembers: ["\\e[2J"]', "members.0: "),
     "an object": (b"team: !!python/object/apply:os.getcwd []", "not YAML"),
+    "a truth that is none": (b"team: !!bool maybe", "not YAML"),
+    "a time that is none": (b"team: !!timestamp x", "not YAML"),
+    "a number without digits": (b"team: a\nclaimed_cost: !!float ''", "not YAML"),
     "aliases that grow": (
         b"a: &a [x,x,x,x,x,x,x,x,x]\n"
         + b"".join(

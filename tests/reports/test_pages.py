@@ -8,15 +8,25 @@ import re
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.records import KNOWN_MISTAKE, ExerciseResult, Isolation, Outcome, Report, TestResult
+from autograder.records import (
+    KNOWN_MISTAKE,
+    ExerciseResult,
+    FeedbackLevel,
+    Isolation,
+    Outcome,
+    Report,
+    TestResult,
+)
 from autograder.records.points import exercise_result
-from autograder.reports.class_view import exercise_statistics
+from autograder.reports.class_view import exercise_statistics, totals_of
+from autograder.reports.disclosure import Shown
 from autograder.reports.html import class_page, student_page, with_neighbors
 from autograder.reports.source import definition, whole
 from autograder.reports.text import student_text
@@ -135,6 +145,32 @@ def test_isolation_is_told_only_where_code_ran() -> None:
     }
     assert [("<td>partial</td>" in row, "none" in row) for row in told["ran"]] == [(True, False)]
     assert [row.count("<td></td>") for row in told["absent"]] == [3]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 7])
+def test_the_middle_half_of_a_class_lies_among_its_students(count: int) -> None:
+    reports = [report(f"s{i}", result("one", PASSED if i % 2 else FAILED)) for i in range(count)]
+    totals = totals_of(reports)
+    points = [each.points for each in reports] or [0.0]
+    assert min(points) <= totals.lower <= totals.median <= totals.upper <= max(points)
+
+
+def test_a_class_without_an_exercise_has_a_page() -> None:
+    assert "1 submission" in text_of(class_page([report("ada")], "Course", "Session"))
+
+
+def test_a_hidden_verdict_is_not_told_by_the_isolation() -> None:
+    """Whether a file was run says whether it was refused."""
+    refused = replace(SCORE, measurement=None, answers=None, refusal="no ONNX file")
+    one = report("ada", result("valid", FAILED), isolation=Isolation("strict"))
+    for level in set(FeedbackLevel) - {FeedbackLevel.VERDICTS}:
+        told = [
+            form(replace(one, score=score), shown=Shown(level))
+            for score in (SCORE, refused)
+            for form in (partial(student_page, audience="student"), student_text)
+        ]
+        assert told[:2] == told[2:], level
+        assert all("Your file was read in a process" in " ".join(text.split()) for text in told)
 
 
 def test_a_file_that_was_refused_was_read_and_not_run() -> None:

@@ -95,7 +95,7 @@ def _summary(report: Report, policy: FeedbackPolicy) -> Iterator[str]:
     yield from (f"Note: {clean_line(problem, 400)}" for problem in report.problems)
     if any(test.guard for exercise in report.exercises for test in exercise.tests):
         yield GUARD_NOTE
-    yield isolation_line(report)
+    yield isolation_line(report, policy.before_due is FeedbackLevel.VERDICTS)
 
 
 # ---- exercises -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ const rows = [...body.rows];
 const find = document.getElementById("find");
 const only = document.getElementById("only");
 const shown = document.getElementById("shown");
-const names = new Map(rows.map((row) => [row, row.cells[0].textContent.toLowerCase()]));
+const names = new Map(rows.map((row) => [row, row.querySelector("bdi").textContent.toLowerCase()]));
 const natural = new Map(rows.map((row, index) => [row, index]));
 
 function filter() {
