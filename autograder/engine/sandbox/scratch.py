@@ -140,12 +140,16 @@ def _descriptors_and_deleted_maps(pid: int) -> Iterator[str]:
 def only_one(base: Path) -> Iterator[bool]:
     """Whether nobody else who works in `base` is in this block now; does not wait.
 
-    Without file locks (Windows) always true.
+    Without file locks (Windows) always true; false where `base` cannot be read.
     """
     if sys.platform == "win32":
         yield True
         return
-    folder = os.open(base, _FOLDER)
+    try:
+        folder = os.open(base, _FOLDER)
+    except OSError:
+        yield False
+        return
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         free = True
