@@ -216,7 +216,8 @@ class _Count:
 
 
 def _enter_top(scratch: Path) -> int:
-    parent = os.open(scratch.parent, _FOLDER)
+    # The folder around it need not be readable: O_PATH is enough to go through.
+    parent = os.open(scratch.parent, _FOLDER | getattr(os, "O_PATH", 0))
     try:
         return _enter(scratch.name, parent, os.lstat(scratch))
     finally:
