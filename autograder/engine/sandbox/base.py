@@ -31,7 +31,7 @@ _WAIT = 5.0  # seconds for others who make or remove theirs
 def base_folder() -> Iterator[Path]:
     """A new base folder, removed afterwards; those of batches that were killed go as well."""
     parent = Path(tempfile.gettempdir())
-    with _alone_in(parent) as alone:
+    with scratch.only_one(parent, _WAIT) as alone:
         remove_stale(parent, alone)
         base = scratch.make_base(parent)
         lock = os.open(base / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -40,21 +40,9 @@ def base_folder() -> Iterator[Path]:
     try:
         yield base
     finally:
-        with _alone_in(parent):
+        with scratch.only_one(parent, _WAIT):
             os.close(lock)
             scratch.remove(base)
-
-
-@contextmanager
-def _alone_in(parent: Path) -> Iterator[bool]:
-    """Whether nobody else makes or removes a base folder in `parent` now; waits a little for it."""
-    last = time.monotonic() + _WAIT
-    while True:
-        with scratch.only_one(parent) as alone:
-            if alone or time.monotonic() > last:
-                yield alone
-                return
-        time.sleep(0.02)
 
 
 def remove_stale(parent: Path, alone: bool) -> None:

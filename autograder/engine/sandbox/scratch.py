@@ -137,10 +137,10 @@ def _descriptors_and_deleted_maps(pid: int) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def only_one(base: Path) -> Iterator[bool]:
-    """Whether nobody else who works in `base` is in this block now; does not wait.
+def only_one(base: Path, wait: float = 0.0) -> Iterator[bool]:
+    """Whether nobody else who works in `base` is in this block now; waits so many seconds for it.
 
-    Without file locks (Windows) always true; false where `base` cannot be read.
+    Without file locks (Windows) always true; false where `base` cannot be read or locked.
     """
     if sys.platform == "win32":
         yield True
@@ -151,14 +151,26 @@ def only_one(base: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        free = True
-    except OSError:
-        free = False
-    try:
-        yield free
+        yield _is_locked(folder, time.monotonic() + wait)
     finally:
         os.close(folder)
+
+
+def _is_locked(folder: int, last: float) -> bool:
+    """Lock an open folder, at the moment `last` at the latest."""
+    if sys.platform == "win32":
+        return True
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= last:
+                return False
+            time.sleep(0.02)
+        except OSError:  # a file system without locks
+            return False
+        else:
+            return True
 
 
 def _allocated(status: os.stat_result) -> int:
