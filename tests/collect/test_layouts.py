@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.collect.downloads import (
     put,
     session,
     under,
+    unflagged,
     zipped,
 )
 
@@ -361,3 +363,37 @@ def test_what_lacks_a_file_still_has_the_other(tmp_path: Path) -> None:
     assert dict(found["ada"].files) == {"coding.py": CODING}
     assert found["ada"].problems == ("deep_compression.py is missing",)
     assert dict(found["bob"].files) == {"deep_compression.py": METRICS}
+
+
+@pytest.mark.parametrize("layout", ["moodle", "moodle_flat", "canvas", "gradescope"])
+def test_names_in_a_class_zip_are_utf8_with_and_without_its_flag(
+    tmp_path: Path, layout: str
+) -> None:
+    files = {unicodedata.normalize("NFD", n): d for n, d in getattr(downloads, layout)().items()}
+    files |= under("Zoë Müller_120_assignsubmission_file_", marked("zoe"))
+    for name, data in (("flag.zip", zipped(files)), ("none.zip", unflagged(zipped(files)))):
+        (tmp_path / name).write_bytes(data)
+    assert read(tmp_path / "none.zip") == read(tmp_path / "flag.zip")
+
+
+def test_an_older_name_in_a_class_zip_is_still_read(tmp_path: Path) -> None:
+    data = unflagged(zipped(under("Mxller_101_assignsubmission_file_")))
+    (tmp_path / "class.zip").write_bytes(data.replace(b"Mxller", "Müller".encode("cp437")))
+    assert set(by_name(read(tmp_path / "class.zip"))) == {"Müller"}
+
+
+@pytest.mark.parametrize("start", ["petrovaana_11_90{}_", "Ana_11_assignsubmission_file_"])
+@pytest.mark.parametrize("beside", ["data.zip", "data.rar", "notes.txt", "link.zip", "link.py"])
+@pytest.mark.parametrize("size", [0, LIMITS.max_bytes + 1])
+def test_a_loose_file_that_cannot_be_read_costs_only_itself(
+    tmp_path: Path, start: str, beside: str, size: int
+) -> None:
+    names = [start.format(i) + name for i, name in enumerate((*BOTH, beside))]
+    put(tmp_path / "in", dict(zip(names, (*BOTH.values(), bytes(size)), strict=True)))
+    if beside.startswith("link"):
+        (tmp_path / "in" / names[-1]).unlink()
+        (tmp_path / "in" / names[-1]).symlink_to("/etc/passwd")
+    (found,) = read(tmp_path / "in").submissions
+    assert (dict(found.files), found.problems) == (BOTH, ())
+    linked = any("link" in line for line in found.incidents)
+    assert linked == (beside == "link.zip")
