@@ -36,6 +36,7 @@ from autograder.grading.tables import (
 from autograder.records import Identity, Outcome, Report
 from autograder.reports.view import neighbors
 from autograder.submissions import Submission
+from autograder.submissions.identity import quoted, same_student_key
 
 MAX_FAILED_RUNS = 3
 """So often `--resume` grades again what we failed to grade, while nothing has changed."""
@@ -150,7 +151,7 @@ def grade(
         results.start(present_run(course, session, plan.fingerprints))
         if options.roster is not None:
             results.keep_roster(options.roster.read_bytes())
-        students = [*students_of(submissions), *students_of(former.values())]
+        students = [*students_of(former.values()), *students_of(submissions)]  # the later count
         marks = _marks(results, session, students, options.marks, callbacks)
         fresh = [s.slug for s in submissions if s.slug not in plan.stale]
         callbacks.planned([former[slug] for slug in fresh if slug in former], len(submissions))
@@ -168,7 +169,7 @@ def grade(
             )
         finally:
             results.summarize(run.reports.values(), course, session)
-    _note_missing(roster, run, callbacks)
+    _note_names(course, session, roster, run, callbacks)
     return Batch(tuple(run.reports.values()), len(plan.stale), len(fresh), tuple(run.changes))
 
 
@@ -202,7 +203,7 @@ def refresh(
         run = _RunState(course, session, results, {}, given, former)
         run.refresh(known)
         results.summarize(run.reports.values(), course, session)
-    _note_missing(roster, run, callbacks)
+    _note_names(course, session, roster, run, callbacks)
     reports = tuple(run.reports.values())
     return Batch(reports, 0, len(reports), tuple(run.changes), len(loaded.errors))
 
@@ -281,9 +282,19 @@ def _roster(
     return roster
 
 
-def _note_missing(roster: Roster | None, run: _RunState, callbacks: Callbacks) -> None:
+def _note_names(
+    course: Course, session: Session, roster: Roster | None, run: _RunState, callbacks: Callbacks
+) -> None:
+    """Who of the roster is missing, and extensions of whoever is neither there nor in it."""
     for line in roster.missing(run.reports.values()) if roster is not None else ():
         callbacks.note(line)
+    people = roster.people if roster is not None else ()
+    known = {same_student_key(each.student) for each in (*run.reports.values(), *people)}
+    granted = (each.student for each in course.extensions if each.session == session.id)
+    if lost := [quoted(name) for name in granted if same_student_key(name) not in known]:
+        callbacks.note(
+            f"extensions in {session.id} of names that nobody here has: {', '.join(lost)}"
+        )
 
 
 def _former(loaded: Loaded, session: Session, callbacks: Callbacks) -> dict[str, Report]:

@@ -82,6 +82,17 @@ def new_secret() -> str:
     return given_secret() or secrets.token_hex(SECRET_BYTES)
 
 
+def read_secret(path: Path) -> bytes:
+    """The key in a file; AutograderError if it cannot be read, or holds none."""
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise AutograderError(f"{path} cannot be read: {error.strerror}") from None
+    if not secret:
+        raise AutograderError(f"{path} is empty: put its key back, or remove it for another one")
+    return secret
+
+
 def present_versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide results, in this process."""
     versions = {"python": platform.python_version()}
@@ -207,7 +218,7 @@ class ResultsFolder:
         path = self.path / SECRET_FILE
         if not path.exists():
             self._write(path, new_secret(), mode=0o600, durable=True)
-        return path.read_bytes().strip()
+        return read_secret(path)
 
     def keep_marks(self, table: bytes) -> None:
         """Keep a table of points by hand for later runs."""

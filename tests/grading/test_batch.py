@@ -8,7 +8,9 @@ import errno
 import io
 import json
 import re
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from filelock import FileLock
@@ -370,6 +372,21 @@ def test_a_file_is_no_folder(klass: Class) -> None:
         klass.grade()
 
 
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_key_that_is_lost_is_not_replaced_by_none(
+    klass: Class, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.delenv("AUTOGRADER_SECRET")
+    klass.grade()
+    before = content(klass.results.reports)
+    (klass.results.path / "secret.key").chmod(0o600)
+    (klass.results.path / "secret.key").write_text(text)
+    klass.modules["bob"] = "add"
+    with pytest.raises(AutograderError, match=r"secret\.key is empty"):
+        klass.grade(resume=True)
+    assert content(klass.results.reports) == before
+
+
 def test_a_damaged_run_file_is_one_line(klass: Class) -> None:
     klass.grade()
     (klass.results.path / "run.json").write_text("{")
@@ -578,6 +595,55 @@ def test_bad_times_apply_nothing(klass: Class, text: str, words: list[str]) -> N
     assert content(klass.results.path) == before
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "student;time\r\nada;{}\r\n",
+        "\ufeffstudent,time,,\nada,{},,\n,,,\n",
+        "student,time\nada,{},\n",
+        "student,time\n  ADA\u200b ,{}\n",
+    ],
+    ids=["semicolons", "emptied columns", "a comma too many", "another spelling"],
+)
+def test_tables_as_spreadsheets_and_people_write_them(klass: Class, text: str) -> None:
+    klass.grade()
+    time = "2027-01-26T12:00:00+01:00"
+    made = klass.report(times=table(klass, "times.csv", text.format(time)))
+    assert made.reports[0].lateness.submitted_at == time
+    assert klass.notes == []
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("name", ["Zoë Müller", "zoë  müller", "ZOË\u00a0MÜLLER"])
+def test_a_name_has_many_spellings_everywhere(
+    klass: Class, form: Literal["NFC", "NFD"], name: str
+) -> None:
+    klass.modules = {"Zoë Müller": "add sub", "Zoe Muller": "add sub"}
+    name = unicodedata.normalize(form, name)
+    klass.text += (
+        f"extensions:\n  - {{student: '{name}', session: s1, due: 2027-01-27T00:00:00+01:00}}\n"
+    )
+    times = f"student,time\n{name},2027-01-26T12:00:00+01:00\n"
+    marks = f"student;exercise;points\n{name};essay;2,5\n"
+    made = klass.grade(
+        times=table(klass, "times.csv", times), marks=table(klass, "marks.csv", marks)
+    )
+    other, zoe = sorted(made.reports, key=lambda report: report.student)
+    assert (zoe.points, zoe.lateness.days_late, klass.notes) == (82.5, 0, [])
+    assert zoe.lateness.due == "2027-01-27T00:00:00+01:00"
+    assert (other.raw_points, other.lateness.submitted_at) == (80, None)
+
+
+def test_an_extension_of_nobody_is_a_note(klass: Class) -> None:
+    due = "session: s1, due: 2027-01-27T00:00:00+01:00"
+    klass.text += f"extensions:\n  - {{student: Bob, {due}}}\n  - {{student: bop, {due}}}\n"
+    for run in (klass.grade, klass.report):
+        run()
+        assert klass.notes == ["extensions in s1 of names that nobody here has: 'bop'"]
+    klass.report(roster=table(klass, "roster.csv", "student\nada\nbob\ncleo\nbop\n"))
+    assert not any("extensions" in line for line in klass.notes)
+
+
 def test_a_time_of_somebody_who_did_not_submit_is_a_note(klass: Class) -> None:
     klass.grade(times=table(klass, "times.csv", TIMES + "zoe,2027-01-26T12:00:00+01:00\n"))
     assert any("no submission of 'zoe'" in line for line in klass.notes)
@@ -635,6 +701,8 @@ def test_marks_before_grading(klass: Class) -> None:
         ("ada,essay,-1", "points: expected 0 to 20, got '-1'"),
         ("ada,essay,nan", "points: expected 0 to 20, got 'nan'"),
         ("ada,essay,many", "points: expected 0 to 20, got 'many'"),
+        ("ada,essay,1_0", "points: expected 0 to 20, got '1_0'"),
+        ("ada,essay,1e1", "points: expected 0 to 20, got '1e1'"),
         ("ada,essay,3\nada,s1.essay,4", "a second row for ada and s1.essay"),
     ],
 )

@@ -85,6 +85,16 @@ def test_mistakes_are_lines(tmp_path: Path, text: str, line: str) -> None:
     assert any(line in each for each in (str(caught.value), *caught.value.lines))
 
 
+def test_numbers_that_a_tool_made_fractions_of_are_ids_as_before(tmp_path: Path) -> None:
+    """As pandas writes a column of numbers in which one is missing."""
+    text = "student,moodle,canvas,github,s1 due\n{}"
+    rows = "1815.0,101.0,,ada.0,2027-02-01T12:00:00+01:00\nbob,,007.0,v1.0,\n"
+    ada, bob = roster(tmp_path, text.format(rows)).people
+    assert (ada.student, ada.ids) == ("1815", {"moodle": "101", "github": "ada.0"})
+    assert (bob.student, bob.ids) == ("bob", {"canvas": "007", "github": "v1.0"})
+    assert roster(tmp_path, text.format(rows)).extensions[0].student == "1815"
+
+
 def test_columns_that_nothing_reads_are_named(tmp_path: Path) -> None:
     read = roster(tmp_path, "student,moodel,s1 due,tutor\nada,1,,x\n")
     assert read.notes == ("roster.csv: nothing reads the columns 'moodel', 'tutor'",)
@@ -255,6 +265,10 @@ def test_marks_and_times_go_by_any_name_that_is_one_students(klass: Class) -> No
     marks.write_text("student,exercise,points\nada@x.org,essay,7\nBob B,essay,5\ncleo,essay,3\n")
     made = klass.grade(roster=table, marks=marks)
     assert {s: p["essay"] for s, p in points(made).items()} == {"ada": 7, "bob": 5, "cleo": 3}
+    table.write_text("student,name,email\nada,,\nbob,,bob@x.org\ncleo,,\n")
+    marks.write_text("student,exercise,points\nbob@x.org,essay,6\n")
+    made = klass.grade(roster=table, marks=marks, resume=True)
+    assert points(made)["bob"]["essay"] == 6, "the roster of this run counts, not the former one"
 
 
 # ---- rosters of other tools ----------------------------------------------------------------------

@@ -146,6 +146,33 @@ def test_points_are_scaled_to_those_possible(tmp_path: Path, canvas_reports: lis
     assert any("out of 20" in line for line in filled.lines)
 
 
+@pytest.mark.parametrize(
+    ("cell", "grade"),
+    [
+        ("50", "7.5"),
+        ("50,0", "7.5"),
+        ("1,000.00", "150"),
+        ("1.000,00", "150"),
+        ("1\u202f000,00", "150"),
+        ("", "15"),
+        ("-", "15"),
+        ("0", "15"),
+        ("A", "15"),
+    ],
+)
+def test_maxima_are_read_in_the_writing_of_any_country(
+    tmp_path: Path, cell: str, grade: str
+) -> None:
+    text = f'Identifier,Grade,Maximum Grade,Last modified (grade)\n,,,\nParticipant 1,,"{cell}",-\n'
+    made = moodle.fill(
+        sheet(tmp_path, text.encode()),
+        [report("Ada", 15, layout="moodle", platform_id="1")],
+        None,
+        S1,
+    )
+    assert [row[1] for row in made.sheet.rows] == ["Grade", grade]
+
+
 def test_nothing_of_others_is_overwritten(tmp_path: Path, canvas_reports: list[Report]) -> None:
     rows = list(csv.reader(io.StringIO(gradebook(canvas_rows(), COLUMNS).decode())))
     rows[2][5] = "EX"
