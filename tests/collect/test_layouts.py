@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from autograder.errors import SubmissionError
-from autograder.submissions import LAYOUTS, Collected, Submission, collect
+from autograder.submissions import LAYOUTS, Collected, Submission, collect, folder
+from autograder.submissions.files import Folder
 from tests.collect import downloads
 from tests.collect.downloads import (
     BOTH,
@@ -209,6 +210,28 @@ def test_of_two_submissions_of_one_person_the_later_counts(tmp_path: Path) -> No
     assert any("'submission_501/' is an earlier" in line for line in found["Ada Lovelace"].notes)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("2027-11-07 01:30:00 -07:00", "2027-11-07 01:10:00 -08:00"),  # clocks went back
+        ("2027-01-26 09:00:00.5 +01:00", "2027-01-26 08:30:00 Z"),
+        ("2027-01-25 23:50:00 Z", "2027-01-26 00:10:00.25 +00:00"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_later_is_so_in_any_zone(tmp_path: Path, first: str, second: str, turned: bool) -> None:
+    person = ":submitters:\n  - :name: Ada\n    :sid: '1'\n"
+    times = (second, first) if turned else (first, second)
+    metadata = "".join(
+        f"submission_50{i}:\n  {person}  :created_at: {time}\n" for i, time in enumerate(times)
+    )
+    files = {"submission_metadata.yml": metadata.encode()}
+    for i in range(2):
+        files |= under(f"submission_50{i}", marked(times[i]))
+    (found,) = read(put(tmp_path / "in", files)).submissions
+    assert dict(found.files) == marked(second)
+
+
 # ---- nbgrader ------------------------------------------------------------------------------------
 
 
@@ -397,3 +420,23 @@ def test_a_loose_file_that_cannot_be_read_costs_only_itself(
     assert (dict(found.files), found.problems) == (BOTH, ())
     linked = any("link" in line for line in found.incidents)
     assert linked == (beside == "link.zip")
+
+
+@pytest.mark.parametrize("layout", ["moodle", "plain"])
+def test_a_folder_that_cannot_be_read_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    name = "Ana_11_assignsubmission_file_" if layout == "moodle" else "ana"
+    root = put(tmp_path / "in", {**under(name), f"{name}/locked/a/x.py": b"", **under("bob")})
+    real = folder.open_folder
+
+    def opened(name: str, parent: Folder | None = None) -> Folder:
+        if name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return real(name, parent)
+
+    monkeypatch.setattr(folder, "open_folder", opened)
+    found = min(read(root).submissions, key=lambda each: each.slug)
+    assert (dict(found.files), found.problems) == (BOTH, ())
+    (line,) = found.incidents
+    assert line == "'locked/' was ignored: it cannot be read (Permission denied)"
