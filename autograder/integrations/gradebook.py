@@ -174,7 +174,7 @@ class Owners:
                 f"({', '.join(lost[:3])}, …): is it of another course?"
             )
         if lost:
-            self.lines.append(f"no row in {sheet.name}: {_some(lost)}")
+            self.lines.append(f"no row in {sheet.name}: {some_of(lost)}")
 
 
 def _person(student: str, report: Report, enrolled: Person | None, layout: str) -> Person:
@@ -197,10 +197,10 @@ def cautions(reports: Iterable[Report], maximum: float | None, sheet: Sheet) -> 
     lines = []
     waiting = [quoted(report.student) for report in reports if report.unmarked]
     if waiting:
-        lines.append(f"exercises that nobody has marked count 0: {_some(waiting)}")
+        lines.append(f"exercises that nobody has marked count 0: {some_of(waiting)}")
     unknown = [quoted(report.student) for report in reports if report.lateness.unknown]
     if unknown:
-        lines.append(f"no late penalty, since no time of submission is known: {_some(unknown)}")
+        lines.append(f"no late penalty, since no time of submission is known: {some_of(unknown)}")
     own = {report.maximum for report in reports}
     if maximum is not None and own - {maximum}:
         shown = number(maximum)
@@ -208,7 +208,8 @@ def cautions(reports: Iterable[Report], maximum: float | None, sheet: Sheet) -> 
     return lines
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
+    """The first of many names for a message, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 

@@ -308,6 +308,27 @@ def test_a_team_gets_one_row_and_page_per_member(tmp_path: Path) -> None:
     assert set(pages) == {101, 106}
 
 
+def test_moodle_takes_extra_credit_up_to_its_maximum(tmp_path: Path) -> None:
+    reports = [
+        report(NAMES[ident], points, layout="moodle", platform_id=str(ident))
+        for ident, points in ((101, 104.5), (102, 100.0), (103, 99.5))
+    ]
+    filled = moodle.fill(sheet(tmp_path, worksheet(moodle_rows())), reports, None, S1)
+    taken = MoodleAssignment(NAMES).import_worksheet(filled.sheet.to_bytes())
+    assert [taken[ident][0] for ident in (101, 102, 103)] == ["50", "50", "49.75"]
+    assert "Moodle takes no more than the maximum: 'Ada Lovelace'" in filled.lines
+
+
+def test_a_comment_of_ours_follows_the_grade(tmp_path: Path) -> None:
+    made = sheet(tmp_path, worksheet(moodle_rows()))
+    for points in (40.25, 80.0):
+        made = moodle.fill(
+            made, [report("Ada Lovelace", points, layout="moodle", platform_id="101")], None, S1
+        ).sheet
+    taken = MoodleAssignment(NAMES).import_worksheet(made.to_bytes())
+    assert taken[101] == ("40", "80 of 100 points; see feedback.html")
+
+
 def test_what_moodle_locks_and_people_wrote_stays(tmp_path: Path) -> None:
     data = (
         worksheet(moodle_rows())
