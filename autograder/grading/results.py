@@ -285,11 +285,19 @@ class ResultsFolder:
     def load(self) -> Loaded:
         """Every record of the folder; what cannot be read is one line, and costs nobody else."""
         reports, errors = [], []
-        for path in sorted(self.reports.glob("*.json")):
+        # macOS writes hidden files beside those on other file systems
+        for path in sorted(self.reports.glob("[!.]*.json")):
             try:
-                reports.append(read_report(path))
+                report = read_report(path)
             except AutograderError as error:
                 errors.append(f"{error}; grade this student again with --resume")
+                continue
+            if path.stem == report.slug:
+                reports.append(report)
+            else:
+                errors.append(
+                    f"{path} is a copy of {report.slug}.json and does not count; remove it"
+                )
         return Loaded(tuple(reports), tuple(errors))
 
     def _write(

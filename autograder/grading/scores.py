@@ -42,7 +42,7 @@ def load(folder: Path, project: FinalProject) -> Loaded:
     """
     records = folder / "reports" if (folder / "run.json").is_file() else folder
     reports, errors = [], []
-    for path in sorted(records.glob("*.json")):
+    for path in sorted(records.glob("[!.]*.json")):
         try:
             report = read_report(path)
             if report.score is not None:

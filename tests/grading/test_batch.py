@@ -263,6 +263,21 @@ def test_a_torn_record_costs_one_regrade_and_a_line(klass: Class, text: str) -> 
     assert points(made) == ALL
 
 
+@pytest.mark.parametrize("name", ["{} 2.json", "{}_old.json", "{} (conflicted copy).json"])
+def test_a_copy_of_a_record_never_counts(klass: Class, name: str) -> None:
+    klass.grade()
+    (path,) = klass.results.reports.glob("bob*.json")
+    copy = path.with_name(name.format(path.stem))
+    copy.write_text(path.read_text())
+    path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
+    klass.modules["bob"] = "add sub"
+    made = klass.grade(resume=True)
+    (note,) = klass.notes
+    assert note.startswith(f"{copy} is a copy of {path.name} and does not count")
+    assert (len(made.reports), points(made)["bob"]) == (3, ALL["ada"])
+    assert points(klass.report())["bob"] == ALL["ada"]
+
+
 def test_an_exercise_that_the_course_lost(klass: Class) -> None:
     klass.grade()
     klass.text = klass.text.replace(
