@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from autograder.course import Course, DatasetName, Session
 from autograder.engine.host import pool
@@ -33,7 +32,7 @@ from autograder.grading.tables import (
     readable_marks,
     students_of,
 )
-from autograder.records import Identity, Outcome, Report
+from autograder.records import Outcome, Report
 from autograder.reports.view import neighbors
 from autograder.submissions import Submission
 from autograder.submissions.identity import quoted, same_student_key
@@ -163,10 +162,7 @@ def grade(
         run = _RunState(course, session, results, plan.fingerprints, marks, former, submissions)
         try:
             _grade_stale(run, plan, submissions, options, callbacks, cluster)
-            run.refresh(
-                {s.slug: s.submitted_at for s in submissions},
-                {s.slug: s.identity for s in submissions},
-            )
+            run.refresh({s.slug: s.submitted_at for s in submissions}, submissions)
         finally:
             results.summarize(run.reports.values(), course, session)
     _note_names(course, session, roster, run, callbacks)
@@ -237,14 +233,16 @@ class _RunState:
         return self._keep(finished(report, self._course, self._session, time, self._marks))
 
     def refresh(
-        self,
-        times: Mapping[str, str | None],
-        identities: Mapping[str, Identity] = MappingProxyType({}),
+        self, times: Mapping[str, str | None], submissions: Iterable[Submission] = ()
     ) -> None:
-        """Apply lateness and marks again to every report; exercises that the course lost go."""
+        """Apply lateness and marks again to every report; exercises that the course lost go.
+
+        What is known of a submission without grading it is said of these as they are now.
+        """
+        by_slug = {submission.slug: submission for submission in submissions}
         for slug, report in list(self.reports.items()):
             time = times.get(slug) or report.lateness.submitted_at
-            known = replace(report, identity=identities.get(slug, report.identity))
+            known = _as_submitted(report, by_slug[slug]) if slug in by_slug else report
             fresh = finished(known, self._course, self._session, time, self._marks)
             if fresh != report:
                 self._keep(fresh)
@@ -258,6 +256,17 @@ class _RunState:
         self._results.keep(report, self._course, self._session, self._around[report.slug])
         self.reports[report.slug] = report
         return report
+
+
+def _as_submitted(report: Report, submission: Submission) -> Report:
+    """The report of a submission whose files are as before; what lies beside them may not be."""
+    return replace(
+        report,
+        identity=submission.identity,
+        problems=submission.problems,
+        notes=submission.notes,
+        incidents=tuple(dict.fromkeys((*report.incidents, *submission.incidents))),
+    )
 
 
 def _verdicts(report: Report) -> object:

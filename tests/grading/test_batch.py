@@ -9,6 +9,7 @@ import io
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -276,6 +277,21 @@ def test_a_copy_of_a_record_never_counts(klass: Class, name: str) -> None:
     assert note.startswith(f"{copy} is a copy of {path.name} and does not count")
     assert (len(made.reports), points(made)["bob"]) == (3, ALL["ada"])
     assert points(klass.report())["bob"] == ALL["ada"]
+
+
+def test_what_lay_beside_the_files_is_said_as_it_is_now(klass: Class) -> None:
+    klass.modules = {"bob": ""}
+    (before,) = klass.submissions()
+    beside = (("it is no zip",), ("a note",), ("an incident",)), (("a name differs",), (), ())
+    for problems, notes, incidents in beside:
+        now = replace(before, problems=problems, notes=notes, incidents=incidents)
+        klass.submissions = lambda now=now: [now]  # type: ignore[method-assign]
+        (report,) = klass.grade(resume=True).reports
+        assert (report.problems, report.notes) == (problems, notes)
+        assert report.incidents == ("an incident",), "what has happened has happened"
+        page = (klass.results.path / "feedback" / f"{before.slug}.txt").read_text("utf-8")
+        assert problems[0] in page
+    assert klass.asked == []
 
 
 def test_an_exercise_that_the_course_lost(klass: Class) -> None:
