@@ -440,3 +440,19 @@ def test_a_folder_that_cannot_be_read_costs_only_itself(
     assert (dict(found.files), found.problems) == (BOTH, ())
     (line,) = found.incidents
     assert line == "'locked/' was ignored: it cannot be read (Permission denied)"
+
+
+@pytest.mark.parametrize("name", ["ada_s3 (1).zip", "ada_s3(2).zip", "ada_s3-1.zip", "ada_S3.ZIP"])
+def test_a_second_download_of_an_archive_is_no_second_student(tmp_path: Path, name: str) -> None:
+    root = put(tmp_path / "in", {name: zipped(BOTH), "bob_s3.zip": zipped(BOTH)})
+    assert set(by_name(read(root))) == {"ada", "bob"}
+    put(root, {"ada_s3.zip": zipped(marked("another"))})
+    collected = read(root)
+    assert {s.student for s in collected.submissions} == {"ada", "bob"}
+    assert any("'ada_s3.zip'" in line and f"'{name}'" in line for line in collected.errors)
+
+
+@pytest.mark.parametrize("name", ["ada (1)", "ada_s31", "team-1", "_s3", "ada_s3 (1) b"])
+def test_a_number_in_a_students_own_name_stays(tmp_path: Path, name: str) -> None:
+    root = put(tmp_path / "in", {f"{name}.zip": zipped(BOTH), "ada_s3 (2)/coding.py": CODING})
+    assert set(by_name(read(root))) == {name, "ada_s3 (2)"}
