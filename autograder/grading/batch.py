@@ -297,8 +297,9 @@ def _note_names(
     """Who of the roster is missing, and extensions of whoever is neither there nor in it."""
     for line in roster.missing(run.reports.values()) if roster is not None else ():
         callbacks.note(line)
-    people = roster.people if roster is not None else ()
-    known = {same_student_key(each.student) for each in (*run.reports.values(), *people)}
+    people = [each.student for each in (roster.people if roster is not None else ())]
+    students = [*people, *(report.student for report in run.reports.values())]
+    known = {same_student_key(student) for student in students}
     granted = (each.student for each in course.extensions if each.session == session.id)
     if lost := [quoted(name) for name in granted if same_student_key(name) not in known]:
         callbacks.note(
