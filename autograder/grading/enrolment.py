@@ -150,8 +150,11 @@ def _moment(submission: Submission) -> float:
 
 
 def _of(person: Person, chosen: Submission, own: Submission | None, group: str) -> Submission:
-    """The submission as one member's: named by the roster, with the member's own download."""
-    source = (own or chosen).identity
+    """The submission as one member's: named by the roster, with the member's own download.
+
+    What the platform calls another member, or the group, is not the member's.
+    """
+    source = own.identity if own else replace(chosen.identity, name="", email="", platform_id="")
     known = person.ids.get(PLATFORMS.get(source.layout, ""), "")
     identity = replace(
         source,

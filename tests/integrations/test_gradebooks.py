@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from autograder.cli.app import app
 from autograder.course import Course, Session, parse_course
 from autograder.errors import AutograderError
+from autograder.grading.enrolment import enrol
 from autograder.grading.results import ResultsFolder, present_run
 from autograder.grading.roster import Person, Roster
 from autograder.integrations import canvas, moodle
@@ -306,6 +307,27 @@ def test_a_team_gets_one_row_and_page_per_member(tmp_path: Path) -> None:
     assert [ident for ident, (grade, _) in taken.items() if grade] == [101, 106]
     pages = assignment.import_feedback(archive(reports, filled.feedback, RULES, S1))
     assert set(pages) == {101, 106}
+
+
+@pytest.mark.parametrize("by", ["Ada Lovelace", "Kim Lee", "red"])
+def test_a_groups_work_is_everybodys_grade_whoever_handed_it_in(tmp_path: Path, by: str) -> None:
+    people = [
+        Person(student, name, "", "", "red", {})
+        for student, name in (("ada", "Ada Lovelace"), ("kim", "Kim Lee"))
+    ]
+    roster = Roster(tuple(people))
+    names = {101: "Ada Lovelace", 106: "Kim Lee", 55: "red"}
+    (ident,) = (ident for ident, name in names.items() if name == by)
+    folder = f"{by}_{ident}_assignsubmission_file_"
+    found = collect(put(tmp_path / "in", under(folder)), session(), LIMITS).submissions
+    reports = [
+        replace(report("", 40, student=s.student), slug=s.slug, identity=s.identity)
+        for s in enrol(found, roster).submissions
+    ]
+    rows = [(101, "Ada Lovelace", "a@x"), (106, "Kim Lee", "k@x")]
+    filled = moodle.fill(sheet(tmp_path, worksheet(rows)), reports, roster, S1)
+    taken = MoodleAssignment(names).import_worksheet(filled.sheet.to_bytes())
+    assert {ident: grade for ident, (grade, _) in taken.items()} == {101: "20", 106: "20"}
 
 
 def test_moodle_takes_extra_credit_up_to_its_maximum(tmp_path: Path) -> None:
