@@ -289,6 +289,7 @@ JUNK = {
     "node_modules/" + "d/" * 30 + "x": b"deep",
     ".venv/coding.py": b"bad",
     "Thumbs.db": b"bad",
+    "Icon\r": b"",
     "x.egg-info/conftest.py": b"bad",
 }
 
