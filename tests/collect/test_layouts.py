@@ -40,7 +40,7 @@ def by_name(collected: Collected) -> dict[str, Submission]:
     return named
 
 
-@pytest.fixture(params=["folder", "folder in a folder", "zip", "zip in a folder"])
+@pytest.fixture(params=["folder", "folder in a folder", "zip", "zip in a folder", "zip and more"])
 def lay_out(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Files], Path]:
     """Write a download in one of the shapes that a person may have it in."""
 
@@ -51,6 +51,8 @@ def lay_out(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Files],
             put(tmp_path / "download" / "assignment_12_export", files)
             return tmp_path / "download"
         put(tmp_path / "download", {"class.zip": zipped(files), ".DS_Store": b"x"})
+        if request.param == "zip and more":
+            put(tmp_path / "download", {"roster.csv": b"student\n", "times.csv": b""})
         return tmp_path / "download" / ("class.zip" if request.param == "zip" else "")
 
     return write
@@ -456,3 +458,12 @@ def test_a_second_download_of_an_archive_is_no_second_student(tmp_path: Path, na
 def test_a_number_in_a_students_own_name_stays(tmp_path: Path, name: str) -> None:
     root = put(tmp_path / "in", {f"{name}.zip": zipped(BOTH), "ada_s3 (2)/coding.py": CODING})
     assert set(by_name(read(root))) == {name, "ada_s3 (2)"}
+
+
+def test_a_zip_beside_loose_files_may_be_one_students(tmp_path: Path) -> None:
+    root = put(tmp_path / "ada", {"work.zip": zipped(BOTH), "notes.txt": b""})
+    (found,) = read(root).submissions
+    assert (found.student, dict(found.files)) == ("work", BOTH)
+    put(root, BOTH)
+    with pytest.raises(SubmissionError, match="both a submission"):
+        read(root)
