@@ -19,7 +19,7 @@ from autograder.grading import verification
 from autograder.grading.assembly import finished, merged
 from autograder.grading.cluster.dispatch import Cluster, connected
 from autograder.grading.cluster.terms import Terms
-from autograder.grading.enrolment import enrol
+from autograder.grading.enrolment import enrol, renamed
 from autograder.grading.fingerprints import of_result
 from autograder.grading.kinds import Settings, kind_of
 from autograder.grading.results import Loaded, ResultsFolder, present_run
@@ -146,6 +146,8 @@ def grade(
     submissions = _with_times(submissions, options.times, callbacks)
     with results.locked(), connected(options.scheduler) as cluster:
         former = _former(results.load(), session, callbacks)
+        for line in renamed(former.values(), submissions):
+            callbacks.note(line)
         plan = _planned(course, session, submissions, former, results, options)
         results.start(present_run(course, session, plan.fingerprints))
         if options.roster is not None:

@@ -258,6 +258,32 @@ def test_a_bad_roster_stops_before_anything_is_written(klass: Class) -> None:
     assert not klass.results.path.exists()
 
 
+@pytest.mark.parametrize(
+    "identity",
+    [
+        Identity(name="Ada Lovelace", layout="moodle", platform_id="101"),
+        Identity(name="Ada Lovelace", layout="plain", download="Ada Lovelace/"),
+    ],
+)
+def test_a_roster_that_comes_later_doubles_nobody_without_a_word(
+    klass: Class, identity: Identity
+) -> None:
+    klass.modules = {"Ada Lovelace": "add", "cleo": "sub"}
+    ada, cleo = klass.submissions()
+    made = [replace(ada, identity=identity), cleo]
+    klass.submissions = lambda: made  # type: ignore[method-assign]
+    klass.grade()
+    assert klass.notes == []
+    table = klass.root / "roster.csv"
+    table.write_text("student,name\nada,Ada Lovelace\ncleo,\n")
+    klass.grade(roster=table, resume=True)
+    line = f"'Ada Lovelace' is 'ada' now: remove reports/{ada.slug}.json, else both count"
+    assert klass.notes == [line]
+    (klass.results.reports / f"{ada.slug}.json").unlink()
+    assert {r.student for r in klass.grade(resume=True).reports} == {"ada", "cleo"}
+    assert klass.notes == []
+
+
 def test_marks_and_times_go_by_any_name_that_is_one_students(klass: Class) -> None:
     table = klass.root / "roster.csv"
     table.write_text("student,name,email\nada,Ada L,ada@x.org\nbob,Bob B,\ncleo,Cleo,\n")
