@@ -78,12 +78,18 @@ def writable_folder(folder: Path) -> Path:
     return folder
 
 
+def write_output(path: Path, content: str | bytes, *, durable: bool = False) -> None:
+    """`write` what somebody has asked for; AutograderError in one line if it cannot be."""
+    with _in_one_line(path):
+        write(path, content, durable=durable)
+
+
 @contextmanager
-def _in_one_line(folder: Path) -> Iterator[None]:
+def _in_one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise AutograderError(f"{folder}: cannot be written to ({error.strerror})") from None
+        raise AutograderError(f"{path}: cannot be written to ({error.strerror})") from None
 
 
 def zip_bytes(

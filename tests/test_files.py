@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from autograder.files import zip_bytes
+from autograder.errors import AutograderError
+from autograder.files import write_output, zip_bytes
 
 FILES = {"b/c.py": b"1" * 1000, "a.sh": b"2"}
 
@@ -31,3 +33,12 @@ def test_a_zip_holds_what_was_given(stored: bool) -> None:
         assert {each.date_time for each in archive.infolist()} == {stamp}
         packed = archive.getinfo("b/c.py").compress_size
     assert (packed == 1000) is stored
+
+
+@pytest.mark.parametrize("name", ["missing/table.csv", "file/table.csv", "folder", "x" * 300])
+def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(AutograderError, match="cannot be written to"):
+        write_output(tmp_path / name, "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -13,7 +13,7 @@ import typer
 from autograder.cli.common import CourseOption, ResultsArgument, note, open_results, out
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
-from autograder.files import writable_folder, write
+from autograder.files import writable_folder, write_output
 from autograder.grading.disclosure import shown_now
 from autograder.grading.roster import Roster, read_roster
 from autograder.integrations import canvas as canvas_gradebook
@@ -77,7 +77,7 @@ def feedback(
     folder = writable_folder(output if output is not None else results / "export")
     path = folder / "feedback.zip"
     names = names_of_download(graded.reports)
-    write(path, archive(graded.reports, names, graded.course, graded.session))
+    write_output(path, archive(graded.reports, names, graded.course, graded.session))
     _say(path, f"{len(names)} pages")
 
 
@@ -114,8 +114,8 @@ def _write(
     pages = folder / f"{platform}-{graded.session.id}-feedback.zip"
     if gradebook.resolve() in (table.resolve(), pages.resolve()):
         raise AutograderError(f"{gradebook} would be overwritten; choose another --output")
-    write(table, filled.sheet.to_bytes())
-    write(pages, archive(graded.reports, filled.feedback, graded.course, graded.session))
+    write_output(table, filled.sheet.to_bytes())
+    write_output(pages, archive(graded.reports, filled.feedback, graded.course, graded.session))
     _notes(filled.lines)
     _notes(_early(graded))
     _say(table, f"{filled.grades} of {len(graded.reports)} grades")

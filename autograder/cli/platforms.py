@@ -20,7 +20,7 @@ from autograder.cli.common import (
     out,
 )
 from autograder.errors import AutograderError, ExitCode
-from autograder.files import write
+from autograder.files import write_output
 from autograder.grading import checking
 from autograder.grading.disclosure import shown_now
 from autograder.integrations.classroom50 import results as classroom50_results
@@ -98,8 +98,9 @@ def classroom50(session: SessionName, course: CourseOption = None) -> None:
     due = part.due.isoformat() if part.due else None
     shown = shown_now(rules.feedback, Lateness(due=due), now)
     report = classroom50_results.as_shown(report, shown.level)
-    write(here / classroom50_results.RESULT, classroom50_results.result_json(report, about, now))
-    write(here / classroom50_results.BODY, classroom50_results.release_body(report, part))
+    result = classroom50_results.result_json(report, about, now)
+    write_output(here / classroom50_results.RESULT, result)
+    write_output(here / classroom50_results.BODY, classroom50_results.release_body(report, part))
     typer.echo(f"wrote {classroom50_results.RESULT} and {classroom50_results.BODY}")
 
 
@@ -136,5 +137,5 @@ def sync(
     out.print(f"Wrote {done.points} points of {done.students} students", highlight=False)
     out.print(f"Marks by hand: {done.marked} of exercises, {done.answers} of written answers")
     if marks is not None and done.marks:
-        write(marks, done.marks)
+        write_output(marks, done.marks)
         out.print(f"Apply them: autograder report {results} --marks {marks}", soft_wrap=True)

@@ -20,7 +20,7 @@ from autograder.cli.common import (
     out,
 )
 from autograder.errors import AutograderError, ExitCode
-from autograder.files import check_writable, writable_folder, write
+from autograder.files import check_writable, writable_folder, write_output
 from autograder.grading import checking, scores, tidying
 from autograder.grading.kinds import project_of
 from autograder.integrations import pull_request as pull_requests
@@ -166,9 +166,9 @@ def leaderboard(
         raise AutograderError(f"{records}: no score records in it")
     ranked = boards(scores.scores_of(loaded.reports), project.costs)
     target = writable_folder(output if output is not None else records)
-    write(target / "leaderboard.md", leaderboard_markdown(ranked, rules.title))
+    write_output(target / "leaderboard.md", leaderboard_markdown(ranked, rules.title))
     page = target / "leaderboard.html"
-    write(page, leaderboard_page(ranked, rules.title))
+    write_output(page, leaderboard_page(ranked, rules.title))
     for board in ranked:
         out.print(leaderboard_table(board))
     out.print(f"\nLeaderboard: {page.resolve()}", highlight=False, soft_wrap=True)
@@ -210,7 +210,7 @@ def pull_request(
         ("summary", reply.summary),
         ("comment.md", reply.comment),
     ):
-        write(answer / file, content)
+        write_output(answer / file, content)
     out.print(f"{reply.state}: {reply.summary}", markup=False, highlight=False, soft_wrap=True)
     if reply.state != "success":
         raise typer.Exit(ExitCode.PROBLEMS)

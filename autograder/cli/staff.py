@@ -31,7 +31,7 @@ from autograder.cli.common import (
 )
 from autograder.engine.job import grader_faults
 from autograder.errors import ExitCode
-from autograder.files import write
+from autograder.files import write_output
 from autograder.grading import batch, checking, similarity
 from autograder.grading.kinds import kind_of
 from autograder.grading.results import ResultsFolder
@@ -162,7 +162,7 @@ def report(
     callbacks = batch.Callbacks(note=note)
     made = batch.refresh(there.course, there.session, there.folder, times, marks, callbacks, roster)
     if junit is not None:
-        write(junit, class_junit_xml(made.reports))
+        write_output(junit, class_junit_xml(made.reports))
     _print_class(made.reports, results)
     _exit_if_broken(made.reports)
     if made.unreadable:
@@ -186,7 +186,7 @@ def similar(
     known = similarity.known_texts(root, part.folder)
     pairs = similarity.similar_pairs(collected.submissions, known, note)
     if output is not None:
-        write(output, similarity.pairs_csv(pairs))
+        write_output(output, similarity.pairs_csv(pairs))
     for pair in pairs:
         names = " and ".join(clean_line(name, 40) for name in pair.students)
         shares = " and ".join(f"{share:.0%}" for share in pair.shares)

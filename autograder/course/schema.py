@@ -346,10 +346,3 @@ class Course(_Model):
                 return session
         known = ", ".join(f"{session.id} ({session.folder})" for session in self.sessions)
         raise CourseError(f"unknown session {name!r}: use {known}")
-
-    def extension(self, student: str, session_id: str) -> datetime | None:
-        """Return the due date that a student was granted in a session, if any."""
-        for extension in self.extensions:
-            if (extension.student, extension.session) == (student, session_id):
-                return extension.due
-        return None

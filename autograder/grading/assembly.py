@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from autograder.course import Course, CourseExercise, Session
 from autograder.grading.fingerprints import of_result
 from autograder.grading.lateness import lateness
 from autograder.grading.tables import Marks
 from autograder.records import ExerciseResult, Mark, Outcome, Report
+from autograder.submissions.identity import same_student_key
 
 
 def merged(
@@ -64,7 +66,6 @@ def finished(
     by_hand = {e.id: _unmarked(e) for e in session.exercises if e.graded == "by hand"}
     if all(e.id in results for e in session.exercises if e.graded == "automatically"):
         results = by_hand | results
-    extension = course.extension(report.student, session.id)
     return replace(
         report,
         exercises=tuple(
@@ -75,8 +76,17 @@ def finished(
             for exercise in session.exercises
             if exercise.id in results
         ),
-        lateness=lateness(course.late_policy, session.due, submitted_at, extension),
+        lateness=lateness(
+            course.late_policy, session.due, submitted_at, _extension(course, session, report)
+        ),
     )
+
+
+def _extension(course: Course, session: Session, report: Report) -> datetime | None:
+    """The due date that was granted to the student, whose name a person may spell otherwise."""
+    student = same_student_key(report.student)
+    granted = (each for each in course.extensions if each.session == session.id)
+    return max((e.due for e in granted if same_student_key(e.student) == student), default=None)
 
 
 def _unmarked(exercise: CourseExercise) -> ExerciseResult:

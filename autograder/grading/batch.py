@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from autograder.course import Course, DatasetName, Session
 from autograder.engine.host import pool
@@ -20,7 +19,7 @@ from autograder.grading import verification
 from autograder.grading.assembly import finished, merged
 from autograder.grading.cluster.dispatch import Cluster, connected
 from autograder.grading.cluster.terms import Terms
-from autograder.grading.enrolment import enrol
+from autograder.grading.enrolment import enrol, renamed
 from autograder.grading.fingerprints import of_result
 from autograder.grading.kinds import Settings, kind_of
 from autograder.grading.results import Loaded, ResultsFolder, present_run
@@ -33,9 +32,10 @@ from autograder.grading.tables import (
     readable_marks,
     students_of,
 )
-from autograder.records import Identity, Outcome, Report
+from autograder.records import Outcome, Report
 from autograder.reports.view import neighbors
 from autograder.submissions import Submission
+from autograder.submissions.identity import quoted, same_student_key
 
 MAX_FAILED_RUNS = 3
 """So often `--resume` grades again what we failed to grade, while nothing has changed."""
@@ -146,11 +146,13 @@ def grade(
     submissions = _with_times(submissions, options.times, callbacks)
     with results.locked(), connected(options.scheduler) as cluster:
         former = _former(results.load(), session, callbacks)
+        for line in renamed(former.values(), submissions):
+            callbacks.note(line)
         plan = _planned(course, session, submissions, former, results, options)
         results.start(present_run(course, session, plan.fingerprints))
         if options.roster is not None:
             results.keep_roster(options.roster.read_bytes())
-        students = [*students_of(submissions), *students_of(former.values())]
+        students = [*students_of(former.values()), *students_of(submissions)]  # the later count
         marks = _marks(results, session, students, options.marks, callbacks)
         fresh = [s.slug for s in submissions if s.slug not in plan.stale]
         callbacks.planned([former[slug] for slug in fresh if slug in former], len(submissions))
@@ -162,13 +164,10 @@ def grade(
         run = _RunState(course, session, results, plan.fingerprints, marks, former, submissions)
         try:
             _grade_stale(run, plan, submissions, options, callbacks, cluster)
-            run.refresh(
-                {s.slug: s.submitted_at for s in submissions},
-                {s.slug: s.identity for s in submissions},
-            )
+            run.refresh({s.slug: s.submitted_at for s in submissions}, submissions)
         finally:
             results.summarize(run.reports.values(), course, session)
-    _note_missing(roster, run, callbacks)
+    _note_names(course, session, roster, run, callbacks)
     return Batch(tuple(run.reports.values()), len(plan.stale), len(fresh), tuple(run.changes))
 
 
@@ -202,7 +201,7 @@ def refresh(
         run = _RunState(course, session, results, {}, given, former)
         run.refresh(known)
         results.summarize(run.reports.values(), course, session)
-    _note_missing(roster, run, callbacks)
+    _note_names(course, session, roster, run, callbacks)
     reports = tuple(run.reports.values())
     return Batch(reports, 0, len(reports), tuple(run.changes), len(loaded.errors))
 
@@ -236,14 +235,16 @@ class _RunState:
         return self._keep(finished(report, self._course, self._session, time, self._marks))
 
     def refresh(
-        self,
-        times: Mapping[str, str | None],
-        identities: Mapping[str, Identity] = MappingProxyType({}),
+        self, times: Mapping[str, str | None], submissions: Iterable[Submission] = ()
     ) -> None:
-        """Apply lateness and marks again to every report; exercises that the course lost go."""
+        """Apply lateness and marks again to every report; exercises that the course lost go.
+
+        What is known of a submission without grading it is said of these as they are now.
+        """
+        by_slug = {submission.slug: submission for submission in submissions}
         for slug, report in list(self.reports.items()):
             time = times.get(slug) or report.lateness.submitted_at
-            known = replace(report, identity=identities.get(slug, report.identity))
+            known = _as_submitted(report, by_slug[slug]) if slug in by_slug else report
             fresh = finished(known, self._course, self._session, time, self._marks)
             if fresh != report:
                 self._keep(fresh)
@@ -257,6 +258,17 @@ class _RunState:
         self._results.keep(report, self._course, self._session, self._around[report.slug])
         self.reports[report.slug] = report
         return report
+
+
+def _as_submitted(report: Report, submission: Submission) -> Report:
+    """The report of a submission whose files are as before; what lies beside them may not be."""
+    return replace(
+        report,
+        identity=submission.identity,
+        problems=submission.problems,
+        notes=submission.notes,
+        incidents=tuple(dict.fromkeys((*report.incidents, *submission.incidents))),
+    )
 
 
 def _verdicts(report: Report) -> object:
@@ -281,9 +293,20 @@ def _roster(
     return roster
 
 
-def _note_missing(roster: Roster | None, run: _RunState, callbacks: Callbacks) -> None:
+def _note_names(
+    course: Course, session: Session, roster: Roster | None, run: _RunState, callbacks: Callbacks
+) -> None:
+    """Who of the roster is missing, and extensions of whoever is neither there nor in it."""
     for line in roster.missing(run.reports.values()) if roster is not None else ():
         callbacks.note(line)
+    people = [each.student for each in (roster.people if roster is not None else ())]
+    students = [*people, *(report.student for report in run.reports.values())]
+    known = {same_student_key(student) for student in students}
+    granted = (each.student for each in course.extensions if each.session == session.id)
+    if lost := [quoted(name) for name in granted if same_student_key(name) not in known]:
+        callbacks.note(
+            f"extensions in {session.id} of names that nobody here has: {', '.join(lost)}"
+        )
 
 
 def _former(loaded: Loaded, session: Session, callbacks: Callbacks) -> dict[str, Report]:

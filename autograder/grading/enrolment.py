@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from autograder.grading.roster import PLATFORMS, People, Person, Roster
-from autograder.records import Identity
+from autograder.records import Identity, Report
 from autograder.submissions import Submission
 from autograder.submissions.identity import quoted, slugs
 from autograder.submissions.submission import ungraded
@@ -60,6 +60,22 @@ def enrol(submissions: Sequence[Submission], roster: Roster) -> Enrolled:
             lines.append(f"{quoted(submission.student)} has the name of a record; rename it")
     kept = (submission for submission in unknown if submission.slug not in taken)
     return Enrolled(tuple(sorted((*made, *kept), key=lambda s: (s.student, s.slug))), tuple(lines))
+
+
+def renamed(former: Iterable[Report], submissions: Sequence[Submission]) -> Iterator[str]:
+    """Lines on records of students who have another name now, as where a roster came later."""
+    slugs = {submission.slug for submission in submissions}
+    present = {_origin(submission.identity): submission.student for submission in submissions}
+    for report in former:
+        origin = _origin(report.identity)
+        if report.slug not in slugs and origin in present and all(origin):
+            names = f"{quoted(report.student)} is {quoted(present[origin])} now"
+            yield f"{names}: remove reports/{report.slug}.json, else both count"
+
+
+def _origin(identity: Identity) -> tuple[str, str]:
+    """What the download calls a student, whatever a roster says."""
+    return identity.layout, identity.platform_id or identity.download
 
 
 def _owners(people: People, submission: Submission) -> tuple[Person, ...]:
@@ -150,8 +166,11 @@ def _moment(submission: Submission) -> float:
 
 
 def _of(person: Person, chosen: Submission, own: Submission | None, group: str) -> Submission:
-    """The submission as one member's: named by the roster, with the member's own download."""
-    source = (own or chosen).identity
+    """The submission as one member's: named by the roster, with the member's own download.
+
+    What the platform calls another member, or the group, is not the member's.
+    """
+    source = own.identity if own else replace(chosen.identity, name="", email="", platform_id="")
     known = person.ids.get(PLATFORMS.get(source.layout, ""), "")
     identity = replace(
         source,

@@ -7,7 +7,7 @@ replaces the old record and the raw points stay what they were.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from autograder.course import CutOff, GracePeriod, LatePolicy, PercentPerDay
 from autograder.errors import SubmissionError
@@ -31,10 +31,9 @@ def lateness(
     """
     moment = _moment(submitted_at)
     deadline = max((date for date in (due, extension) if date is not None), default=None)
-    # Python subtracts wall clocks where both dates share a zone: in UTC no hour is lost or won.
     late = timedelta(0)
     if moment is not None and deadline is not None:
-        late = max(late, moment.astimezone(UTC) - deadline.astimezone(UTC))
+        late = max(late, _between(deadline, moment))
     return Lateness(
         policy=policy.kind,
         submitted_at=moment.isoformat() if moment else None,
@@ -42,6 +41,15 @@ def lateness(
         days_late=late / _DAY,
         penalty=_penalty(policy, late) if late else 0.0,
     )
+
+
+def _between(start: datetime, end: datetime) -> timedelta:
+    """The time from one moment to another, of any year that can be written.
+
+    Python subtracts wall clocks where both share a zone, and cannot express all of them in UTC.
+    """
+    zones = [moment.utcoffset() or timedelta(0) for moment in (start, end)]
+    return (end.replace(tzinfo=None) - start.replace(tzinfo=None)) - (zones[1] - zones[0])
 
 
 def _moment(value: datetime | str | None) -> datetime | None:

@@ -82,6 +82,17 @@ def new_secret() -> str:
     return given_secret() or secrets.token_hex(SECRET_BYTES)
 
 
+def read_secret(path: Path) -> bytes:
+    """The key in a file; AutograderError if it cannot be read, or holds none."""
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise AutograderError(f"{path} cannot be read: {error.strerror}") from None
+    if not secret:
+        raise AutograderError(f"{path} is empty: put its key back, or remove it for another one")
+    return secret
+
+
 def present_versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide results, in this process."""
     versions = {"python": platform.python_version()}
@@ -207,7 +218,7 @@ class ResultsFolder:
         path = self.path / SECRET_FILE
         if not path.exists():
             self._write(path, new_secret(), mode=0o600, durable=True)
-        return path.read_bytes().strip()
+        return read_secret(path)
 
     def keep_marks(self, table: bytes) -> None:
         """Keep a table of points by hand for later runs."""
@@ -274,11 +285,19 @@ class ResultsFolder:
     def load(self) -> Loaded:
         """Every record of the folder; what cannot be read is one line, and costs nobody else."""
         reports, errors = [], []
-        for path in sorted(self.reports.glob("*.json")):
+        # macOS writes hidden files beside those on other file systems
+        for path in sorted(self.reports.glob("[!.]*.json")):
             try:
-                reports.append(read_report(path))
+                report = read_report(path)
             except AutograderError as error:
                 errors.append(f"{error}; grade this student again with --resume")
+                continue
+            if path.stem == report.slug:
+                reports.append(report)
+            else:
+                errors.append(
+                    f"{path} is a copy of {report.slug}.json and does not count; remove it"
+                )
         return Loaded(tuple(reports), tuple(errors))
 
     def _write(

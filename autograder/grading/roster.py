@@ -106,8 +106,14 @@ def read_roster(path: Path, course: Course) -> Roster:
 
 def _person(row: Row) -> Person:
     cells = {key: clean_line(row[key], MAX_NAME) for key in ("student", *_ABOUT)}
-    ids = {column: row[column] for column in PLATFORMS.values() if row[column]}
+    cells["student"] = _whole(cells["student"])
+    ids = {column: _whole(row[column]) for column in PLATFORMS.values() if row[column]}
     return Person(**cells, ids=ids)
+
+
+def _whole(ident: str) -> str:
+    """A number without the `.0` that tools give it where others of its column are missing."""
+    return ident.removesuffix(".0") if ident.removesuffix(".0").isdecimal() else ident
 
 
 def _unique_values(person: Person) -> Iterator[tuple[str, str]]:
@@ -130,8 +136,7 @@ def _extensions(table: Table, line: int, row: Row, course: Course) -> Iterator[E
         elif (due := datetime.fromisoformat(moment)) <= session.due:
             expected = f"a date after {session.due.isoformat()}"
             table.wrong(line, f"{column}: expected {expected}, when {session.id} is due")
-        elif row["student"]:
-            student = clean_line(row["student"], MAX_NAME)
+        elif student := _person(row).student:
             yield Extension(student=student, session=session.id, due=due)
 
 

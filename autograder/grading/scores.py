@@ -12,7 +12,7 @@ from pathlib import Path
 
 from autograder.course import FinalProject
 from autograder.errors import AutograderError
-from autograder.files import writable_folder, write
+from autograder.files import writable_folder, write_output
 from autograder.grading.results import Loaded, read_report
 from autograder.project.costs import revalidate
 from autograder.records import Report
@@ -29,8 +29,8 @@ def keep(report: Report, folder: Path) -> Path:
     writable_folder(folder)
     moment = "".join(char for char in score.scored_at[:19] if char.isdigit())
     record = folder / f"{score.team}-{moment}-{score.sha256[:8]}.json"
-    write(record.with_suffix(".md"), markdown(report))
-    write(record, to_json(report), durable=True)
+    write_output(record.with_suffix(".md"), markdown(report))
+    write_output(record, to_json(report), durable=True)
     return record
 
 
@@ -42,7 +42,7 @@ def load(folder: Path, project: FinalProject) -> Loaded:
     """
     records = folder / "reports" if (folder / "run.json").is_file() else folder
     reports, errors = [], []
-    for path in sorted(records.glob("*.json")):
+    for path in sorted(records.glob("[!.]*.json")):
         try:
             report = read_report(path)
             if report.score is not None:

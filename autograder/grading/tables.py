@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from autograder.moments import moment_with_offset
 from autograder.records import Identity, Mark, Report
 from autograder.reports.csv_report import escape_formula
 from autograder.submissions import Submission
-from autograder.submissions.identity import MAX_NAME
+from autograder.submissions.identity import MAX_NAME, same_student_key
 from autograder.text_safety import clean_line
 
 MAX_BYTES = 20_000_000
 MAX_LINES = 50  # of mistakes that are shown
 MAX_COMMENT = 2_000
+_DECIMAL = re.compile(r"\+?(?:\d+[.,]?\d*|[.,]\d+)", re.ASCII)  # with a point or a comma
 
 Marks = Mapping[tuple[str, str], Mark]
 """Points by hand, by slug of the student and id of the exercise."""
@@ -89,13 +91,17 @@ class Table:
         raise InputErrors(f"{self._path}: {what}, nothing was applied", shown)
 
     def _read(self, required: tuple[str, ...], optional: tuple[str, ...]) -> list[tuple[int, Row]]:
-        reader = csv.reader(io.StringIO(self._text(), newline=""), strict=True)
+        text = self._text()
+        delimiter = delimiter_of(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
             lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
         except csv.Error as error:
             raise InputErrors(f"{self._path}:{reader.line_num}: not CSV: {error}") from None
         lines = [(number, cells) for number, cells in lines if any(cells)]
         names = [name.casefold() for name in lines[0][1]] if lines else []
+        while names and not names[-1]:  # spreadsheets write columns that were emptied
+            names.pop()
         form = self._form_of(names) or Form(tuple(names), lambda row: row)
         self._columns = form.columns
         missing = [name for name in required if name not in form.columns]
@@ -111,7 +117,7 @@ class Table:
         return [(number, dict.fromkeys(optional, "") | row) for number, row in rows if row]
 
     def _complete(self, number: int, cells: list[str], columns: int) -> bool:
-        if len(cells) == columns:
+        if len(cells) >= columns and not any(cells[columns:]):
             return True
         self.wrong(number, f"expected {columns} cells, got {len(cells)}")
         return False
@@ -130,7 +136,14 @@ class Table:
             raise InputErrors(f"{self._path}: not UTF-8; save it as CSV UTF-8") from None
 
 
+def delimiter_of(text: str) -> str:
+    """What stands between cells, by the first line: spreadsheets of many countries write `;`."""
+    first = text.partition("\n")[0]
+    return ";" if first.count(";") > first.count(",") else ","
+
+
 def _finder(students: Iterable[StudentNames]) -> Callable[[str], StudentNames | None]:
+    """Whose a name is: as it stands, else in any spelling that a person takes for the same."""
     by_slug = {student.slug: student for student in students}
     by_name: dict[str, set[str]] = {}
     others: dict[str, set[str]] = {}
@@ -138,15 +151,23 @@ def _finder(students: Iterable[StudentNames]) -> Callable[[str], StudentNames | 
         by_name.setdefault(student.name, set()).add(student.slug)
         for other in student.others:
             others.setdefault(other, set()).add(student.slug)
-    for name in list(by_name):  # as grades.csv writes a name that looks like a formula
-        by_name.setdefault(escape_formula(name), by_name[name])
+    for names in (by_name, others):  # as grades.csv writes a name that looks like a formula
+        for name in list(names):
+            names.setdefault(escape_formula(name), names[name])
+    spelt: dict[str, set[str]] = {}
+    for name, slugs in (*others.items(), *by_name.items()):
+        spelt.setdefault(same_student_key(name), set()).update(slugs)
     # what two students share tells nobody apart; their slugs, the names of their records, do
-    unique = {
-        name: by_slug[next(iter(slugs))]
-        for name, slugs in {**others, **by_name}.items()
-        if len(slugs) == 1
-    }
-    return {**unique, **by_slug}.get
+    known = _unique({**others, **by_name}, by_slug) | by_slug
+    alike = _unique(spelt, by_slug)
+    return lambda name: known.get(name) or alike.get(same_student_key(name))
+
+
+def _unique(
+    names: Mapping[str, set[str]], by_slug: Mapping[str, StudentNames]
+) -> dict[str, StudentNames]:
+    """The names that only one student has."""
+    return {name: by_slug[next(iter(slugs))] for name, slugs in names.items() if len(slugs) == 1}
 
 
 # ---- times -------------------------------------------------------------------------------------
@@ -243,10 +264,9 @@ def _marks(path: Path, session: Session, students: Iterable[StudentNames]) -> tu
 
 
 def _points(text: str, exercise: CourseExercise) -> float | None:
-    try:
-        points = float(text)
-    except ValueError:
+    if not _DECIMAL.fullmatch(text):
         return None
+    points = float(text.replace(",", "."))
     return round(points, 2) if 0 <= points <= exercise.points else None
 
 

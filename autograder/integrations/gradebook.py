@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from pathlib import Path
 from autograder.course import Session
 from autograder.errors import AutograderError
 from autograder.grading.roster import PLATFORMS, People, Person, Roster
+from autograder.grading.tables import delimiter_of
 from autograder.records import Report
 from autograder.reports.view import number
 from autograder.submissions.identity import quoted
@@ -76,10 +78,10 @@ def read_sheet(path: Path) -> Sheet:
         ) from None
     body = text.removeprefix(_BOM)
     first = body.partition("\n")[0]
-    delimiter = ";" if first.count(";") > first.count(",") else ","
+    delimiter = delimiter_of(body)
     try:
         reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
-        rows = tuple(tuple(cells) for cells in reader if cells)
+        rows = tuple(tuple(cells) for cells in reader if any(map(str.strip, cells)))
     except csv.Error as error:
         raise AutograderError(f"{path}: not CSV: {error}") from None
     if not rows:
@@ -94,9 +96,13 @@ def read_sheet(path: Path) -> Sheet:
 
 
 def decimal(cell: str) -> float | None:
-    """A number with a point or a comma; None for anything else, and for what is not positive."""
+    """A number in the writing of any country; None for anything else, or what is not positive.
+
+    As Canvas reads it: what stands behind the last point or comma are decimals.
+    """
+    *whole, last = re.split(r"[,.]", "".join(cell.split()))
     try:
-        value = float(cell.strip().replace(",", "."))
+        value = float(f"{''.join(whole)}.{last}" if whole else last)
     except ValueError:
         return None
     return value if 0 < value < float("inf") else None
@@ -168,7 +174,7 @@ class Owners:
                 f"({', '.join(lost[:3])}, …): is it of another course?"
             )
         if lost:
-            self.lines.append(f"no row in {sheet.name}: {_some(lost)}")
+            self.lines.append(f"no row in {sheet.name}: {some_of(lost)}")
 
 
 def _person(student: str, report: Report, enrolled: Person | None, layout: str) -> Person:
@@ -191,10 +197,10 @@ def cautions(reports: Iterable[Report], maximum: float | None, sheet: Sheet) -> 
     lines = []
     waiting = [quoted(report.student) for report in reports if report.unmarked]
     if waiting:
-        lines.append(f"exercises that nobody has marked count 0: {_some(waiting)}")
+        lines.append(f"exercises that nobody has marked count 0: {some_of(waiting)}")
     unknown = [quoted(report.student) for report in reports if report.lateness.unknown]
     if unknown:
-        lines.append(f"no late penalty, since no time of submission is known: {_some(unknown)}")
+        lines.append(f"no late penalty, since no time of submission is known: {some_of(unknown)}")
     own = {report.maximum for report in reports}
     if maximum is not None and own - {maximum}:
         shown = number(maximum)
@@ -202,7 +208,8 @@ def cautions(reports: Iterable[Report], maximum: float | None, sheet: Sheet) -> 
     return lines
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
+    """The first of many names for a message, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 

@@ -4,7 +4,8 @@ The worksheet ("Download grading worksheet") comes back by "Upload grading works
 (mod/assign/feedback/offline) looks for the columns "Identifier", "Grade" and "Last modified
 (grade)", and takes the participant's id from the end of "Identifier". Feedback files ("Upload
 multiple feedback files in a zip", mod/assign/feedback/file) are told apart by a part of their path
-that is `NAME_ID_PLUGINTYPE_PLUGIN`.
+that is `NAME_ID_PLUGINTYPE_PLUGIN`. A grade above the maximum is skipped without a word, so that
+who has extra credit gets the maximum.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from autograder.integrations.gradebook import (
     decimal,
     grade_of,
     listed_columns,
+    some_of,
     unready,
     with_cell,
     with_rows,
@@ -39,13 +41,14 @@ COMMENTS = "Feedback comments"
 _NAME_COLUMNS = ("Full name",)
 _LOGIN_COLUMNS = ("Email address", "Username", "ID number")
 _NUMBER = re.compile(r"(\d+)\s*$")
+_OWN_COMMENT = re.compile(r"\s*(?:[\d.]+ of [\d.]+ points; see feedback\.html)?\s*")
 _DOWNLOAD = re.compile(r"[^_]*_(\d+)_assignsubmission_[a-z0-9]+")
 
 
 def fill(
     sheet: Sheet, reports: Sequence[Report], roster: Roster | None, session: Session
 ) -> Filled:
-    """The worksheet with grades, and a line of points where a comment is empty.
+    """The worksheet with grades, and a line of points where no person has written a comment.
 
     Students without a report, and grades that Moodle will not change, keep their cells.
     AutograderError if it is no grading worksheet, or knows none of the students.
@@ -71,7 +74,7 @@ def fill(
                 graded.append(report)
         rows.append(row)
     owners.finish(sheet)
-    lines = (*owners.lines, *cautions(graded, maximum, sheet))
+    lines = (*owners.lines, *cautions(graded, maximum, sheet), *_capped(graded))
     return Filled(with_rows(sheet, rows), names, len(graded), lines)
 
 
@@ -109,11 +112,20 @@ def _kept(report: Report, columns: dict[str, int], row: Row, session: Session) -
 
 
 def _graded(row: Row, columns: dict[str, int], report: Report, maximum: float | None) -> Row:
-    row = with_cell(row, columns[GRADE], grade_of(report, maximum))
-    if COMMENTS in columns and not row[columns[COMMENTS]].strip():
+    grade = grade_of(report, maximum)
+    if maximum is not None and report.points > report.maximum:
+        grade = number(maximum)
+    row = with_cell(row, columns[GRADE], grade)
+    if COMMENTS in columns and _OWN_COMMENT.fullmatch(row[columns[COMMENTS]]):
         points = f"{number(report.points)} of {number(report.maximum)} points"
         row = with_cell(row, columns[COMMENTS], f"{points}; see feedback.html")
     return row
+
+
+def _capped(reports: Sequence[Report]) -> Sequence[str]:
+    """A line on who has more than Moodle takes."""
+    above = [quoted(report.student) for report in reports if report.points > report.maximum]
+    return [f"Moodle takes no more than the maximum: {some_of(above)}"] if above else []
 
 
 def _feedback_name(report: Report, participant: str, name: str) -> str:

@@ -43,9 +43,9 @@ def read_folder(
 ) -> tuple[Member, ...]:
     """The files of a folder but junk, sorted by path; content of the listed ones only.
 
-    Links and special files come back with a reason and are never opened; a folder too deep comes
-    back as a member whose path ends in a slash. More entries than `max_files` give
-    SubmissionError; an unreadable folder gives OSError.
+    Links and special files come back with a reason and are never opened; a folder too deep, or one
+    that cannot be read, comes back as a member whose path ends in a slash. More entries than
+    `max_files` give SubmissionError; OSError if the folder itself cannot be read.
     """
     walk = _Walk(limits, max_sizes)
     _visit(name, "", walk, parent)
@@ -69,10 +69,14 @@ def _visit(name: str, prefix: str, walk: _Walk, parent: Folder | None) -> None:
             else:
                 walk.add(_read(entry, prefix, walk, folder))
         for below in folders:
-            if prefix.count("/") + 1 < MAX_DEPTH:
-                _visit(below, f"{prefix}{below}/", walk, folder)
-            else:
-                walk.add(Member(f"{prefix}{below}/"))
+            path = f"{prefix}{below}/"
+            if prefix.count("/") + 1 >= MAX_DEPTH:
+                walk.add(Member(path))
+                continue
+            try:
+                _visit(below, path, walk, folder)
+            except OSError as error:
+                walk.add(Member(path, reason=f"cannot be read ({error.strerror})"))
     finally:
         close_folder(folder)
 

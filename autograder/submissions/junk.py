@@ -15,7 +15,8 @@ _FOLDERS = frozenset(
     }
 )
 _FOLDER_ENDS = (".egg-info", ".dist-info")
-_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
+# The last is what macOS, and synchronized folders there, keep a folder's picture in.
+_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 
 MARKS_OF_ENVIRONMENTS = frozenset({"pyvenv.cfg", "conda-meta"})
 """Names that lie at the root of a Python environment."""

@@ -32,12 +32,12 @@ def hint(name: str, others: Iterable[Member]) -> str:
     """What to add to "NAME is missing", if another file comes near; empty otherwise.
 
     First a file of that very name in another folder, then one that differs in case, in what is
-    added to copies, in its extension or its separators, then one with a slip of the pen.
+    added to copies, in its extension, its separators or what surrounds it, then one with a slip of
+    the pen.
     """
     candidates = [member for member in others if 0 < len(member.name) <= _LONGEST]
-    for member in candidates:
-        if member.name.casefold() == name.casefold():
-            return f"; {quoted(member.path)} was ignored"
+    if elsewhere := next((member for member in candidates if member.name == name), None):
+        return f"; {quoted(elsewhere.path)} was ignored"
     wanted = _core(name)
     for member in candidates:
         if _core(member.name) == wanted:
@@ -55,12 +55,14 @@ def hint(name: str, others: Iterable[Member]) -> str:
 def _what_to_do(actual: str, name: str) -> str:
     if actual.casefold().endswith(".ipynb"):
         return f"a notebook is not read, save its code as {name}"
+    if actual.strip() == name:
+        return f"its name has to be {name}, without blanks around it"
     return f"its name has to be {name}"
 
 
 def _core(name: str) -> str:
     """A file's name without extensions, marks of copies, case and kinds of separators."""
-    stem = unicodedata.normalize("NFKC", name).casefold()
+    stem = unicodedata.normalize("NFKC", name).casefold().strip(" .")
     while (shorter := _shortened(stem)) != stem:
         stem = shorter
     return _SEPARATORS.sub("_", stem).strip("_")

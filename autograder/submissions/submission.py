@@ -7,6 +7,7 @@ is never written. Whatever is wrong with one submission becomes a line of its re
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,10 +89,14 @@ def read_submission(
 
 
 def student_of(file_name: str, session: Session) -> str:
-    """The student's raw name from the name of a folder or archive."""
+    """The student's raw name from the name of a folder or archive.
+
+    Browsers number a second archive of one name: `ada_s1 (1).zip` is ada's as well.
+    """
     suffix = archive_suffix(file_name)
     stem = file_name[: len(file_name) - len(suffix)]
-    return (stem.removesuffix(f"_{session.id}") if suffix else stem) or stem
+    packed = re.fullmatch(rf"(.+)_{session.id}(?: ?\(\d+\)|-\d+)?", stem, re.I | re.S)
+    return packed[1] if suffix and packed else stem
 
 
 def content_hash(contents: Mapping[str, bytes]) -> str:

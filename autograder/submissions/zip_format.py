@@ -43,7 +43,7 @@ _STORED, _DEFLATED = 0, 8
 _ENCRYPTED_FLAGS = 0x0001 | 0x0040 | 0x2000
 _PATCH_FLAG = 0x0020
 _DESCRIPTOR_FLAG = 0x0008
-_UTF8_FLAG = 0x0800
+UTF8_FLAG = 0x0800
 _ZIP64 = 0xFFFFFFFF
 
 
@@ -145,7 +145,7 @@ def _read_directory(directory: memoryview, count: int) -> Iterator[_ZipEntry]:
         name_start = position + _CENTRAL.size
         raw_name = bytes(directory[name_start : name_start + name_length])
         position = name_start + name_length + extra_length + comment_length
-        name = with_slashes(_decode_name(raw_name, flags))
+        name = with_slashes(decoded_name(raw_name, flags))
         mode = attributes >> 16
         if _ZIP64 in (packed, size, offset):
             raise SubmissionError("zip64 archives are not accepted")
@@ -154,12 +154,15 @@ def _read_directory(directory: memoryview, count: int) -> Iterator[_ZipEntry]:
         raise UnsafeArchive("the archive's directory is not as long as its end record says")
 
 
-def _decode_name(raw: bytes, flags: int) -> str:
-    """The name's text; without the UTF-8 flag many tools write UTF-8 all the same."""
+def decoded_name(raw: bytes, flags: int) -> str:
+    """The name's text; without the UTF-8 flag many tools write UTF-8 all the same.
+
+    SubmissionError if the flag is not true.
+    """
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        if flags & _UTF8_FLAG:
+        if flags & UTF8_FLAG:
             raise SubmissionError("a member's name is not UTF-8") from None
         return raw.decode("cp437")
 

@@ -51,6 +51,17 @@ def zipped(files: Files) -> bytes:
     return buffer.getvalue()
 
 
+def unflagged(data: bytes) -> bytes:
+    """The zip as macOS writes it: names in UTF-8, of which no flag speaks."""
+    changed = bytearray(data)
+    for signature, flags in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+        at = changed.find(signature)
+        while at >= 0:
+            changed[at + flags] &= ~0x08
+            at = changed.find(signature, at + 1)
+    return bytes(changed)
+
+
 def under(folder: str, files: Files = BOTH) -> dict[str, bytes]:
     """The same files below a folder."""
     return {f"{folder}/{name}": data for name, data in files.items()}

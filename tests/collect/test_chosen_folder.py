@@ -182,7 +182,7 @@ def test_the_chosen_place_is_never_beaten(found: dict[str, dict[str, bytes]]) ->
         *("coding (1).py", "coding(2).py", "coding-1.py", "coding_2.py", "coding copy.py"),
         *("Copy of coding.py", "coding - Kopie.py", "coding.py.txt", "coding.txt", "coding"),
         *("CODING.PY", "Coding.py.txt", "coding.ipynb", "coding (1).py.txt", "codnig.py"),
-        *("sub/coding (1).py",),
+        *("sub/coding (1).py", "coding .py", "coding.py."),
     ],
 )
 def test_near_misses_are_named_and_not_graded(tmp_path: Path, shape: str, near: str) -> None:
@@ -201,6 +201,15 @@ def test_separators_are_near_misses(tmp_path: Path, near: str) -> None:
     expected = "deep_compression.py is missing"
     assert found.problems[0].startswith(expected)
     assert (f"'{near}' was ignored" in found.problems[0]) == (near != "DeepCompression.ipynb")
+
+
+@pytest.mark.parametrize("near", ["Coding.py", "CODING.PY", "coding.py ", " coding.py"])
+def test_what_hardly_differs_is_told_how(tmp_path: Path, near: str) -> None:
+    found = read(tmp_path, {"deep_compression.py": METRICS, near: CODING})
+    blank = ", without blanks around it" if near != near.strip() else ""
+    assert found.problems == (
+        f"coding.py is missing; '{near.strip()}' was ignored: its name has to be coding.py{blank}",
+    )
 
 
 @pytest.mark.parametrize("far", ["encoding.py", "coder.py", "decoding_notes.txt", "lab.ipynb"])
@@ -280,6 +289,7 @@ JUNK = {
     "node_modules/" + "d/" * 30 + "x": b"deep",
     ".venv/coding.py": b"bad",
     "Thumbs.db": b"bad",
+    "Icon\r": b"",
     "x.egg-info/conftest.py": b"bad",
 }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from autograder.errors import SubmissionError
-from autograder.submissions import LAYOUTS, Collected, Submission, collect
+from autograder.submissions import LAYOUTS, Collected, Submission, collect, folder
+from autograder.submissions.files import Folder
 from tests.collect import downloads
 from tests.collect.downloads import (
     BOTH,
@@ -19,6 +21,7 @@ from tests.collect.downloads import (
     put,
     session,
     under,
+    unflagged,
     zipped,
 )
 
@@ -37,7 +40,7 @@ def by_name(collected: Collected) -> dict[str, Submission]:
     return named
 
 
-@pytest.fixture(params=["folder", "folder in a folder", "zip", "zip in a folder"])
+@pytest.fixture(params=["folder", "folder in a folder", "zip", "zip in a folder", "zip and more"])
 def lay_out(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Files], Path]:
     """Write a download in one of the shapes that a person may have it in."""
 
@@ -48,6 +51,8 @@ def lay_out(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Files],
             put(tmp_path / "download" / "assignment_12_export", files)
             return tmp_path / "download"
         put(tmp_path / "download", {"class.zip": zipped(files), ".DS_Store": b"x"})
+        if request.param == "zip and more":
+            put(tmp_path / "download", {"roster.csv": b"student\n", "times.csv": b""})
         return tmp_path / "download" / ("class.zip" if request.param == "zip" else "")
 
     return write
@@ -207,6 +212,28 @@ def test_of_two_submissions_of_one_person_the_later_counts(tmp_path: Path) -> No
     assert any("'submission_501/' is an earlier" in line for line in found["Ada Lovelace"].notes)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("2027-11-07 01:30:00 -07:00", "2027-11-07 01:10:00 -08:00"),  # clocks went back
+        ("2027-01-26 09:00:00.5 +01:00", "2027-01-26 08:30:00 Z"),
+        ("2027-01-25 23:50:00 Z", "2027-01-26 00:10:00.25 +00:00"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_later_is_so_in_any_zone(tmp_path: Path, first: str, second: str, turned: bool) -> None:
+    person = ":submitters:\n  - :name: Ada\n    :sid: '1'\n"
+    times = (second, first) if turned else (first, second)
+    metadata = "".join(
+        f"submission_50{i}:\n  {person}  :created_at: {time}\n" for i, time in enumerate(times)
+    )
+    files = {"submission_metadata.yml": metadata.encode()}
+    for i in range(2):
+        files |= under(f"submission_50{i}", marked(times[i]))
+    (found,) = read(put(tmp_path / "in", files)).submissions
+    assert dict(found.files) == marked(second)
+
+
 # ---- nbgrader ------------------------------------------------------------------------------------
 
 
@@ -361,3 +388,82 @@ def test_what_lacks_a_file_still_has_the_other(tmp_path: Path) -> None:
     assert dict(found["ada"].files) == {"coding.py": CODING}
     assert found["ada"].problems == ("deep_compression.py is missing",)
     assert dict(found["bob"].files) == {"deep_compression.py": METRICS}
+
+
+@pytest.mark.parametrize("layout", ["moodle", "moodle_flat", "canvas", "gradescope"])
+def test_names_in_a_class_zip_are_utf8_with_and_without_its_flag(
+    tmp_path: Path, layout: str
+) -> None:
+    files = {unicodedata.normalize("NFD", n): d for n, d in getattr(downloads, layout)().items()}
+    files |= under("Zoë Müller_120_assignsubmission_file_", marked("zoe"))
+    for name, data in (("flag.zip", zipped(files)), ("none.zip", unflagged(zipped(files)))):
+        (tmp_path / name).write_bytes(data)
+    assert read(tmp_path / "none.zip") == read(tmp_path / "flag.zip")
+
+
+def test_an_older_name_in_a_class_zip_is_still_read(tmp_path: Path) -> None:
+    data = unflagged(zipped(under("Mxller_101_assignsubmission_file_")))
+    (tmp_path / "class.zip").write_bytes(data.replace(b"Mxller", "Müller".encode("cp437")))
+    assert set(by_name(read(tmp_path / "class.zip"))) == {"Müller"}
+
+
+@pytest.mark.parametrize("start", ["petrovaana_11_90{}_", "Ana_11_assignsubmission_file_"])
+@pytest.mark.parametrize("beside", ["data.zip", "data.rar", "notes.txt", "link.zip", "link.py"])
+@pytest.mark.parametrize("size", [0, LIMITS.max_bytes + 1])
+def test_a_loose_file_that_cannot_be_read_costs_only_itself(
+    tmp_path: Path, start: str, beside: str, size: int
+) -> None:
+    names = [start.format(i) + name for i, name in enumerate((*BOTH, beside))]
+    put(tmp_path / "in", dict(zip(names, (*BOTH.values(), bytes(size)), strict=True)))
+    if beside.startswith("link"):
+        (tmp_path / "in" / names[-1]).unlink()
+        (tmp_path / "in" / names[-1]).symlink_to("/etc/passwd")
+    (found,) = read(tmp_path / "in").submissions
+    assert (dict(found.files), found.problems) == (BOTH, ())
+    linked = any("link" in line for line in found.incidents)
+    assert linked == (beside == "link.zip")
+
+
+@pytest.mark.parametrize("layout", ["moodle", "plain"])
+def test_a_folder_that_cannot_be_read_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    name = "Ana_11_assignsubmission_file_" if layout == "moodle" else "ana"
+    root = put(tmp_path / "in", {**under(name), f"{name}/locked/a/x.py": b"", **under("bob")})
+    real = folder.open_folder
+
+    def opened(name: str, parent: Folder | None = None) -> Folder:
+        if name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return real(name, parent)
+
+    monkeypatch.setattr(folder, "open_folder", opened)
+    found = min(read(root).submissions, key=lambda each: each.slug)
+    assert (dict(found.files), found.problems) == (BOTH, ())
+    (line,) = found.incidents
+    assert line == "'locked/' was ignored: it cannot be read (Permission denied)"
+
+
+@pytest.mark.parametrize("name", ["ada_s3 (1).zip", "ada_s3(2).zip", "ada_s3-1.zip", "ada_S3.ZIP"])
+def test_a_second_download_of_an_archive_is_no_second_student(tmp_path: Path, name: str) -> None:
+    root = put(tmp_path / "in", {name: zipped(BOTH), "bob_s3.zip": zipped(BOTH)})
+    assert set(by_name(read(root))) == {"ada", "bob"}
+    put(root, {"ada_s3.zip": zipped(marked("another"))})
+    collected = read(root)
+    assert {s.student for s in collected.submissions} == {"ada", "bob"}
+    assert any("'ada_s3.zip'" in line and f"'{name}'" in line for line in collected.errors)
+
+
+@pytest.mark.parametrize("name", ["ada (1)", "ada_s31", "team-1", "_s3", "ada_s3 (1) b"])
+def test_a_number_in_a_students_own_name_stays(tmp_path: Path, name: str) -> None:
+    root = put(tmp_path / "in", {f"{name}.zip": zipped(BOTH), "ada_s3 (2)/coding.py": CODING})
+    assert set(by_name(read(root))) == {name, "ada_s3 (2)"}
+
+
+def test_a_zip_beside_loose_files_may_be_one_students(tmp_path: Path) -> None:
+    root = put(tmp_path / "ada", {"work.zip": zipped(BOTH), "notes.txt": b""})
+    (found,) = read(root).submissions
+    assert (found.student, dict(found.files)) == ("work", BOTH)
+    put(root, BOTH)
+    with pytest.raises(SubmissionError, match="both a submission"):
+        read(root)

@@ -149,6 +149,9 @@ class Class:
                     submitted.slug,
                     submitted.sha256,
                     tuple(results),
+                    submitted.problems,
+                    submitted.incidents,
+                    submitted.notes,
                 )
             )
             self.after(count)

@@ -8,7 +8,10 @@ import errno
 import io
 import json
 import re
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from filelock import FileLock
@@ -261,6 +264,36 @@ def test_a_torn_record_costs_one_regrade_and_a_line(klass: Class, text: str) -> 
     assert points(made) == ALL
 
 
+@pytest.mark.parametrize("name", ["{} 2.json", "{}_old.json", "{} (conflicted copy).json"])
+def test_a_copy_of_a_record_never_counts(klass: Class, name: str) -> None:
+    klass.grade()
+    (path,) = klass.results.reports.glob("bob*.json")
+    copy = path.with_name(name.format(path.stem))
+    copy.write_text(path.read_text())
+    path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
+    klass.modules["bob"] = "add sub"
+    made = klass.grade(resume=True)
+    (note,) = klass.notes
+    assert note.startswith(f"{copy} is a copy of {path.name} and does not count")
+    assert (len(made.reports), points(made)["bob"]) == (3, ALL["ada"])
+    assert points(klass.report())["bob"] == ALL["ada"]
+
+
+def test_what_lay_beside_the_files_is_said_as_it_is_now(klass: Class) -> None:
+    klass.modules = {"bob": ""}
+    (before,) = klass.submissions()
+    beside = (("it is no zip",), ("a note",), ("an incident",)), (("a name differs",), (), ())
+    for problems, notes, incidents in beside:
+        now = replace(before, problems=problems, notes=notes, incidents=incidents)
+        klass.submissions = lambda now=now: [now]  # type: ignore[method-assign]
+        (report,) = klass.grade(resume=True).reports
+        assert (report.problems, report.notes) == (problems, notes)
+        assert report.incidents == ("an incident",), "what has happened has happened"
+        page = (klass.results.path / "feedback" / f"{before.slug}.txt").read_text("utf-8")
+        assert problems[0] in page
+    assert klass.asked == []
+
+
 def test_an_exercise_that_the_course_lost(klass: Class) -> None:
     klass.grade()
     klass.text = klass.text.replace(
@@ -368,6 +401,21 @@ def test_a_file_is_no_folder(klass: Class) -> None:
     klass.results.path.write_text("")
     with pytest.raises(AutograderError, match=r"cannot write to .*results: Not a directory"):
         klass.grade()
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_key_that_is_lost_is_not_replaced_by_none(
+    klass: Class, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.delenv("AUTOGRADER_SECRET")
+    klass.grade()
+    before = content(klass.results.reports)
+    (klass.results.path / "secret.key").chmod(0o600)
+    (klass.results.path / "secret.key").write_text(text)
+    klass.modules["bob"] = "add"
+    with pytest.raises(AutograderError, match=r"secret\.key is empty"):
+        klass.grade(resume=True)
+    assert content(klass.results.reports) == before
 
 
 def test_a_damaged_run_file_is_one_line(klass: Class) -> None:
@@ -578,6 +626,55 @@ def test_bad_times_apply_nothing(klass: Class, text: str, words: list[str]) -> N
     assert content(klass.results.path) == before
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "student;time\r\nada;{}\r\n",
+        "\ufeffstudent,time,,\nada,{},,\n,,,\n",
+        "student,time\nada,{},\n",
+        "student,time\n  ADA\u200b ,{}\n",
+    ],
+    ids=["semicolons", "emptied columns", "a comma too many", "another spelling"],
+)
+def test_tables_as_spreadsheets_and_people_write_them(klass: Class, text: str) -> None:
+    klass.grade()
+    time = "2027-01-26T12:00:00+01:00"
+    made = klass.report(times=table(klass, "times.csv", text.format(time)))
+    assert made.reports[0].lateness.submitted_at == time
+    assert klass.notes == []
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("name", ["Zoë Müller", "zoë  müller", "ZOË\u00a0MÜLLER"])
+def test_a_name_has_many_spellings_everywhere(
+    klass: Class, form: Literal["NFC", "NFD"], name: str
+) -> None:
+    klass.modules = {"Zoë Müller": "add sub", "Zoe Muller": "add sub"}
+    name = unicodedata.normalize(form, name)
+    klass.text += (
+        f"extensions:\n  - {{student: '{name}', session: s1, due: 2027-01-27T00:00:00+01:00}}\n"
+    )
+    times = f"student,time\n{name},2027-01-26T12:00:00+01:00\n"
+    marks = f"student;exercise;points\n{name};essay;2,5\n"
+    made = klass.grade(
+        times=table(klass, "times.csv", times), marks=table(klass, "marks.csv", marks)
+    )
+    other, zoe = sorted(made.reports, key=lambda report: report.student)
+    assert (zoe.points, zoe.lateness.days_late, klass.notes) == (82.5, 0, [])
+    assert zoe.lateness.due == "2027-01-27T00:00:00+01:00"
+    assert (other.raw_points, other.lateness.submitted_at) == (80, None)
+
+
+def test_an_extension_of_nobody_is_a_note(klass: Class) -> None:
+    due = "session: s1, due: 2027-01-27T00:00:00+01:00"
+    klass.text += f"extensions:\n  - {{student: Bob, {due}}}\n  - {{student: bop, {due}}}\n"
+    for run in (klass.grade, klass.report):
+        run()
+        assert klass.notes == ["extensions in s1 of names that nobody here has: 'bop'"]
+    klass.report(roster=table(klass, "roster.csv", "student\nada\nbob\ncleo\nbop\n"))
+    assert not any("extensions" in line for line in klass.notes)
+
+
 def test_a_time_of_somebody_who_did_not_submit_is_a_note(klass: Class) -> None:
     klass.grade(times=table(klass, "times.csv", TIMES + "zoe,2027-01-26T12:00:00+01:00\n"))
     assert any("no submission of 'zoe'" in line for line in klass.notes)
@@ -635,6 +732,8 @@ def test_marks_before_grading(klass: Class) -> None:
         ("ada,essay,-1", "points: expected 0 to 20, got '-1'"),
         ("ada,essay,nan", "points: expected 0 to 20, got 'nan'"),
         ("ada,essay,many", "points: expected 0 to 20, got 'many'"),
+        ("ada,essay,1_0", "points: expected 0 to 20, got '1_0'"),
+        ("ada,essay,1e1", "points: expected 0 to 20, got '1e1'"),
         ("ada,essay,3\nada,s1.essay,4", "a second row for ada and s1.essay"),
     ],
 )

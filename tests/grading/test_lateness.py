@@ -127,6 +127,14 @@ def test_clock_change_between_due_date_and_submission() -> None:
     assert lateness(PercentPerDay(percent=10), due, submitted).penalty == pytest.approx(0.1)
 
 
+def test_the_first_and_the_last_year_are_dates_like_others() -> None:
+    never = datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))
+    always = datetime.min.replace(tzinfo=timezone(timedelta(hours=5)))
+    assert lateness(CutOff(), never, DUE).penalty == 0.0
+    assert lateness(CutOff(), DUE, always.isoformat()).penalty == 0.0
+    assert lateness(CutOff(), DUE, never).penalty == lateness(CutOff(), always, DUE).penalty == 1.0
+
+
 def test_times_as_gradescope_writes_them() -> None:
     actual = lateness(PercentPerDay(percent=10), DUE, "2027-01-26T14:59:00.000000-08:00")
     assert actual.days_late == 1.0

@@ -85,6 +85,16 @@ def test_mistakes_are_lines(tmp_path: Path, text: str, line: str) -> None:
     assert any(line in each for each in (str(caught.value), *caught.value.lines))
 
 
+def test_numbers_that_a_tool_made_fractions_of_are_ids_as_before(tmp_path: Path) -> None:
+    """As pandas writes a column of numbers in which one is missing."""
+    text = "student,moodle,canvas,github,s1 due\n{}"
+    rows = "1815.0,101.0,,ada.0,2027-02-01T12:00:00+01:00\nbob,,007.0,v1.0,\n"
+    ada, bob = roster(tmp_path, text.format(rows)).people
+    assert (ada.student, ada.ids) == ("1815", {"moodle": "101", "github": "ada.0"})
+    assert (bob.student, bob.ids) == ("bob", {"canvas": "007", "github": "v1.0"})
+    assert roster(tmp_path, text.format(rows)).extensions[0].student == "1815"
+
+
 def test_columns_that_nothing_reads_are_named(tmp_path: Path) -> None:
     read = roster(tmp_path, "student,moodel,s1 due,tutor\nada,1,,x\n")
     assert read.notes == ("roster.csv: nothing reads the columns 'moodel', 'tutor'",)
@@ -248,6 +258,32 @@ def test_a_bad_roster_stops_before_anything_is_written(klass: Class) -> None:
     assert not klass.results.path.exists()
 
 
+@pytest.mark.parametrize(
+    "identity",
+    [
+        Identity(name="Ada Lovelace", layout="moodle", platform_id="101"),
+        Identity(name="Ada Lovelace", layout="plain", download="Ada Lovelace/"),
+    ],
+)
+def test_a_roster_that_comes_later_doubles_nobody_without_a_word(
+    klass: Class, identity: Identity
+) -> None:
+    klass.modules = {"Ada Lovelace": "add", "cleo": "sub"}
+    ada, cleo = klass.submissions()
+    made = [replace(ada, identity=identity), cleo]
+    klass.submissions = lambda: made  # type: ignore[method-assign]
+    klass.grade()
+    assert klass.notes == []
+    table = klass.root / "roster.csv"
+    table.write_text("student,name\nada,Ada Lovelace\ncleo,\n")
+    klass.grade(roster=table, resume=True)
+    line = f"'Ada Lovelace' is 'ada' now: remove reports/{ada.slug}.json, else both count"
+    assert klass.notes == [line]
+    (klass.results.reports / f"{ada.slug}.json").unlink()
+    assert {r.student for r in klass.grade(resume=True).reports} == {"ada", "cleo"}
+    assert klass.notes == []
+
+
 def test_marks_and_times_go_by_any_name_that_is_one_students(klass: Class) -> None:
     table = klass.root / "roster.csv"
     table.write_text("student,name,email\nada,Ada L,ada@x.org\nbob,Bob B,\ncleo,Cleo,\n")
@@ -255,6 +291,10 @@ def test_marks_and_times_go_by_any_name_that_is_one_students(klass: Class) -> No
     marks.write_text("student,exercise,points\nada@x.org,essay,7\nBob B,essay,5\ncleo,essay,3\n")
     made = klass.grade(roster=table, marks=marks)
     assert {s: p["essay"] for s, p in points(made).items()} == {"ada": 7, "bob": 5, "cleo": 3}
+    table.write_text("student,name,email\nada,,\nbob,,bob@x.org\ncleo,,\n")
+    marks.write_text("student,exercise,points\nbob@x.org,essay,6\n")
+    made = klass.grade(roster=table, marks=marks, resume=True)
+    assert points(made)["bob"]["essay"] == 6, "the roster of this run counts, not the former one"
 
 
 # ---- rosters of other tools ----------------------------------------------------------------------

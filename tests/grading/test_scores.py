@@ -45,7 +45,7 @@ def test_the_record_outlives_a_power_failure_and_its_page_need_not(
     def write(path: Path, _: str, durable: bool = False) -> None:
         written.append((path.suffix, durable))
 
-    monkeypatch.setattr(scores, "write", write)
+    monkeypatch.setattr(scores, "write_output", write)
     scores.keep(report_of(SCORE), tmp_path)
     assert written == [(".md", False), (".json", True)]  # a record never without its page
 

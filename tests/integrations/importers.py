@@ -127,9 +127,10 @@ class CanvasCourse:
 
 @dataclass
 class MoodleAssignment:
-    """Participants' names by their ids in this assignment."""
+    """Participants' names by their ids in this assignment, and its maximum."""
 
     participants: Mapping[int, str]
+    maximum: float = 50.0
 
     def import_worksheet(self, data: bytes) -> dict[int, tuple[str, str]]:
         """(grade, comment) by participant; Refused for a file that is not a worksheet."""
@@ -147,7 +148,9 @@ class MoodleAssignment:
                 comment = (
                     row[columns["Feedback comments"]] if "Feedback comments" in columns else ""
                 )
-                result[int(ident)] = (row[columns["Grade"]], comment)
+                grade = row[columns["Grade"]]
+                in_range = not grade or 0 <= float(grade) <= self.maximum
+                result[int(ident)] = (grade if in_range else "", comment)
         return result
 
     def import_feedback(self, data: bytes) -> dict[int, tuple[str, str]]:

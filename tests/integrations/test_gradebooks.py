@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from autograder.cli.app import app
 from autograder.course import Course, Session, parse_course
 from autograder.errors import AutograderError
+from autograder.grading.enrolment import enrol
 from autograder.grading.results import ResultsFolder, present_run
 from autograder.grading.roster import Person, Roster
 from autograder.integrations import canvas, moodle
@@ -144,6 +145,33 @@ def test_points_are_scaled_to_those_possible(tmp_path: Path, canvas_reports: lis
     filled = canvas.fill(sheet(tmp_path, data), canvas_reports, None, S1)
     assert [row[-1] for row in filled.sheet.rows[2:]] == ["2", "2.2", "2.4", "2.6", "2.8"]
     assert any("out of 20" in line for line in filled.lines)
+
+
+@pytest.mark.parametrize(
+    ("cell", "grade"),
+    [
+        ("50", "7.5"),
+        ("50,0", "7.5"),
+        ("1,000.00", "150"),
+        ("1.000,00", "150"),
+        ("1\u202f000,00", "150"),
+        ("", "15"),
+        ("-", "15"),
+        ("0", "15"),
+        ("A", "15"),
+    ],
+)
+def test_maxima_are_read_in_the_writing_of_any_country(
+    tmp_path: Path, cell: str, grade: str
+) -> None:
+    text = f'Identifier,Grade,Maximum Grade,Last modified (grade)\n,,,\nParticipant 1,,"{cell}",-\n'
+    made = moodle.fill(
+        sheet(tmp_path, text.encode()),
+        [report("Ada", 15, layout="moodle", platform_id="1")],
+        None,
+        S1,
+    )
+    assert [row[1] for row in made.sheet.rows] == ["Grade", grade]
 
 
 def test_nothing_of_others_is_overwritten(tmp_path: Path, canvas_reports: list[Report]) -> None:
@@ -279,6 +307,48 @@ def test_a_team_gets_one_row_and_page_per_member(tmp_path: Path) -> None:
     assert [ident for ident, (grade, _) in taken.items() if grade] == [101, 106]
     pages = assignment.import_feedback(archive(reports, filled.feedback, RULES, S1))
     assert set(pages) == {101, 106}
+
+
+@pytest.mark.parametrize("by", ["Ada Lovelace", "Kim Lee", "red"])
+def test_a_groups_work_is_everybodys_grade_whoever_handed_it_in(tmp_path: Path, by: str) -> None:
+    people = [
+        Person(student, name, "", "", "red", {})
+        for student, name in (("ada", "Ada Lovelace"), ("kim", "Kim Lee"))
+    ]
+    roster = Roster(tuple(people))
+    names = {101: "Ada Lovelace", 106: "Kim Lee", 55: "red"}
+    (ident,) = (ident for ident, name in names.items() if name == by)
+    folder = f"{by}_{ident}_assignsubmission_file_"
+    found = collect(put(tmp_path / "in", under(folder)), session(), LIMITS).submissions
+    reports = [
+        replace(report("", 40, student=s.student), slug=s.slug, identity=s.identity)
+        for s in enrol(found, roster).submissions
+    ]
+    rows = [(101, "Ada Lovelace", "a@x"), (106, "Kim Lee", "k@x")]
+    filled = moodle.fill(sheet(tmp_path, worksheet(rows)), reports, roster, S1)
+    taken = MoodleAssignment(names).import_worksheet(filled.sheet.to_bytes())
+    assert {ident: grade for ident, (grade, _) in taken.items()} == {101: "20", 106: "20"}
+
+
+def test_moodle_takes_extra_credit_up_to_its_maximum(tmp_path: Path) -> None:
+    reports = [
+        report(NAMES[ident], points, layout="moodle", platform_id=str(ident))
+        for ident, points in ((101, 104.5), (102, 100.0), (103, 99.5))
+    ]
+    filled = moodle.fill(sheet(tmp_path, worksheet(moodle_rows())), reports, None, S1)
+    taken = MoodleAssignment(NAMES).import_worksheet(filled.sheet.to_bytes())
+    assert [taken[ident][0] for ident in (101, 102, 103)] == ["50", "50", "49.75"]
+    assert "Moodle takes no more than the maximum: 'Ada Lovelace'" in filled.lines
+
+
+def test_a_comment_of_ours_follows_the_grade(tmp_path: Path) -> None:
+    made = sheet(tmp_path, worksheet(moodle_rows()))
+    for points in (40.25, 80.0):
+        made = moodle.fill(
+            made, [report("Ada Lovelace", points, layout="moodle", platform_id="101")], None, S1
+        ).sheet
+    taken = MoodleAssignment(NAMES).import_worksheet(made.to_bytes())
+    assert taken[101] == ("40", "80 of 100 points; see feedback.html")
 
 
 def test_what_moodle_locks_and_people_wrote_stays(tmp_path: Path) -> None:

@@ -20,9 +20,8 @@ import pytest
 from autograder.course import Course, load_course, parse_course
 from autograder.errors import AutograderError
 from autograder.grading import kinds
-from autograder.grading.results import ResultsFolder
+from autograder.grading.results import ResultsFolder, read_secret
 from autograder.integrations.gradescope import bundle as bundles
-from autograder.integrations.gradescope import harness
 from autograder.integrations.gradescope.harness import read_metadata
 from autograder.integrations.gradescope.results import MAX_OUTPUT, results_json
 from autograder.records import Outcome, Report, TestResult, Visibility
@@ -212,7 +211,7 @@ def test_blanks_around_the_secret_draw_no_other_inputs(
         (tmp_path / "secret.key").write_bytes(
             bundles.bundle(rules, root, rules.sessions[0], 10)["secret.key"]
         )
-        keys = {harness._secret(tmp_path), ResultsFolder(tmp_path / "results").secret()}
+        keys = {read_secret(tmp_path / "secret.key"), ResultsFolder(tmp_path / "results").secret()}
         assert keys == {b"of the course"}
 
 

@@ -21,11 +21,11 @@ from nbgrader.nbgraderformat import MetadataValidator
 
 from autograder.course import load_course
 from autograder.errors import AutograderError
-from autograder.grading.tables import StudentNames, read_marks
+from autograder.grading.tables import StudentNames, read_marks, students_of
 from autograder.integrations.nbgrader.cells import BRIDGE, bridge_notebook, by_grade_id, grade_id
 from autograder.integrations.nbgrader.course import nbgrader_course, write_course
 from autograder.integrations.nbgrader.sync import sync
-from autograder.records import ExerciseResult, Lateness, Outcome, Report
+from autograder.records import ExerciseResult, Identity, Lateness, Outcome, Report
 from tests import hidden_text
 from tests.support import ROOT
 
@@ -192,6 +192,25 @@ def test_marks_by_hand_come_back_and_are_not_overwritten(tmp_path: Path, empty: 
     students = [StudentNames(name, name) for name in ("ada", "bob")]
     marks = read_marks(tmp_path / "marks.csv", SESSION, students)
     assert marks["ada", first.id].points == first.points
+
+
+def test_the_gradebook_keeps_its_own_ids_under_a_roster(tmp_path: Path, empty: Path) -> None:
+    folder = gradebook(tmp_path, empty)
+    first = SESSION.exercises[0]
+    own = Identity(layout="nbgrader", platform_id="=1+1")
+    elsewhere = Identity(layout="moodle", platform_id="101")
+    reports = [
+        replace(report("ada", {first.id: 1}), identity=own),
+        replace(report("bob", {first.id: 1}), identity=elsewhere),
+    ]
+    sync(folder, SESSION, reports)
+    for student in ("=1+1", "bob"):
+        mark(folder, student, first, first.points)
+    table = sync(folder, SESSION, reports).marks
+    assert [row["student"] for row in csv.DictReader(table.splitlines())] == ["'=1+1", "bob"]
+    (tmp_path / "marks.csv").write_text(table)
+    marks = read_marks(tmp_path / "marks.csv", SESSION, students_of(reports))
+    assert {slug for slug, _ in marks} == {"ada", "bob"}
 
 
 def test_what_a_person_grades_waits_for_one(tmp_path: Path, empty: Path) -> None:

@@ -145,6 +145,9 @@ def test_a_good_entry_then_a_worse_one_then_a_better_one(course: Course, tmp_pat
     assert (code, state) == (0, "success")
     assert "first entry" in summary
     assert comment.startswith(pulls.MARKER)
+    other_card = {"entries/ada/card.yaml": card("ada") + b"# one word more\n"}
+    again = course.branch("again", entry(model=b"cost 0.5") | other_card)
+    assert "first entry" in run(course, again, tmp_path)[2], "the same file, checked once more"
     worse = course.branch("two", entry(model=b"cost 0.75"))
     code, state, summary, _ = run(course, worse, tmp_path)
     assert (code, state) == (0, "success")

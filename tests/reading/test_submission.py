@@ -104,7 +104,7 @@ def test_bad_bytes_still_count_in_the_hash(tmp_path: Path, session: Session) -> 
         ({"metrics.py": METRICS}, ["training.py is missing"]),
         (
             {"Metrics.py": METRICS, "training.py": TRAINING},
-            ["metrics.py is missing; 'Metrics.py' was ignored"],
+            ["metrics.py is missing; 'Metrics.py' was ignored: its name has to be metrics.py"],
         ),
         (
             {"s1_intro/training.py": TRAINING, "s1_intro/old/metrics.py": METRICS},

@@ -23,12 +23,13 @@ from autograder.course import Course, Session
 from autograder.errors import AutograderError
 from autograder.files import write
 from autograder.grading.kinds import kind_of
-from autograder.grading.results import SECRET_FILE
+from autograder.grading.results import SECRET_FILE, read_secret
 from autograder.grading.single import grade_one
 from autograder.integrations.gradescope.results import results_json
 from autograder.moments import moment_with_offset
 from autograder.records import Report
 from autograder.submissions import read_submission
+from autograder.submissions.identity import same_student_key
 from autograder.text_safety import clean_line
 
 HOME = Path("/autograder")
@@ -78,19 +79,12 @@ def grade(
         root,
         _with_own_due_date(session, metadata),
         replace(submission, problems=(*submission.problems, *metadata.problems)),
-        _secret(root),
+        read_secret(root / SECRET_FILE),
         _budget(minutes) - (time.monotonic() - started),
     )
     text = results_json(report, session, time.monotonic() - started, course.feedback)
     write(results / "results.json", text)
     return report
-
-
-def _secret(root: Path) -> bytes:
-    try:
-        return (root / SECRET_FILE).read_bytes().strip()
-    except OSError as error:
-        raise AutograderError(f"{root / SECRET_FILE} cannot be read: {error.strerror}") from None
 
 
 def _budget(minutes: float) -> float:
@@ -138,8 +132,10 @@ def _own_due_date(tree: Mapping[str, Any], users: Iterable[Mapping[str, Any]]) -
 
 def _with_extension(course: Course, session: Session, metadata: Metadata, student: str) -> Course:
     """The course, where an extension under any of the student's names is that of `student`."""
-    known = (*metadata.names, *(name.partition("@")[0] for name in metadata.names))
-    own = [e for e in course.extensions if e.session == session.id and e.student in known]
+    names = (*metadata.names, *(name.partition("@")[0] for name in metadata.names))
+    known = {*map(same_student_key, names)} - {""}
+    granted = (each for each in course.extensions if each.session == session.id)
+    own = [each for each in granted if same_student_key(each.student) in known]
     if not own:
         return course
     latest = max(own, key=lambda extension: extension.due)

@@ -24,6 +24,7 @@ from autograder.course import CourseExercise, Session
 from autograder.errors import AutograderError
 from autograder.integrations.nbgrader.cells import BRIDGE, by_grade_id, grade_id
 from autograder.records import Report
+from autograder.reports.csv_report import escape_formula
 from autograder.text_safety import clean_line
 
 GRADEBOOK = "gradebook.db"
@@ -103,21 +104,28 @@ def _check(book: Any, path: Path, session: Session) -> None:
 def _write(book: Any, session: Session, report: Report) -> int:
     """Put the automatic points of one report into the gradebook; how many exercises."""
     exercises = {exercise.id: exercise for exercise in session.exercises}
-    book.update_or_create_student(report.student)
+    student = _student(report)
+    book.update_or_create_student(student)
     time = report.lateness.submitted_at
     fields = {} if time is None else {"timestamp": _as_kept(time)}
-    book.update_or_create_submission(session.folder, report.student, **fields)
+    book.update_or_create_submission(session.folder, student, **fields)
     written = 0
     for result in report.exercises:
         if result.by_hand or result.id not in exercises:
             continue
         name = grade_id(exercises[result.id])
-        grade = book.find_grade(name, BRIDGE, session.folder, report.student)
+        grade = book.find_grade(name, BRIDGE, session.folder, student)
         grade.auto_score = result.points
         grade.needs_manual_grade = grade.manual_score is not None
         written += 1
     book.db.commit()
     return written
+
+
+def _student(report: Report) -> str:
+    """What nbgrader calls the student; with a roster, a report goes by another id."""
+    identity = report.identity
+    return (identity.layout == "nbgrader" and identity.platform_id) or report.student
 
 
 def _as_kept(time: str) -> datetime:
@@ -133,7 +141,7 @@ def _marks(book: Any, session: Session) -> Iterator[Mapping[str, object]]:
             exercise = exercises.get(grade.name)
             if exercise is not None and grade.manual_score is not None:
                 yield {
-                    "student": submission.student.id,
+                    "student": escape_formula(submission.student.id),
                     "exercise": exercise.id,
                     "points": _points(grade, exercise),
                     "comment": _comment(submission, grade),

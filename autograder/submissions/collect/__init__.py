@@ -127,12 +127,12 @@ def _listing(root: Path, session: Session, layout: str | None) -> Iterator[Listi
 
 
 def _only_archive(root: Path) -> Path | None:
-    """The one archive in a folder, if nothing else is in it: perhaps a platform's download."""
-    names = [name for name in os.listdir(root) if not is_junk_name(name)]  # noqa: PTH208
-    if len(names) != 1 or not archive_suffix(names[0]):
+    """The one archive in a folder, at most beside loose files: perhaps a platform's download."""
+    paths = [root / name for name in os.listdir(root) if not is_junk_name(name)]  # noqa: PTH208
+    archives = [path for path in paths if archive_suffix(path.name)]
+    if len(archives) != 1 or not all(path.is_file() and not path.is_symlink() for path in paths):
         return None
-    only = root / names[0]
-    return only if only.is_file() and not only.is_symlink() else None
+    return archives[0]
 
 
 # ---- which layout --------------------------------------------------------------------------------

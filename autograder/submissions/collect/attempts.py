@@ -42,7 +42,7 @@ def _choice(group: Sequence[Candidate]) -> Choice:
         return Choice(tuple(group))
     orders = [candidate.order for candidate in group]
     if None not in orders and len(set(orders)) == len(orders):
-        *earlier, last = sorted(group, key=lambda each: each.order or ("", 0))
+        *earlier, last = sorted(group, key=lambda each: each.order or (0.0, 0))
         notes = [f"{each.shown} is an earlier attempt and was not graded" for each in earlier]
         return Choice((replace(last, notes=(*last.notes, *notes)),))
     shown = " and ".join(candidate.shown for candidate in group)

@@ -40,7 +40,7 @@ class Candidate:
     platform_id: str = ""
     attempt: int | None = None
     submitted_at: str | None = None
-    order: tuple[str, int] | None = None
+    order: tuple[float, int] | None = None
     download: str = ""
     email: str = ""
     group: str = ""

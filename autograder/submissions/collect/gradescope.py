@@ -6,6 +6,7 @@ are Ruby's symbols (`:submitters:`), which are read with and without their colon
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -100,7 +101,7 @@ def _candidate(
         platform_id=platform_id,
         attempt=earlier + 1 if earlier else None,
         submitted_at=moment,
-        order=(moment or "", int(folder.partition("_")[2][:18])),
+        order=(_seconds(moment), int(folder.partition("_")[2][:18])),
         download=f"{folder}/",
         email=person.get("email", ""),
         group=folder if len(all_of_it) > 1 else "",
@@ -119,6 +120,11 @@ def _time(facts: object) -> tuple[str | None, str]:
         return utc(datetime.fromisoformat(plain)), ""
     except ValueError:
         return None, f"the time of submission {quoted(text)} in the metadata cannot be read"
+
+
+def _seconds(moment: str | None) -> float:
+    """To compare times of several zones; one that is not known comes first."""
+    return -math.inf if moment is None else datetime.fromisoformat(moment).timestamp()
 
 
 def _recognizes(top: DownloadFolder) -> bool:

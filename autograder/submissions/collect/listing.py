@@ -22,6 +22,7 @@ from autograder.submissions.archive import check_suffix, max_packed, parse_archi
 from autograder.submissions.files import Folder, close_folder, open_folder, read_file, refused_kind
 from autograder.submissions.junk import environments, is_junk
 from autograder.submissions.members import Member, UnsafeArchive, is_kept, with_slashes
+from autograder.submissions.zip_format import UTF8_FLAG, decoded_name
 
 Sizes = Mapping[str, int]
 
@@ -127,6 +128,13 @@ class FolderListing:
             return read_archive(name, limits, sizes, parent)
 
 
+def _name_of(info: zipfile.ZipInfo) -> str:
+    """A member's name; the library reads one without the UTF-8 flag as cp437, macOS' are UTF-8."""
+    if info.flag_bits & UTF8_FLAG:
+        return info.filename
+    return decoded_name(info.orig_filename.encode("cp437"), info.flag_bits)
+
+
 class ZipListing:
     """A zip that a platform made of a class.
 
@@ -146,7 +154,7 @@ class ZipListing:
             self._add(info)
 
     def _add(self, info: zipfile.ZipInfo) -> None:
-        name = with_slashes(info.filename)
+        name = with_slashes(_name_of(info))
         path = name.removeprefix("./").rstrip("/")
         parts = path.split("/")
         if not {"", ".", ".."}.isdisjoint(parts) or "\0" in path:

@@ -13,7 +13,7 @@ from autograder.submissions import identity
 from autograder.submissions.collect.attempts import Choice
 from autograder.submissions.collect.candidate import Candidate, Part
 from autograder.submissions.collect.listing import Listing
-from autograder.submissions.members import Member, is_kept
+from autograder.submissions.members import Member
 from autograder.submissions.submission import (
     Submission,
     assess,
@@ -74,25 +74,25 @@ def _members(
     sizes = max_sizes(session, limits)
     for part in parts:
         name = part.path.rpartition("/")[2]
-        if part.name:
-            yield _loose(part, listing, sizes)
-        elif part.is_folder:
+        if part.is_folder:
             yield from listing.members(part.path, limits, sizes)
+        elif part.name:
+            yield _loose(part.path, part.name, listing, sizes.get(part.name, -1))
         elif len(parts) == 1:
             yield from listing.archive(part.path, limits, sizes)
         else:
-            yield Member(name, data=listing.file(part.path, limits.max_bytes))
+            yield _loose(part.path, name, listing, limits.max_bytes)
 
 
-def _loose(part: Part, listing: Listing, sizes: dict[str, int]) -> Member:
-    """A file that lies beside those of other students."""
-    if part.name not in sizes:
-        return Member(part.name)
+def _loose(path: str, name: str, listing: Listing, most: int) -> Member:
+    """A file that lies beside others, of this student or of the class; read up to `most` bytes."""
+    if most < 0:
+        return Member(name)
     try:
-        data = listing.file(part.path, sizes[part.name])
+        data = listing.file(path, most)
     except (SubmissionError, OSError) as error:
-        return Member(part.name, reason=str(error))
-    return Member(part.name, len(data), data if is_kept(part.name, len(data), sizes) else None)
+        return Member(name, reason=str(error))
+    return Member(name, len(data), data)
 
 
 def _identity(candidate: Candidate, layout: str) -> Identity:
