@@ -37,18 +37,23 @@ if cgroup:
     Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
 if user:
     from autograder.engine.sandbox import kernel
-    prefix = Path(sys.base_prefix)
-    home = Path(*prefix.parts[:2])
-    if not home.stat().st_mode & 0o005:  # the interpreter lies in a home that is closed to others
+    closed = {}  # the outermost folder that is closed to others -> what in it has to be reached
+    for path in (Path(sys.base_prefix), Path(root)):
+        for parent in reversed(path.parents):
+            if parent.stat().st_mode & 0o005 != 0o005:
+                closed.setdefault(parent, []).append(path)
+                break
+    if closed:
         kernel.unshare(0x20000)
-        aside = tempfile.mkdtemp(dir="/tmp")
-        for command in (
-            ["mount", "--make-rprivate", "/"],
-            ["mount", "--bind", str(prefix), aside],
-            ["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(home)],
-            ["mkdir", "-p", str(prefix)],
-            ["mount", "--bind", aside, str(prefix)],
-        ):
+        commands = [["mount", "--make-rprivate", "/"]]
+        for parent, paths in closed.items():
+            asides = [tempfile.mkdtemp(dir="/tmp") for _ in paths]
+            commands += [["mount", "--bind", path, aside] for path, aside in zip(paths, asides)]
+            commands.append(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", parent])
+            for path, aside in zip(paths, asides):
+                commands.append(["mkdir", "-p", path])
+                commands.append(["mount", "--bind", aside, path])
+        for command in commands:
             subprocess.run(command, check=True)
     os.setgroups([])
     os.setresgid(int(user), int(user), int(user))
