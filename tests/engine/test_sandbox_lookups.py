@@ -83,7 +83,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 def counted(identity: str, source: str, without: tuple[str, ...] = ()) -> tuple[int | None, Any]:
     """How many lookups of `source` were seen (None: no counter), and what it appended to `out`."""
     ours, theirs = socket.socketpair()
-    with ours, scratch_folder(identity) as scratch:
+    with ours, theirs, scratch_folder(identity) as scratch:
         options = {
             "root": str(ROOT),
             "scratch": str(scratch),
