@@ -63,14 +63,22 @@ def enrol(submissions: Sequence[Submission], roster: Roster) -> Enrolled:
 
 
 def renamed(former: Iterable[Report], submissions: Sequence[Submission]) -> Iterator[str]:
-    """Lines on records of students who have another name now, as where a roster came later."""
+    """Lines on records whose download others have now, as where a roster came later.
+
+    They may be another name of the same student, or members of the same group.
+    """
     slugs = {submission.slug for submission in submissions}
-    present = {_origin(submission.identity): submission.student for submission in submissions}
+    present: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for submission in submissions:
+        present[_origin(submission.identity)].append(quoted(submission.student))
     for report in former:
         origin = _origin(report.identity)
         if report.slug not in slugs and origin in present and all(origin):
-            names = f"{quoted(report.student)} is {quoted(present[origin])} now"
-            yield f"{names}: remove reports/{report.slug}.json, else both count"
+            names = " and ".join(present[origin])
+            yield (
+                f"the download of {quoted(report.student)} is now that of {names}: if they are one "
+                f"student, remove reports/{report.slug}.json, or both count"
+            )
 
 
 def _origin(identity: Identity) -> tuple[str, str]:

@@ -277,11 +277,29 @@ def test_a_roster_that_comes_later_doubles_nobody_without_a_word(
     table = klass.root / "roster.csv"
     table.write_text("student,name\nada,Ada Lovelace\ncleo,\n")
     klass.grade(roster=table, resume=True)
-    line = f"'Ada Lovelace' is 'ada' now: remove reports/{ada.slug}.json, else both count"
+    line = (
+        "the download of 'Ada Lovelace' is now that of 'ada': "
+        f"if they are one student, remove reports/{ada.slug}.json, or both count"
+    )
     assert klass.notes == [line]
     (klass.results.reports / f"{ada.slug}.json").unlink()
     assert {r.student for r in klass.grade(resume=True).reports} == {"ada", "cleo"}
     assert klass.notes == []
+
+
+def test_who_leaves_a_group_is_not_taken_for_another_member(klass: Class) -> None:
+    klass.modules = {"ada": "add", "bob": "add"}
+    team = Identity(group="red", layout="plain", download="red/")
+    made = [replace(submission, identity=team) for submission in klass.submissions()]
+    klass.submissions = lambda: made  # type: ignore[method-assign]
+    klass.grade()
+    assert klass.notes == []
+    gone = made.pop()
+    klass.grade(resume=True)
+    assert klass.notes == [
+        f"the download of 'bob' is now that of 'ada': if they are one student, remove "
+        f"reports/{gone.slug}.json, or both count"
+    ]
 
 
 def test_marks_and_times_go_by_any_name_that_is_one_students(klass: Class) -> None:
