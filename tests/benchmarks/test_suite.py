@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import suite
 from benchmarks.suite import Spent
+from tests.conftest import LONGEST
 from tests.support import ROOT
 
 TESTS = """
@@ -35,6 +36,17 @@ def test_pytest_is_run_and_every_test_is_in_the_tables(tmp_path: Path, processes
     assert "1 failed, 2 passed" in done.stdout
     assert "test_numbers" in done.stdout
     assert "1 more" in done.stdout
+
+
+def test_it_runs_what_make_test_runs() -> None:
+    command = ["make", "--dry-run", "test"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = (line for line in done.stdout.splitlines() if "/pytest " in line)
+    assert tuple(line.split()[1:]) == suite.AS_MAKE_TEST
+
+
+def test_the_longest_files_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / name).is_file()] == []
 
 
 def test_tests_are_summed_the_largest_first() -> None:
