@@ -187,14 +187,14 @@ def test_files_without_a_name_are_measured(tmp_path: Path) -> None:
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() != 0, reason="root alone may look")
 @pytest.mark.parametrize("name", ["plain", "a name (deleted)", "two\nlines", "two\rlines", "\x85"])
 def test_mapped_files_without_a_name_are_measured(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
+    path = tmp_path / "before"
     path.write_bytes(os.urandom(MEBIBYTE))
     with path.open("r+b") as file:
         mapped = mmap.mmap(file.fileno(), 0)
     assert scratch.unnamed_bytes(os.getpid(), tmp_path) == 0
-    path.rename(tmp_path / "another name")
+    path.rename(tmp_path / name)
     assert scratch.unnamed_bytes(os.getpid(), tmp_path) == 0
-    (tmp_path / "another name").unlink()
+    (tmp_path / name).unlink()
     found = scratch.unnamed_bytes(os.getpid(), tmp_path)
     assert found is not None
     assert MEBIBYTE <= found < 1.1 * MEBIBYTE
