@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 import textwrap
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest import mock
 
 from autograder.course import Course, parse_course
-from autograder.engine.host import pool
+from autograder.engine.host import judges, pool
+from autograder.engine.host.judges import ForkedJudge, ForkedJudges, JudgeSource
 from autograder.engine.job import GradingJob
 from autograder.records import ExerciseResult, Report
 from autograder.submissions import Submission
@@ -17,6 +22,7 @@ from autograder.submissions.submission import content_hash
 
 ROOT = Path(__file__).parent.parent
 TEST_SECRET = b"a secret for tests"
+MAX_KEPT = 2  # zygotes: each takes some 300 MB
 
 
 def small_course(exercises: Iterable[str], **limits: float) -> Course:
@@ -63,6 +69,45 @@ def submission(student: str, files: Mapping[str, str], **fields: Any) -> Submiss
     )
 
 
+class _KeptJudges:
+    """Judges of zygotes that outlive their job: the next one that needs the same takes them.
+
+    Starting one imports torch, which takes longer than what most tests grade.
+    """
+
+    _kept: ClassVar[dict[object, ForkedJudges]] = {}
+
+    def __init__(self, job: GradingJob) -> None:
+        key = (job.preload, job.session.withhold, job.disabled_mechanisms)
+        known = self._kept.pop(key, None)
+        if known is None and len(self._kept) == MAX_KEPT:
+            self._kept.pop(next(iter(self._kept))).close()
+        # the job's own temporary folder goes away before the zygote does
+        lasting = replace(job, scratch=tempfile.gettempdir(), many_workers=True)
+        self._judges = self._kept[key] = known or ForkedJudges(lasting)
+
+    def start(self) -> ForkedJudge:
+        return self._judges.start()
+
+    def restart(self) -> None:
+        self._judges.restart()
+
+    def close(self) -> None:
+        """They stay."""
+
+    @classmethod
+    def end(cls) -> None:
+        while cls._kept:
+            cls._kept.popitem()[1].close()
+
+
+atexit.register(_KeptJudges.end)
+
+
+def _source(job: GradingJob, spawn: bool) -> JudgeSource:
+    return judges.judge_source(job, spawn) if spawn else _KeptJudges(job)
+
+
 def grade(
     course: Course,
     submissions: Iterable[Submission],
@@ -70,10 +115,15 @@ def grade(
     *,
     jobs: int = 1,
     spawn: bool = False,
+    fresh: bool = False,
     secret: bytes = TEST_SECRET,
     **fields: Any,
 ) -> dict[str, Report]:
-    """Grade through the engine and return the reports by student."""
+    """Grade through the engine and return the reports by student.
+
+    Judges are forks of the same zygote as those of the call before, if that will do; with `fresh`
+    they are not.
+    """
     job = GradingJob(
         course_id=course.id,
         session=course.sessions[0],
@@ -83,14 +133,15 @@ def grade(
         **fields,
     )
     reports: dict[str, Report] = {}
-    pool.grade(
-        job,
-        submissions,
-        lambda report: reports.update({report.student: report}),
-        lambda *_: None,
-        jobs=jobs,
-        spawn=spawn,
-    )
+    with mock.patch.object(pool, "judge_source", judges.judge_source if fresh else _source):
+        pool.grade(
+            job,
+            submissions,
+            lambda report: reports.update({report.student: report}),
+            lambda *_: None,
+            jobs=jobs,
+            spawn=spawn,
+        )
     return reports
 
 

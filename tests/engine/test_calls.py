@@ -176,3 +176,14 @@ def test_the_record_says_what_an_exercise_calls_that_lost_points() -> None:
     assert exercise(report, "half").calls == ()
     assert exercise(report, "count_calls").calls == ("s1.add", "s1.half")
     assert exercise(report, "echo").calls == ("s1.half",)
+
+
+def test_some_callers_can_be_asked_about() -> None:
+    for session in bank.course().sessions:
+        if session.kind == "functions":
+            files = bank.solution(session)
+            sources = {name.removesuffix(".py"): text.encode() for name, text in files.items()}
+            every = exercise_calls(sources, session.exercises)
+            for exercise_id, called in every.items():
+                one = exercise_calls(sources, session.exercises, {exercise_id})
+                assert one == {exercise_id: called}

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from autograder.engine.host import pool
 from autograder.engine.job import GradingJob
 from autograder.errors import EngineError
 from autograder.records import Report
-from tests.support import ROOT, TEST_SECRET, grade, small_course, submission
+from tests import support
+from tests.support import ROOT, TEST_SECRET, small_course, submission
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not pool.can_fork(), reason="judges are processes on Linux only"),
 ]
 
+grade = partial(support.grade, fresh=True)  # what dies here may be the zygote
 FAIR = "from autograder.graders.toolkit import check, exercise\n"
 CALL = "    check(student.add(1, 2) == 3, 'add them')\n"
 RIGHT = {"work.py": "def add(a, b): return a + b\n"}

@@ -42,6 +42,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
             ],
             ROOT / "autograder" / "graders" / session.folder,
             only=tuple(f"s6.{name}" for name in NAMES),
+            fresh=True,
         )
 
 
