@@ -7,10 +7,11 @@ exercise. Names are followed within the submission's modules; what cannot be par
 from __future__ import annotations
 
 import ast
+import contextlib
+import gc
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Protocol
 
 MAX_PARSED_BYTES = 100_000
@@ -39,11 +40,10 @@ class NamedExercise(Protocol):
 
 @dataclass(frozen=True)
 class _Module:
-    """What a module defines and imports; the tree that it was read from is gone."""
+    """What a module defines and imports."""
 
-    calls: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
-    """By top-level definition: (owner, name) of what it calls that no local name hides; the owner
-    is what stands before the point, or empty."""
+    definitions: Mapping[str, Definition] = field(default_factory=dict)
+    """By name: what it defines at the top level."""
     imported: Mapping[str, QualifiedName] = field(default_factory=dict)
     """By local name: where it comes from."""
     modules: Mapping[str, str] = field(default_factory=dict)
@@ -55,34 +55,85 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # of statements,
 
 
 def exercise_calls(
-    sources: Mapping[str, bytes], exercises: Iterable[NamedExercise]
+    sources: Mapping[str, bytes],
+    exercises: Iterable[NamedExercise],
+    callers: Container[str] | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """Exercise id -> the ids of the other exercises that it calls, in the order of `exercises`.
 
     Args:
         sources: text by module name; never run.
         exercises: all exercises of the session.
+        callers: the ids of those that are asked about; all of them by default.
     """
-    modules = {name: _parsed(text) for name, text in sources.items()}
     by_name = {(each.module, each.name): each.id for each in exercises}
-    known: dict[QualifiedName, frozenset[QualifiedName]] = {}
-    found = {}
-    for qualified, exercise_id in by_name.items():
-        called = {by_name[each] for each in _reached(qualified, by_name, modules, known)}
-        found[exercise_id] = tuple(each for each in by_name.values() if each in called)
+    with _no_collection():
+        graph = _Graph(sources)
+        found = {}
+        for qualified, exercise_id in by_name.items():
+            if callers is None or exercise_id in callers:
+                called = {by_name[each] for each in _reached(qualified, by_name, graph)}
+                found[exercise_id] = tuple(each for each in by_name.values() if each in called)
     return found
 
 
-@lru_cache(maxsize=64)  # the modules that a class was given are the same in most submissions
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Trees have no cycles, and so many nodes that looking for some takes longer than parsing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class _Graph:
+    """What calls what, in the modules and functions that are asked about."""
+
+    def __init__(self, sources: Mapping[str, bytes]) -> None:
+        self._sources = sources
+        self._modules: dict[str, _Module] = {}
+        self._called: dict[QualifiedName, frozenset[QualifiedName]] = {}
+
+    def module(self, name: str) -> _Module:
+        """One module; an empty one if the submission has none of this name."""
+        if name not in self._modules:
+            text = self._sources.get(name)
+            self._modules[name] = _NOTHING if text is None else _parsed(text)
+        return self._modules[name]
+
+    def called(self, qualified: QualifiedName) -> frozenset[QualifiedName]:
+        """What a function or class calls, as far as the submission defines it."""
+        if qualified not in self._called:
+            self._called[qualified] = frozenset(self._targets(qualified))
+        return self._called[qualified]
+
+    def _targets(self, qualified: QualifiedName) -> Iterator[QualifiedName]:
+        here = self.module(qualified[0])
+        definition = here.definitions.get(qualified[1])
+        for owner, name in () if definition is None else _names_called(definition):
+            target: QualifiedName | None
+            if owner:
+                target = (here.modules[owner], name) if owner in here.modules else None
+            elif name in here.definitions:
+                target = (qualified[0], name)
+            else:
+                target = here.imported.get(name)
+            if target and target[1] in self.module(target[0]).definitions:
+                yield target
+
+
 def _parsed(text: bytes) -> _Module:
     if len(text) > MAX_PARSED_BYTES:
-        return _Module()
+        return _NOTHING
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text.decode("utf-8"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return _Module()
+        return _NOTHING
     imported: dict[str, QualifiedName] = {}
     modules: dict[str, str] = {}
     for node in _statements(tree.body):
@@ -92,8 +143,7 @@ def _parsed(text: bytes) -> _Module:
         elif isinstance(node, ast.Import):
             modules |= {alias.asname or alias.name: alias.name for alias in node.names}
     definitions = {node.name: node for node in tree.body if isinstance(node, Definition)}
-    calls = {name: _names_called(node) for name, node in definitions.items()}
-    return _Module(calls, imported, modules)
+    return _Module(definitions, imported, modules)
 
 
 def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -128,35 +178,15 @@ def _names_called(definition: Definition) -> frozenset[tuple[str, str]]:
 
 
 def _reached(
-    start: QualifiedName,
-    exercises: Mapping[QualifiedName, str],
-    modules: Mapping[str, _Module],
-    known: dict[QualifiedName, frozenset[QualifiedName]],
+    start: QualifiedName, exercises: Mapping[QualifiedName, str], graph: _Graph
 ) -> set[QualifiedName]:
     """The other exercises' functions that are met first on all ways from `start`."""
     met, seen, waiting = set(), {start}, [start]
     while waiting:
-        here = waiting.pop()
-        if here not in known:
-            known[here] = frozenset(_called(here, modules))
-        for qualified in known[here] - seen:
+        for qualified in graph.called(waiting.pop()) - seen:
             seen.add(qualified)
             if qualified in exercises:
                 met.add(qualified)
             else:
                 waiting.append(qualified)
     return met
-
-
-def _called(qualified: QualifiedName, modules: Mapping[str, _Module]) -> Iterator[QualifiedName]:
-    """What the function or class at `qualified` calls, as far as the submission defines it."""
-    here = modules.get(qualified[0], _NOTHING)
-    for owner, name in here.calls.get(qualified[1], ()):
-        target: QualifiedName | None
-        if owner:
-            target = (here.modules[owner], name) if owner in here.modules else None
-        else:
-            defined_here = name in here.calls
-            target = (qualified[0], name) if defined_here else here.imported.get(name)
-        if target and target[1] in modules.get(target[0], _NOTHING).calls:
-            yield target
