@@ -32,8 +32,12 @@ from shared import plots
 CALIBRATION_IMAGES = 1000
 
 
-def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
-    """(what was done, network) for each step; networks are in eval mode."""
+def steps(folder: Path, name: str, start: Path | None = None) -> Iterator[tuple[str, nn.Module]]:
+    """(what was done, network) for each step; networks are in eval mode.
+
+    `start` is the network in floating point that the training in `folder` began with, if it did
+    not train that itself.
+    """
     sys.path.insert(0, str(STARTER))
     plans, trainer, recipes = map(importlib.import_module, ("plans", "train", "recipes"))
     plan = plans.PLANS[name]
@@ -54,12 +58,14 @@ def steps(folder: Path, name: str) -> Iterator[tuple[str, nn.Module]]:
             model(images)
         return model
 
-    names = [*(f"float-{cycle + 1}.pt" for cycle in range(len(plan.float_cycles))), "quantised.pt"]
-    *cycles, last = [_state(folder / each) for each in names]
+    cycles = [f"float-{cycle + 1}.pt" for cycle in range(len(plan.float_cycles))]
+    paths = [folder / each for each in cycles] if start is None else [start]
+    *states, last = [_state(path) for path in (*paths, folder / "quantised.pt")]
     floating = blank()
-    for cycle, state in enumerate(cycles, 1):
+    for cycle, state in enumerate(states, 1):
         floating.load_state_dict(state)
-        yield f"trained in floating point, cycle {cycle} of {len(cycles)}", floating
+        which = f", cycle {cycle} of {len(states)}" if len(states) > 1 else ""
+        yield f"trained in floating point{which}", floating
     yield "8 bits, not trained for it", calibrated(floating, (8,) * len(plan.bits))
     low = _widths(plan.bits)
     yield f"{low}, not trained for it", calibrated(floating, plan.bits)
@@ -82,7 +88,8 @@ def _widths(bits: Sequence[int]) -> str:
 def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
     if not checkpoint.is_file():
         raise SystemExit(f"{checkpoint.parent}: there is no {checkpoint.name}; train.py writes it")
-    model: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["model"]
+    state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+    model: dict[str, torch.Tensor] = state.get("model", state)
     return model
 
 
@@ -104,13 +111,14 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="with the checkpoints of train.py")
     parser.add_argument("--dataset", choices=("cifar10", "digits"), default="cifar10")
+    parser.add_argument("--start", type=Path, help="what train.py was given as --start")
     parser.add_argument("--figure", type=Path, help="SVG or PNG file")
     options = parser.parse_args()
     console = Console()
     points, gate = {}, 0.0
     print("| step | file, kB | nonzeros | MACs | imt-2025 | micronet-2019 | right | perturbed |")
     print("|---|---|---|---|---|---|---|---|")
-    for what, model in steps(options.folder, options.dataset):
+    for what, model in steps(options.folder, options.dataset, options.start):
         with console.status(what):
             found = score(model, options.dataset)
         if found.measurement is None:

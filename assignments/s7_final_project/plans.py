@@ -70,16 +70,15 @@ PLANS = {
         load_cifar10,
         channels=3,
         teacher=TeacherPlan((64, 256, 256), phase=((10, 24), (6, 32)), views=12),
-        blocks=(3, 3, 3),
-        widths=(12, 24, 48),
-        inner=(4, 10, 28),
+        blocks=(2, 2, 2),
+        widths=(16, 32, 64),
         float_cycles=(((200, 24), (40, 28), (60, 32)),),
-        quantised_phase=((50, 24), (8, 28), (12, 32)),
+        quantised_phase=((48, 24), (6, 28), (10, 32)),
         bits=(4, 4, 4),
-        changes=Changes(offsets=9, mirror=True, brightness=0.15, noise=0.008),
-        sparsity=0.4,
+        changes=Changes(offsets=9, mirror=True, brightness=0.1, noise=0.004),
         lr=0.2,
-        quantised_lr=0.05,
+        quantised_lr=0.06,
+        max_macs=18_200_000,
     ),
     "digits": Plan(
         load_digits,
@@ -96,11 +95,16 @@ PLANS = {
     ),
 }
 
+_NARROW = replace(
+    PLANS["cifar10"],
+    blocks=(3, 3, 3),
+    widths=(12, 24, 48),
+    inner=(4, 10, 28),
+    sparsity=0.4,
+    max_macs=None,
+)
 OTHER_STUDENTS: dict[str, dict[str, Plan]] = {
-    "cifar10": {
-        "ternary": replace(PLANS["cifar10"], weight_bits=(4, 4, 2)),
-        "wide": replace(PLANS["cifar10"], widths=(16, 32, 64), inner=(6, 16, 40)),
-    },
+    "cifar10": {"narrow": _NARROW, "ternary": replace(_NARROW, weight_bits=(4, 4, 2))},
     "digits": {
         "ternary": replace(PLANS["digits"], weight_bits=(4, 2)),
         "wide": replace(PLANS["digits"], widths=(12, 24), max_macs=250_000),

@@ -10,12 +10,15 @@
     COURSE_DATA=... python train.py --dataset cifar10 --out build/cifar10
 
 Everything is written after each epoch or view; the same command goes on where it stopped. The last
-two steps need labels.pt alone and learn from nothing else.
+two steps need labels.pt alone and learn from nothing else. With --start only the last one is done:
+
+    COURSE_DATA=... python train.py --dataset cifar10 --start reference/float.pt --out ...
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -133,26 +136,27 @@ class Training:
         channels, height, width = self.data.test.images.shape[1:]
         return channels, height, width
 
-    def at_low_precision(self, model: SmallResNet, soft: SoftLabels) -> None:
+    def at_low_precision(self, model: SmallResNet, teacher: SoftLabels | SmallResNet) -> None:
         """Quantise `model`, prune it in rounds and go on training; checkpoints in quantised.pt."""
         plan, phase = self.plan, self.plan.quantised_phase
         start_quantising(model, plan.bits, plan.edge_bits, plan.weight_bits)
         steps = epochs(phase) * len(self.batches(phase, plan.batch_size))
         rounds = PruneInRounds(model, plan.sparsity, steps)
         recipe = Recipe(epochs(phase), plan.quantised_lr, weight_decay=plan.quantised_decay)
-        self._distil(model, phase, soft, recipe, "quantised.pt", after_step=rounds)
+        self._distil(model, phase, teacher, recipe, "quantised.pt", after_step=rounds)
 
     def _distil(
         self,
         model: SmallResNet,
         phase: Windows,
-        soft: SoftLabels,
+        teacher: SoftLabels | SmallResNet,
         recipe: Recipe,
         checkpoint: str,
         **options: Any,
     ) -> None:
-        batches = self.batches(phase, self.plan.batch_size, soft)
-        objective = distillation(self.plan.temperature)
+        stored, network = (teacher, None) if isinstance(teacher, SoftLabels) else (None, teacher)
+        batches = self.batches(phase, self.plan.batch_size, stored)
+        objective = distillation(self.plan.temperature, network)
         self._train(model, batches, recipe, checkpoint, objective=objective, **options)
 
     def _train(
@@ -172,26 +176,55 @@ class Training:
         return normalise(to_float(images, self.data.peak), self.data.mean, self.data.std)
 
 
-def run(training: Training, steps: Sequence[str], labels: Path | None = None) -> None:
-    """Do `steps` in their order; `labels` is a file instead of the first two."""
-    if "teacher" in steps and labels is None:
-        teacher = training.trained_teacher()
-    if "labels" in steps and labels is None:
-        training.soft_labels(teacher)
-    if "float" not in steps:
-        return
-    soft = soft_labels.load(labels or training.out / "labels.pt")
-    model = build(training.plan, training.seed).to(training.device)
-    training.in_floating_point(model, soft)
+def run(
+    training: Training,
+    steps: Sequence[str],
+    labels: Path | None = None,
+    start: SmallResNet | None = None,
+) -> None:
+    """Do `steps` in their order; `labels` is a file instead of the first two.
+
+    `start` is a network that is trained in floating point: then only the last step is done, and it
+    is the teacher of what becomes of it.
+    """
+    teacher: SoftLabels | SmallResNet
+    if start is not None:
+        model = start.to(training.device)
+        teacher = copy.deepcopy(model).eval()
+    else:
+        if "teacher" in steps and labels is None:
+            large = training.trained_teacher()
+        if "labels" in steps and labels is None:
+            training.soft_labels(large)
+        if "float" not in steps:
+            return
+        teacher = soft_labels.load(labels or training.out / "labels.pt")
+        model = build(training.plan, training.seed).to(training.device)
+        training.in_floating_point(model, teacher)
     if "low" not in steps:
         return
     model = training.with_fewer_channels(model)
-    training.at_low_precision(model, soft)
+    training.at_low_precision(model, teacher)
     model, shape, peak = model.cpu(), training.image_shape, training.data.peak
     path, engine = training.out / "model.onnx", training.out / "engine.onnx"
     export_submission(model, path, shape, peak)
     export_submission(model, engine, shape, peak, for_tensorrt=True)
     print(f"wrote {path}, and {engine} for TensorRT; now: autograder score {path}")
+
+
+def trained(plan: Plan, path: Path) -> SmallResNet:
+    """The plan's network as a checkpoint in floating point has it, or a file of its state alone.
+
+    Raises SystemExit if there is no such network.
+    """
+    model = build(plan)
+    try:
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state.get("model", state))
+    except Exception as error:  # whatever torch makes of any file
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise SystemExit(f"--start: {path} holds no network of this plan ({reason})") from None
+    return model
 
 
 def claim(folder: Path, run_is: str) -> None:
@@ -224,6 +257,11 @@ def main() -> None:
     parser.add_argument(
         "--labels", type=Path, help="another run's labels.pt: no teacher is trained then"
     )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="a trained float-1.pt or reference/float.pt: it is the teacher, only `low` is done",
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(
         "--hold-out",
@@ -249,6 +287,9 @@ def main() -> None:
             f", student: {options.student or 'own'}, length: {options.length:g}, "
             f"batch size: {plan.batch_size}"
         )
+    if options.start is not None:
+        kind += f", start: {options.start.name}"
+    start = None if options.start is None else trained(plan, options.start)
     claim(options.out, kind)
     data, images, held_out = prepare(plan, options.hold_out)
     training = Training(
@@ -261,7 +302,7 @@ def main() -> None:
         options.bfloat16,
         options.seed,
     )
-    run(training, STEPS[: STEPS.index(options.until) + 1], options.labels)
+    run(training, STEPS[: STEPS.index(options.until) + 1], options.labels, start)
 
 
 if __name__ == "__main__":

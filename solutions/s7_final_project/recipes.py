@@ -55,13 +55,19 @@ def prune_globally(model: nn.Module, sparsity: float) -> None:
         layer.mask.copy_(score > threshold)
 
 
-def distillation(temperature: float) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+def distillation(
+    temperature: float, teacher: nn.Module | None = None
+) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
     """T^2 * KL(teacher || student), both softened by T (Hinton et al. 2015).
 
-    The objective's targets are the teacher's logits (N, classes); labels are not looked at.
+    The objective's targets are the teacher's logits (N, classes); labels are not looked at. With a
+    `teacher`, a network in eval mode, they are what it says of the same inputs.
     """
 
     def objective(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        if teacher is not None:
+            with torch.no_grad():
+                targets = teacher(inputs)
         ours = F.log_softmax(model(inputs).float() / temperature, dim=1)
         theirs = F.log_softmax(targets.float() / temperature, dim=1)
         loss = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)

@@ -448,6 +448,12 @@ def test_distillation_is_the_loss_of_the_paper(kit: SimpleNamespace) -> None:
         p, q = torch.softmax(theirs / 3, 0), torch.softmax(ours / 3, 0)
         total += float(9 * (p * (p / q).log()).sum())
     assert loss.item() == pytest.approx(total / 5, rel=1e-5)
+    teacher = nn.Linear(3, 4)
+    taught = kit.recipes.distillation(3.0, teacher)(student, inputs, torch.arange(5))
+    expected = kit.recipes.distillation(3.0)(student, inputs, teacher(inputs).detach())
+    assert taught.item() == expected.item()
+    taught.backward()
+    assert teacher.weight.grad is None
 
 
 def test_the_sample_is_what_the_exporter_writes(kit: SimpleNamespace) -> None:

@@ -243,3 +243,29 @@ def test_every_step_has_an_output_of_its_own_and_is_done_once(
     without = replace(training, out=other, images=kit.plans.both(data), held_out=None)
     kit.train.run(without, kit.train.STEPS, labels=tmp_path / "labels.pt")
     assert {path.name for path in other.iterdir()} == set(outputs[2:])
+    # from what the third step wrote, or its network alone, without all that comes before
+    monkeypatch.delattr(kit.soft_labels, "load")
+    trained = tmp_path / "float-1.pt"
+    state = tmp_path / "float.pt"
+    torch.save(torch.load(trained, weights_only=True)["model"], state)
+    for number, start in enumerate((trained, state)):
+        started = tmp_path / str(number)
+        started.mkdir()
+        network = kit.train.trained(plan, start)
+        kit.train.run(replace(training, out=started), kit.train.STEPS, start=network)
+        assert {path.name for path in started.iterdir()} == set(outputs[3:])
+        assert (started / "model.onnx").read_bytes() == (tmp_path / "0/model.onnx").read_bytes()
+
+
+def test_what_is_no_network_of_the_plan_cannot_be_started_from(
+    kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    plan = kit.plans.PLANS["digits"]
+    texts = {"text.pt": b"no network", "empty.pt": b""}
+    for name, content in texts.items():
+        (tmp_path / name).write_bytes(content)
+    torch.save(kit.plans.build(replace(plan, widths=(4, 8))).state_dict(), tmp_path / "other.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    for name in (*texts, "missing.pt", "other.pt", "list.pt"):
+        with pytest.raises(SystemExit, match=f"^--start: .*{name} holds no network of this .*$"):
+            kit.train.trained(plan, tmp_path / name)
