@@ -34,8 +34,8 @@ def test_the_table_is_what_the_builder_says() -> None:
     assert [cells[0] for cells in table] == [row.name for row in found]
     for (name, size, runs, engine), row in zip(table, found, strict=True):
         assert number(size) == pytest.approx(row.file_bytes, rel=0.02), name
-        # what ONNX Runtime's optimisations make of integers depends on the processor
-        assert row.runs in {runs, runs.removesuffix(", unoptimised")}, name
+        # whether ONNX Runtime's optimisations change outputs depends on the processor
+        assert row.runs.removesuffix(", unoptimised") == runs.removesuffix(", unoptimised"), name
         assert engine.startswith("refused") == bool(row.refusal), (name, row.refusal)
         if not row.refusal:
             assert number(engine) == pytest.approx(row.engine_bytes, rel=0.1), name
