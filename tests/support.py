@@ -104,7 +104,8 @@ class _KeptJudges:
 atexit.register(_KeptJudges.end)
 
 
-def _source(job: GradingJob, spawn: bool) -> JudgeSource:
+def kept_judges(job: GradingJob, spawn: bool) -> JudgeSource:
+    """In place of `judge_source`, so that a job begins with what an earlier one left."""
     return judges.judge_source(job, spawn) if spawn else _KeptJudges(job)
 
 
@@ -133,7 +134,7 @@ def grade(
         **fields,
     )
     reports: dict[str, Report] = {}
-    with mock.patch.object(pool, "judge_source", judges.judge_source if fresh else _source):
+    with mock.patch.object(pool, "judge_source", judges.judge_source if fresh else kept_judges):
         pool.grade(
             job,
             submissions,

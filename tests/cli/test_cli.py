@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from autograder import cli
+from autograder.engine.host import pool
 from autograder.errors import ExitCode
-from tests.support import ROOT, TEST_SECRET, small_course
+from tests.support import ROOT, TEST_SECRET, kept_judges, small_course
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("AUTOGRADER_SECRET", TEST_SECRET.decode())
+    monkeypatch.setattr(pool, "judge_source", kept_judges)
     return invoke
 
 
