@@ -66,7 +66,15 @@ class Student:
         return [*student, "--seed", str(self.seed)]
 
 
-def trainer(options: argparse.Namespace, out: Path, *more: str) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True)
+class Running:
+    """A started train.py, and the file that says what it does."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def trainer(options: argparse.Namespace, out: Path, *more: str) -> Running:
     """Start train.py with its output in a file beside its results."""
     out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "train.py", "--dataset", options.dataset, "--out", str(out)]
@@ -74,23 +82,25 @@ def trainer(options: argparse.Namespace, out: Path, *more: str) -> subprocess.Po
     switches = {"--bfloat16": options.bfloat16, "--hold-out": options.hold_out}
     command += [*(name for name, on in switches.items() if on), *more]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
-    with (out / "train.log").open("ab") as log:
-        return subprocess.Popen(command, cwd=STARTER, env=environment, stdout=log, stderr=log)
+    log = out / "train.log"
+    with log.open("ab") as file:
+        process = subprocess.Popen(command, cwd=STARTER, env=environment, stdout=file, stderr=file)
+    return Running(process, log)
 
 
-def finish(processes: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
+def finish(trainings: Sequence[Running], seconds: float) -> None:
     """Wait for all; RuntimeError if one fails or the time is up, and then none goes on."""
     end = time.monotonic() + seconds
     try:
-        for process in processes:
-            if process.wait(max(0.1, end - time.monotonic())) != 0:
-                raise RuntimeError(f"{process.args!r} failed: see its train.log")
+        for each in trainings:
+            if each.process.wait(max(0.1, end - time.monotonic())) != 0:
+                raise RuntimeError(f"a training failed: see {each.log}")
     except subprocess.TimeoutExpired:
         raise RuntimeError("the time is up; the same command goes on") from None
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        for each in trainings:
+            each.process.kill()
+            each.process.wait()
 
 
 def low_seconds(folder: Path) -> float:

@@ -58,3 +58,28 @@ def test_tests_are_summed_the_largest_first() -> None:
         Spent("a.py::one", 2.5, 3.0),
     ]
     assert [each.test for each in suite.grouped(spent, "::")] == ["b.py", "a.py"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_that_goes_on_is_counted() -> None:
+    before = suite._processor_seconds()
+    busy = "print(sum(range(10_000_000)), flush=True); input()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        alive = suite._processor_seconds()
+    finally:
+        process.communicate(b"\n")
+    assert before < alive
+    assert suite._processor_seconds() >= alive  # it was waited for
+
+
+def test_where_pytest_does_not_start_there_are_no_tables() -> None:
+    command = [sys.executable, "-m", "benchmarks.suite", "--no-such-option"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--no-such-option" in done.stderr
+    assert done.stdout == ""
