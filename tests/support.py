@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import tempfile
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -134,7 +135,8 @@ def grade(
         **fields,
     )
     reports: dict[str, Report] = {}
-    with mock.patch.object(pool, "judge_source", judges.judge_source if fresh else kept_judges):
+    kept = mock.patch.object(pool, "judge_source", kept_judges)
+    with contextlib.nullcontext() if fresh else kept:
         pool.grade(
             job,
             submissions,
