@@ -4,7 +4,6 @@ Source: curriculum list.
 """
 
 import json
-import lzma
 import math
 import zlib
 
@@ -37,12 +36,9 @@ def compress(state, sparsity, bits):
     def squeeze(numbers):
         small = not len(numbers) or int(numbers.max()) < 256
         data = memory(numbers.to(torch.uint8 if small else torch.int32))
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
         packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
-        options = [lzma.compress(data, lzma.FORMAT_RAW, filters=filters)]
-        options.append(packer.compress(data) + packer.flush())
-        best = min(options, key=len)
-        return best, [len(best), options.index(best), small]
+        packed = packer.compress(data) + packer.flush()
+        return packed, [len(packed), small]
 
     head, parts = [], []
     for name, tensor in state.items():
@@ -85,13 +81,8 @@ def decompress(data):
             return torch.zeros(0, dtype=dtype)
         return torch.frombuffer(bytearray(data), dtype=torch.uint8).view(dtype)
 
-    def expand(size, way, small):
-        piece = take(size)
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
-        if way == 0:
-            piece = lzma.decompress(piece, lzma.FORMAT_RAW, filters=filters)
-        else:
-            piece = zlib.decompress(piece, -15)
+    def expand(size, small):
+        piece = zlib.decompress(take(size), -15)
         return tensor(piece, torch.uint8 if small else torch.int32).long()
 
     state = {}
