@@ -283,6 +283,13 @@ def final_project() -> FinalProject:
     return project
 
 
+def last_checkpoint(folder: Path) -> Path:
+    """Of the final project's train.py, at low precision; the first one where there is none."""
+    paths = folder.glob("quantised-*.pt")
+    first = folder / "quantised-1.pt"
+    return max(paths, key=lambda path: int(path.stem.rpartition("-")[2]), default=first)
+
+
 def by_path(content: bytes, tool: Callable[[str, str], object]) -> bytes:
     """What a tool makes that reads one ONNX file and writes another."""
     with tempfile.TemporaryDirectory() as folder:

@@ -68,7 +68,8 @@ def measure(dataset: str, batches: int, mixed_precision: bool, profile: bool) ->
     recipe = training.Recipe(1, plan.lr, mixed_precision=mixed_precision)
     print("| phase | window | s per epoch | at the fastest step's pace | processor s |")
     print("|---|---|---|---|---|")
-    for phase, size in itertools.product(("float", "low"), {s for _, s in plan.quantised_phase}):
+    sizes = {size for _, size in itertools.chain(*plan.quantised_cycles)}
+    for phase, size in itertools.product(("float", "low"), sizes):
         source = windows.GrowingWindows(
             data, images, plan.batch_size, ((1, size),), plan.changes, soft
         )

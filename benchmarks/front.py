@@ -34,7 +34,7 @@ from rich.console import Console
 from autograder.course import FinalProject
 from autograder.project import scorer
 from autograder.project.card import Card
-from benchmarks.common import ROOT, STARTER, final_project, undated
+from benchmarks.common import ROOT, STARTER, final_project, last_checkpoint, undated
 from shared import plots
 
 OWN = "own"  # the student of the plan itself
@@ -106,7 +106,7 @@ def finish(trainings: Sequence[Running], seconds: float) -> None:
 def low_seconds(folder: Path) -> float:
     """What the epochs at low precision took: from the last checkpoint before them to their own."""
     before = max(path.stat().st_mtime for path in folder.glob("float-*.pt"))
-    return (folder / "quantised.pt").stat().st_mtime - before
+    return last_checkpoint(folder).stat().st_mtime - before
 
 
 def train(options: argparse.Namespace) -> None:
@@ -136,10 +136,11 @@ def train(options: argparse.Namespace) -> None:
         length = float(json.loads(note.read_text()))
     else:
         plan = plans().PLANS[options.dataset]
-        parts = [*itertools.chain(*plan.float_cycles), *plan.quantised_phase]
+        low = [*itertools.chain(*plan.quantised_cycles)]
+        parts = [*itertools.chain(*plan.float_cycles), *low]
         tried = together(out / "tried", 0.0)  # one epoch of each part
         pace = max(low_seconds(s.folder(out / "tried")) for s in students)
-        pace /= len(plan.quantised_phase)
+        pace /= len(low)
         start = max(0.0, tried - pace * len(parts)) + RESERVE_SECONDS
         epochs = sum(count for count, _ in parts)
         length = min(options.length, max(0.0, left() - start) / pace / epochs)
@@ -171,7 +172,7 @@ def scored(path: Path, dataset: Any, project: FinalProject) -> Point:
     if first.measurement is None or len(found) < len(KEYS):
         raise ValueError(f"{path}: {first.refusal}")
     name, _, seed = path.parent.name.rpartition("-")
-    history = torch.load(path.with_name("quantised.pt"), weights_only=True)["history"]
+    history = torch.load(last_checkpoint(path.parent), weights_only=True)["history"]
     return Point(
         name,
         seed,

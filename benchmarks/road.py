@@ -26,7 +26,7 @@ from torch import nn
 from autograder.project import scorer
 from autograder.project.card import Card
 from autograder.records.measurement import Score
-from benchmarks.common import STARTER, final_project, undated
+from benchmarks.common import STARTER, final_project, last_checkpoint, undated
 from shared import plots
 
 CALIBRATION_IMAGES = 1000
@@ -60,7 +60,8 @@ def steps(folder: Path, name: str, start: Path | None = None) -> Iterator[tuple[
 
     cycles = [f"float-{cycle + 1}.pt" for cycle in range(len(plan.float_cycles))]
     paths = [folder / each for each in cycles] if start is None else [start]
-    *states, last = [_state(path) for path in (*paths, folder / "quantised.pt")]
+    paths.append(last_checkpoint(folder))
+    *states, last = map(_state, paths)
     floating = blank()
     for cycle, state in enumerate(states, 1):
         floating.load_state_dict(state)

@@ -34,8 +34,8 @@ class Plan:
     `inner` are the channels between the two convolutions of the blocks of each stage, by default
     as many as `widths`. With `max_macs`, more inner channels are removed after the floating-point
     phase until one image costs no more multiply-accumulates. `bits` are those of each stage,
-    `weight_bits` of its weights alone where they differ. `lr` is that of the first cycle,
-    `quantised_lr` of the last phase.
+    `weight_bits` of its weights alone where they differ. `lr` and
+    `quantised_lr` are those of the first cycles.
 
     A phase is a tuple of (epochs, window): small windows first, because an epoch on windows of
     24 x 24 pixels takes half the time of one on 32 x 32 and teaches nearly as much (progressive
@@ -48,7 +48,7 @@ class Plan:
     blocks: tuple[int, ...]
     widths: tuple[int, ...]
     float_cycles: tuple[Windows, ...]
-    quantised_phase: Windows
+    quantised_cycles: tuple[Windows, ...]
     bits: tuple[int, ...]
     changes: Changes
     inner: tuple[int, ...] | None = None
@@ -73,7 +73,7 @@ PLANS = {
         blocks=(2, 2, 2),
         widths=(16, 32, 64),
         float_cycles=(((200, 24), (40, 28), (60, 32)),),
-        quantised_phase=((48, 24), (6, 28), (10, 32)),
+        quantised_cycles=(((48, 24), (6, 28), (10, 32)), ((10, 32),)),
         bits=(4, 4, 4),
         changes=Changes(offsets=9, mirror=True, brightness=0.1, noise=0.004),
         lr=0.2,
@@ -87,7 +87,7 @@ PLANS = {
         blocks=(1, 1),
         widths=(8, 16),
         float_cycles=(((15, 8),),),
-        quantised_phase=((15, 8),),
+        quantised_cycles=(((15, 8),),),
         bits=(4, 4),
         changes=Changes(offsets=3, mirror=False),
         batch_size=64,
@@ -134,7 +134,7 @@ def chosen(
         lr=plan.lr * larger,
         quantised_lr=plan.quantised_lr * larger,
         float_cycles=tuple(map(scaled, plan.float_cycles)),
-        quantised_phase=scaled(plan.quantised_phase),
+        quantised_cycles=tuple(map(scaled, plan.quantised_cycles)),
     )
 
 

@@ -4,7 +4,7 @@
     teacher   a larger network that learns from the labels        teacher.pt
     labels    its answers on many windows of each image           labels.pt
     float     the small network, in floating point                float-1.pt, ...
-    low       channels removed, quantised, pruned in rounds       quantised.pt, model.onnx
+    low       channels removed, quantised, pruned in rounds       quantised-1.pt, ..., model.onnx
 
     python train.py --dataset digits --out build/digits        a minute
     COURSE_DATA=... python train.py --dataset cifar10 --out build/cifar10
@@ -137,13 +137,21 @@ class Training:
         return channels, height, width
 
     def at_low_precision(self, model: SmallResNet, teacher: SoftLabels | SmallResNet) -> None:
-        """Quantise `model`, prune it in rounds and go on training; checkpoints in quantised.pt."""
-        plan, phase = self.plan, self.plan.quantised_phase
+        """Quantise `model` and go on training, in cycles as before; it is pruned in the first.
+
+        Checkpoints in quantised-1.pt and so on.
+        """
+        plan = self.plan
         start_quantising(model, plan.bits, plan.edge_bits, plan.weight_bits)
-        steps = epochs(phase) * len(self.batches(phase, plan.batch_size))
+        first = plan.quantised_cycles[0]
+        steps = epochs(first) * len(self.batches(first, plan.batch_size))
         rounds = PruneInRounds(model, plan.sparsity, steps)
-        recipe = Recipe(epochs(phase), plan.quantised_lr, weight_decay=plan.quantised_decay)
-        self._distil(model, phase, teacher, recipe, "quantised.pt", after_step=rounds)
+        for cycle, phase in enumerate(plan.quantised_cycles):
+            recipe = Recipe(
+                epochs(phase), plan.quantised_lr / 2**cycle, weight_decay=plan.quantised_decay
+            )
+            name = f"quantised-{cycle + 1}.pt"
+            self._distil(model, phase, teacher, recipe, name, after_step=rounds)
 
     def _distil(
         self,

@@ -29,7 +29,7 @@ else:
     assert options.seed != FAILING
     (out / "float-1.pt").touch()
     time.sleep(0.2)
-    (out / "quantised.pt").touch()
+    (out / "quantised-1.pt").touch()
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -478,10 +479,9 @@ def test_another_student_has_the_same_teacher_and_as_long_a_training_as_is_asked
             other = plans.chosen(dataset, student, length=0.5, batch_size=2 * own.batch_size)
             assert (other.teacher, other.changes) == (own.teacher, own.changes)
             assert (other.lr, other.quantised_lr) == (2 * own.lr, 2 * own.quantised_lr)
-            assert [size for _, size in other.quantised_phase] == [
-                size for _, size in own.quantised_phase
-            ]
-            for (half, _), (whole, _) in zip(other.quantised_phase, own.quantised_phase):
+            halves, wholes = ([*chain(*plan.quantised_cycles)] for plan in (other, own))
+            assert [size for _, size in halves] == [size for _, size in wholes]
+            for (half, _), (whole, _) in zip(halves, wholes, strict=True):
                 assert abs(half - whole / 2) <= 0.5
             plans.build(other)
     shortest = plans.chosen("cifar10", length=0)

@@ -217,14 +217,15 @@ def test_every_step_has_an_output_of_its_own_and_is_done_once(
     plan = kit.plans.PLANS["digits"]
     short = ((1, 8),)
     teacher = replace(plan.teacher, phase=short, views=2)
-    plan = replace(plan, teacher=teacher, float_cycles=(short,), quantised_phase=short)
+    plan = replace(plan, teacher=teacher, float_cycles=(short,), quantised_cycles=(short, short))
     data, images, held_out = kit.plans.prepare(plan, hold_out=True)
     training = kit.train.Training(plan, data, images, held_out, tmp_path)
 
     def files() -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
-    outputs = ["teacher.pt", "labels.pt", "float-1.pt", "quantised.pt", "model.onnx", "engine.onnx"]
+    outputs = ["teacher.pt", "labels.pt", "float-1.pt"]
+    outputs += ["quantised-1.pt", "quantised-2.pt", "model.onnx", "engine.onnx"]
     for count in range(1, 3):
         kit.train.run(training, kit.train.STEPS[:count])
         assert set(files()) == set(outputs[:count])
