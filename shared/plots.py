@@ -85,7 +85,7 @@ def plot_ablation(
     """
     if not steps:
         raise ValueError("steps: expected at least one, got none")
-    figure, axes = _figure(height=4.0)
+    figure, axes = _figure(height=3.5 + 0.2 * len(steps))
     costs, shares = zip(*steps.values())
     percent = [100 * share for share in shares]
     axes.axhline(100 * gate, color=GRAY, linewidth=1, linestyle="--")
@@ -99,7 +99,7 @@ def plot_ablation(
     axes.margins(x=0.12, y=0.12)
     axes.set_xlabel(cost_label)
     axes.set_ylabel("accuracy (%)")
-    axes.legend(loc="lower right", fontsize=9, markerscale=0.5)
+    figure.legend(loc="outside lower center", fontsize=9, markerscale=0.5)  # hides no step
     return figure
 
 

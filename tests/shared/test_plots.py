@@ -58,7 +58,14 @@ def test_an_ablation_numbers_its_steps_in_order():
     assert list(gate.get_ydata()) == [85, 85]
     assert list(path.get_xdata()) == [2, 0.5, 0.25]
     assert list(path.get_ydata()) == [90, 89, 60]
-    assert labels(axes) == ["1  float", "2  8 bits", "3  4 bits"]
+    (legend,) = figure.legends
+    assert [each.get_text() for each in legend.get_texts()] == [
+        "1  float",
+        "2  8 bits",
+        "3  4 bits",
+    ]
+    figure.draw_without_rendering()
+    assert not legend.get_window_extent().overlaps(axes.get_window_extent())
     assert {"gate", "1", "2", "3"} == texts(axes)
     assert [p.get_color() for p in steps].count(steps[-1].get_color()) == 1
     assert pixels(figure).std() > 0
