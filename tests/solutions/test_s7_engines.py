@@ -121,25 +121,13 @@ def restored(kit: SimpleNamespace, content: bytes) -> nn.Module:
         quantiser.fresh.zero_()
         quantiser.step.data.copy_(scale.reshape(quantiser.step.shape) - 1e-8)
 
-    def layers() -> list[str]:
-        called = [n for n in kit.export._Tracer().trace(model).nodes if n.op == "call_module"]
-        return [str(node.target) for node in called]
-
-    sizes = iter([tensor(nodes[node.input[1]].input[0]).shape[0] for node in products])
-    outputs = {
-        name: next(sizes)
-        for name in layers()
-        if not isinstance(model.get_submodule(name), kit.quantised.Quantiser)
-    }
-    inner = [torch.arange(n) for name, n in outputs.items() if name.endswith(".first")]
-    model = kit.channels.without_channels(model, inner)
     with torch.no_grad():
-        for name in layers():
-            layer: Any = model.get_submodule(name)
+        for step in kit.export._Tracer().trace(model).nodes:
+            layer = model.get_submodule(str(step.target)) if step.op == "call_module" else None
             if isinstance(layer, kit.quantised.Quantiser):
                 node = roundings.pop(0)
                 set_step(layer, tensor(node.input[1]), constants[node.input[2]])
-            else:
+            elif layer is not None:
                 node = products.pop(0)
                 codes, scale = nodes[node.input[1]].input
                 restore(layer, tensor(codes), tensor(scale), tensor(node.input[2]))
