@@ -9,12 +9,12 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from unittest import mock
 
 from autograder.course import Course, parse_course
 from autograder.engine.host import judges, pool
-from autograder.engine.host.judges import ForkedJudge, ForkedJudges, JudgeSource
+from autograder.engine.host.judges import ForkedJudges, JudgeSource
 from autograder.engine.job import GradingJob
 from autograder.records import ExerciseResult, Report
 from autograder.submissions import Submission
@@ -70,44 +70,37 @@ def submission(student: str, files: Mapping[str, str], **fields: Any) -> Submiss
     )
 
 
-class _KeptJudges:
-    """Judges of zygotes that outlive their job: the next one that needs the same takes them.
+class _KeptJudges(ForkedJudges):
+    """Judges of a zygote that outlives its job: the next one that needs the same takes them.
 
     Starting one imports torch, which takes longer than what most tests grade.
     """
 
-    _kept: ClassVar[dict[object, ForkedJudges]] = {}
-
-    def __init__(self, job: GradingJob) -> None:
-        key = (job.preload, job.session.withhold, job.disabled_mechanisms)
-        known = self._kept.pop(key, None)
-        if known is None and len(self._kept) == MAX_KEPT:
-            self._kept.pop(next(iter(self._kept))).close()
-        # the job's own temporary folder goes away before the zygote does
-        lasting = replace(job, scratch=tempfile.gettempdir(), many_workers=True)
-        self._judges = self._kept[key] = known or ForkedJudges(lasting)
-
-    def start(self) -> ForkedJudge:
-        return self._judges.start()
-
-    def restart(self) -> None:
-        self._judges.restart()
-
     def close(self) -> None:
-        """They stay."""
-
-    @classmethod
-    def end(cls) -> None:
-        while cls._kept:
-            cls._kept.popitem()[1].close()
+        """They stay, until `restart` ends them."""
 
 
-atexit.register(_KeptJudges.end)
+_kept: dict[object, _KeptJudges] = {}
+
+
+@atexit.register
+def _end_kept() -> None:
+    while _kept:
+        _kept.popitem()[1].restart()
 
 
 def kept_judges(job: GradingJob, spawn: bool) -> JudgeSource:
     """In place of `judge_source`, so that a job begins with what an earlier one left."""
-    return judges.judge_source(job, spawn) if spawn else _KeptJudges(job)
+    if spawn:
+        return judges.judge_source(job, spawn)
+    key = (job.preload, job.session.withhold, job.disabled_mechanisms)
+    known = _kept.pop(key, None)
+    if known is None and len(_kept) == MAX_KEPT:
+        _kept.pop(next(iter(_kept))).restart()
+    # the job's own temporary folder goes away before the zygote does
+    lasting = replace(job, scratch=tempfile.gettempdir(), many_workers=True)
+    _kept[key] = known or _KeptJudges(lasting)
+    return _kept[key]
 
 
 def grade(

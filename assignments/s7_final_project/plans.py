@@ -34,8 +34,8 @@ class Plan:
     `inner` are the channels between the two convolutions of the blocks of each stage, by default
     as many as `widths`. With `max_macs`, more inner channels are removed after the floating-point
     phase until one image costs no more multiply-accumulates. `bits` are those of each stage,
-    `weight_bits` of its weights alone where they differ. `lr` and
-    `quantised_lr` are those of the first cycles.
+    `weight_bits` of its weights alone where they differ. `lr` and `quantised_lr` are those of the
+    first cycles.
 
     A phase is a tuple of (epochs, window): small windows first, because an epoch on windows of
     24 x 24 pixels takes half the time of one on 32 x 32 and teaches nearly as much (progressive

@@ -110,16 +110,10 @@ class Training:
         return soft_labels.store(answer, self.out / "labels.pt", views, len(images), offsets)
 
     def in_floating_point(self, model: SmallResNet, soft: SoftLabels) -> None:
-        """Train `model` in place, each cycle from half the learning rate of the one before.
-
-        Warm restarts as in SGDR, Loshchilov & Hutter (2017); checkpoints in float-1.pt and so on.
-        """
+        """Train `model` in place; checkpoints in float-1.pt and so on."""
         plan = self.plan
-        for cycle, phase in enumerate(plan.float_cycles):
-            recipe = Recipe(
-                epochs(phase), plan.lr / 2**cycle, warmup=2, weight_decay=plan.float_decay
-            )
-            self._distil(model, phase, soft, recipe, f"float-{cycle + 1}.pt")
+        recipe = Recipe(0, plan.lr, warmup=2, weight_decay=plan.float_decay)
+        self._distil(model, plan.float_cycles, soft, recipe, "float")
 
     def with_fewer_channels(self, model: SmallResNet) -> SmallResNet:
         """What is left of `model` under the plan's `max_macs`; `model` itself without one."""
@@ -136,7 +130,7 @@ class Training:
         return channels, height, width
 
     def at_low_precision(self, model: SmallResNet, teacher: SoftLabels | SmallResNet) -> None:
-        """Quantise `model` and go on training, in cycles as before; it is pruned in the first.
+        """Quantise `model` and go on training; it is pruned in the first cycle.
 
         Checkpoints in quantised-1.pt and so on.
         """
@@ -145,26 +139,29 @@ class Training:
         first = plan.quantised_cycles[0]
         steps = epochs(first) * len(self.batches(first, plan.batch_size))
         rounds = PruneInRounds(model, plan.sparsity, steps)
-        for cycle, phase in enumerate(plan.quantised_cycles):
-            recipe = Recipe(
-                epochs(phase), plan.quantised_lr / 2**cycle, weight_decay=plan.quantised_decay
-            )
-            name = f"quantised-{cycle + 1}.pt"
-            self._distil(model, phase, teacher, recipe, name, after_step=rounds)
+        recipe = Recipe(0, plan.quantised_lr, weight_decay=plan.quantised_decay)
+        self._distil(model, plan.quantised_cycles, teacher, recipe, "quantised", after_step=rounds)
 
     def _distil(
         self,
         model: SmallResNet,
-        phase: Windows,
+        cycles: Sequence[Windows],
         teacher: SoftLabels | SmallResNet,
         recipe: Recipe,
-        checkpoint: str,
+        name: str,
         **options: Any,
     ) -> None:
+        """Learn from `teacher`, each cycle from half the learning rate of the one before.
+
+        Warm restarts as in SGDR, Loshchilov & Hutter (2017).
+        """
         stored, network = (teacher, None) if isinstance(teacher, SoftLabels) else (None, teacher)
-        batches = self.batches(phase, self.plan.batch_size, stored)
         objective = distillation(self.plan.temperature, network)
-        self._train(model, batches, recipe, checkpoint, objective=objective, **options)
+        for cycle, phase in enumerate(cycles):
+            batches = self.batches(phase, self.plan.batch_size, stored)
+            own = replace(recipe, epochs=epochs(phase), lr=recipe.lr / 2**cycle)
+            checkpoint = f"{name}-{cycle + 1}.pt"
+            self._train(model, batches, own, checkpoint, objective=objective, **options)
 
     def _train(
         self, model: nn.Module, batches: TensorBatches, recipe: Recipe, name: str, **options: Any
