@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -292,9 +293,12 @@ def main() -> None:
             f", student: {options.student or 'own'}, length: {options.length:g}, "
             f"batch size: {plan.batch_size}"
         )
+    start = None
     if options.start is not None:
-        kind += f", start: {options.start.name}"
-    start = None if options.start is None else trained(plan, options.start)
+        if options.labels is not None or options.until != STEPS[-1]:
+            parser.error("--start: only the last step is done, without --labels or --until")
+        start = trained(plan, options.start)
+        kind += f", start: {hashlib.sha256(options.start.read_bytes()).hexdigest()[:12]}"
     claim(options.out, kind)
     data, images, held_out = prepare(plan, options.hold_out)
     training = Training(

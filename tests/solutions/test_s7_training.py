@@ -270,3 +270,31 @@ def test_what_is_no_network_of_the_plan_cannot_be_started_from(
     for name in (*texts, "missing.pt", "other.pt", "list.pt"):
         with pytest.raises(SystemExit, match=f"^--start: .*{name} holds no network of this .*$"):
             kit.train.trained(plan, tmp_path / name)
+
+
+def test_what_is_started_from_decides_to_which_run_a_folder_belongs(
+    kit: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(kit.train, "run", lambda *_: None)
+    plan, out = kit.plans.PLANS["digits"], str(tmp_path / "out")
+    starts = []
+    for seed in (0, 1):
+        starts.append(tmp_path / str(seed) / "float-1.pt")
+        starts[-1].parent.mkdir()
+        torch.save(kit.plans.build(plan, seed).state_dict(), starts[-1])
+
+    def train(*arguments: object) -> None:
+        monkeypatch.setattr("sys.argv", ["train.py", "--out", out, *map(str, arguments)])
+        kit.train.main()
+
+    for more in (("--labels", "labels.pt"), ("--until", "float")):
+        with pytest.raises(SystemExit, match="2"):
+            train("--start", starts[0], *more)
+        assert "without --labels or --until" in capsys.readouterr().err
+    train("--start", starts[0])
+    train("--start", starts[0])
+    with pytest.raises(SystemExit, match="holds another run"):
+        train("--start", starts[1])
