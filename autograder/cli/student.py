@@ -23,6 +23,8 @@ from autograder.cli.common import (
 )
 from autograder.errors import AutograderError, ExitCode
 from autograder.grading import checking
+from autograder.grading.kinds import project_of
+from autograder.project import entry
 from autograder.project.context import MODEL
 from autograder.records import Outcome
 from autograder.reports.check import check_view
@@ -94,7 +96,9 @@ def submit(
     root, rules = open_course(course)
     part = rules.session(session)
     folder = folder if folder is not None else root / "assignments" / part.folder
-    packed = pack(part, folder, output, _user_name() if student is None else student)
-    for warning in packed.warnings:
+    name = _user_name() if student is None else student
+    about_entry = entry.advice(folder, project_of(rules)) if part.kind == "project" else ()
+    packed = pack(part, folder, output, name)
+    for warning in (*about_entry, *packed.warnings):
         err.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     out.print(f"Wrote {packed.path}. Submit this file.", highlight=False, soft_wrap=True)

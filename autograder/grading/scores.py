@@ -7,6 +7,7 @@ scores/
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,12 +38,15 @@ def keep(report: Report, folder: Path) -> Path:
 def load(folder: Path, project: FinalProject) -> Loaded:
     """The reports with a score in a folder, under the course's present rules.
 
-    The folder is one that `keep` wrote, or a results folder. A record that may not count is a
-    line that names its file and why.
+    The folder is one that `keep` wrote, or a results folder. There whoever submitted may enter, as
+    the course knows them from the platform, and a group is one team, with its work once. A record
+    that may not count is a line that names its file and why.
     """
-    records = folder / "reports" if (folder / "run.json").is_file() else folder
+    in_results = (folder / "run.json").is_file()
+    if in_results:
+        project = project.model_copy(update={"teams": ()})
     reports, errors = [], []
-    for path in sorted(records.glob("[!.]*.json")):
+    for path in sorted((folder / "reports" if in_results else folder).glob("[!.]*.json")):
         try:
             report = read_report(path)
             if report.score is not None:
@@ -51,7 +55,19 @@ def load(folder: Path, project: FinalProject) -> Loaded:
             errors.append(str(error))
         except ValueError as error:
             errors.append(f"{path}: {error}")
-    return Loaded(tuple(reports), tuple(errors))
+    return Loaded(_by_group(reports) if in_results else tuple(reports), tuple(errors))
+
+
+def _by_group(reports: Iterable[Report]) -> tuple[Report, ...]:
+    """Each member has a record of the group's work; one of them stays, as the group's."""
+    kept: dict[tuple[str, str], Report] = {}
+    for report in reports:
+        group = report.identity.group
+        if group and report.score is not None:
+            report = replace(report, score=replace(report.score, team=group))
+        whose = f"group {group}" if group else report.slug
+        kept.setdefault((whose, report.submission_sha256), report)
+    return tuple(kept.values())
 
 
 def scores_of(reports: tuple[Report, ...]) -> list[Score]:

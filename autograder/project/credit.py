@@ -68,10 +68,17 @@ def cost_credit(cost: float, credit: Credit) -> float:
     return math.log(credit.zero_cost / cost) / math.log(credit.zero_cost / credit.full_cost)
 
 
+def not_graded(dataset: str, project: FinalProject) -> str:
+    """Why no entry for a data set earns points in this course; empty if they do."""
+    if not project.graded or dataset in project.graded:
+        return ""
+    return f"this course grades {' and '.join(project.graded)}, not {dataset}"
+
+
 def _reason(score: Score, project: FinalProject) -> str:
     """Why an entry earns nothing; empty if it is valid and counts."""
-    if project.graded and score.dataset not in project.graded:
-        return f"this course grades {' and '.join(project.graded)}, not {score.dataset}"
+    if reason := not_graded(score.dataset, project):
+        return reason
     if score.refusal:
         return score.refusal
     if score.answers is None:

@@ -336,6 +336,49 @@ def test_the_final_project_is_packed_like_any_session(run: Run, tmp_path: Path) 
     assert report["score"]["answers"]["images"] == 360
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("model.onnx", None, "model.onnx: there is no such file"),
+        ("model.onnx", b"", "model.onnx: the file is empty"),
+        ("model.onnx", bytes(50_000_001), "model.onnx: more than 50,000,000 bytes"),
+        ("card.yaml", None, "card.yaml: there is no such file"),
+        ("card.yaml", b"\xff\xfe", "card.yaml: not YAML in UTF-8"),
+        ("card.yaml", b"team: Our Team!", "card.yaml: team: "),
+        ("card.yaml", b"team: ada\nmembers: Ada", "card.yaml: members: "),
+        ("card.yaml", b"team: ada\nnote: " + bytes(20_000), "card.yaml: more than 20,000 bytes"),
+        ("card.yaml", b"team: ada\ndataset: imagenet", "card.yaml: dataset: "),
+    ],
+)
+def test_submit_packs_no_entry_that_would_be_refused(
+    run: Run, tmp_path: Path, name: str, content: bytes | None, line: str
+) -> None:
+    sample = ROOT / "tests" / "submissions" / "s7_final_project" / "samples" / "ada"
+    shutil.copytree(sample, tmp_path / "own")
+    if content is None:
+        (tmp_path / "own" / name).unlink()
+    else:
+        (tmp_path / "own" / name).write_bytes(content)
+    options = ("--student", "ada", "--course", ROOT / "course.yaml", "-o", tmp_path / "zips")
+    code, out, err = run("submit", "s7", tmp_path / "own", *options)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert line in err
+    assert not (tmp_path / "zips").exists()
+
+
+def test_submit_says_that_a_data_set_is_not_graded(run: Run, tmp_path: Path) -> None:
+    sample = ROOT / "tests" / "submissions" / "s7_final_project" / "samples" / "ada"
+    shutil.copytree(sample, tmp_path / "own")
+    course = tmp_path / "course.yaml"
+    text = (ROOT / "course.yaml").read_text("utf-8")
+    assert "\nfinal_project:\n" in text
+    course.write_text(text.replace("\nfinal_project:\n", "\nfinal_project:\n  graded: [cifar10]\n"))
+    options = ("--student", "ada", "--course", course, "-o", tmp_path)
+    code, out, err = run("submit", "s7", tmp_path / "own", *options)
+    assert (code, "ada_s7.zip" in out) == (0, True)
+    assert "card.yaml: this course grades cifar10, not digits" in " ".join(err.split())
+
+
 def test_a_tool_error_says_what_to_see_to(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

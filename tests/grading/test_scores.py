@@ -12,6 +12,7 @@ from autograder.course import FinalProject
 from autograder.errors import AutograderError
 from autograder.grading import scores
 from autograder.project.costs import revalidate
+from autograder.records import Identity, Report
 from autograder.records.codec import from_json, to_json
 from autograder.records.measurement import Score
 from autograder.reports.score import markdown
@@ -81,6 +82,37 @@ def test_a_results_folder_is_known_by_its_run(tmp_path: Path) -> None:
     assert len(scores.load(tmp_path, project()).reports) == 1
     (tmp_path / "run.json").rename(tmp_path / "other.json")
     assert scores.load(tmp_path, project()).reports == ()
+
+
+def results_folder(folder: Path, *reports: Report) -> Path:
+    (folder / "reports").mkdir()
+    (folder / "run.json").write_text("{}")
+    for report in reports:
+        (folder / "reports" / f"{report.slug}.json").write_text(to_json(report))
+    return folder
+
+
+def test_in_a_results_folder_a_group_is_one_team_with_its_work_once(tmp_path: Path) -> None:
+    shared = [
+        replace(report_of(at(5, "ada")), student=name, slug=name, identity=Identity(group="Team 1"))
+        for name in ("ada", "bob", "carl")
+    ]
+    left = replace(shared[2], slug="carl-2", submission_sha256="c" * 64)  # before he joined
+    alone = replace(report_of(at(5, "dora")), student="dora", slug="dora")
+    loaded = scores.load(results_folder(tmp_path, *shared, left, alone), project())
+    teams = [score.team for score in scores.scores_of(loaded.reports)]
+    assert (teams, loaded.errors) == (["Team 1", "Team 1", "dora"], ())
+    assert [report.slug for report in loaded.reports] == ["ada", "carl-2", "dora"]
+
+
+def test_who_may_enter_by_a_card_does_not_bar_who_submitted(tmp_path: Path) -> None:
+    closed = project().model_copy(update={"teams": ("red",)})
+    report = replace(report_of(at(5, "ada")), student="ada", slug="ada")
+    assert len(scores.load(results_folder(tmp_path, report), closed).reports) == 1
+    scores.keep(report, tmp_path / "scores")
+    loaded = scores.load(tmp_path / "scores", closed)
+    assert (loaded.reports, len(loaded.errors)) == ((), 1)
+    assert "its team is not in course.yaml" in loaded.errors[0]
 
 
 def test_a_report_without_a_score_is_passed_over(tmp_path: Path) -> None:
