@@ -18,7 +18,7 @@ _UNSAFE_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|]')
 
 def display_name(raw: str) -> str:
     """`raw` on one line without control, escape or bidirectional characters, never empty."""
-    return clean_line(_normal(raw), MAX_NAME) or "(no name)"
+    return clean_line(normal(raw), MAX_NAME) or "(no name)"
 
 
 def slug(raw: str) -> str:
@@ -39,7 +39,7 @@ def slugs(raws: Iterable[str]) -> dict[str, str]:
     names = dict.fromkeys(raws)
     by_slug: dict[str, set[str]] = defaultdict(set)
     for raw in names:
-        by_slug[slug(raw)].add(_normal(raw))
+        by_slug[slug(raw)].add(normal(raw))
     return {
         raw: short if len(by_slug[short := slug(raw)]) == 1 else _slug(raw, None) for raw in names
     }
@@ -48,11 +48,12 @@ def slugs(raws: Iterable[str]) -> dict[str, str]:
 def _slug(raw: str, digits: int | None) -> str:
     ascii_only = unicodedata.normalize("NFKD", display_name(raw)).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")[:_SLUG_WORDS].strip("-")
-    digest = hashlib.sha256(_normal(raw).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(normal(raw).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{words or 'student'}-{digest[:digits]}"
 
 
-def _normal(raw: str) -> str:
+def normal(raw: str) -> str:
+    """Equal for names that some file system takes for the same, composed or decomposed."""
     return unicodedata.normalize("NFC", raw)
 
 

@@ -365,6 +365,31 @@ def test_two_attempts_in_different_layouts(tmp_path: Path) -> None:
     assert all(s.problems == (line,) for s in found.values() if not s.files)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ada Lovelace_11_assignsubmission_file_", "Ada Lovelace 11"),
+        ("Ada Lovelace_11_assignsubmission_file_", "Ada Lovelace 11.zip"),
+        ("Zoë_11_assignsubmission_file_", unicodedata.normalize("NFD", "Zoë 11.zip")),
+        ("Kim 1_assignsubmission_file_", "Kim_1_assignsubmission_file_"),
+        ("kim_11_901_s3.zip", "kim 11"),
+    ],
+)
+def test_two_submissions_of_one_record_are_both_told(tmp_path: Path, one: str, other: str) -> None:
+    files: Files = {}
+    end = "901_s3.zip" if "901" in one else "assignsubmission_file_"
+    for name in (one, other, f"Bob_12_{end}", f"Cleo_13_{end}"):
+        files |= {name: zipped(BOTH)} if name.endswith(".zip") else under(name)
+    collected = read(put(tmp_path / "in", files))
+    line = next(line for line in collected.errors if "none was graded" in line)
+    assert unicodedata.normalize("NFC", one) in line
+    assert other in line
+    assert [s.problems for s in collected.submissions if not s.files] == [(line,)]
+    assert [s.student for s in collected.submissions if s.files] == ["Bob", "Cleo"]
+    (lost,) = (s for s in collected.submissions if not s.files)
+    assert lost.identity.platform_id in ("11", "1", "")
+
+
 def test_names_in_a_class_zip_cannot_leave_it(tmp_path: Path) -> None:
     path = tmp_path / "class.zip"
     good = under("Ada_1_assignsubmission_file_")

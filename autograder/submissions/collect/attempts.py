@@ -24,7 +24,11 @@ def choose(candidates: Iterable[Candidate]) -> list[Choice]:
 
 
 def _by_student(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Candidates that may be the same student's: of one id, or of one name where one has no id."""
+    """Candidates that may be the same student's: of one id, or of one name where one has no id.
+
+    Those whose records would be one file as well: a folder `Ada Lovelace 11` beside Moodle's
+    `Ada Lovelace_11_assignsubmission_file_`.
+    """
     groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
     by_name: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
@@ -34,7 +38,18 @@ def _by_student(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
         same = by_name[key]
         told_apart = all(each.platform_id for each in same)
         groups[key, candidate.platform_id if told_apart else ""].append(candidate)
-    return list(groups.values())
+    return _joined(groups.values())
+
+
+def _joined(groups: Iterable[list[Candidate]]) -> list[list[Candidate]]:
+    """Groups without a record in common: those that had one are one group."""
+    owner: dict[str, list[Candidate]] = {}
+    for group in groups:
+        records = [identity.normal(candidate.raw) for candidate in group]
+        others = {id(owner[record]): owner[record] for record in records if record in owner}
+        joined = [candidate for each in (*others.values(), group) for candidate in each]
+        owner.update((identity.normal(candidate.raw), joined) for candidate in joined)
+    return list({id(group): group for group in owner.values()}.values())
 
 
 def _choice(group: Sequence[Candidate]) -> Choice:

@@ -39,6 +39,8 @@ def read_all(
     lines = [choice.problem for choice in choices if choice.problem]
     for choice in choices:
         for candidate in choice.candidates:
+            if slugs[candidate.raw] in submissions:
+                continue  # of one name, and none is graded: the platform's comes first
             if choice.problem:
                 submission = ungraded(candidate.raw, choice.problem)
             else:
