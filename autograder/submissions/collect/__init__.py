@@ -8,49 +8,30 @@ nbgrader     submitted/STUDENT/ASSIGNMENT/ with time stamps
 clones       one clone of a repository per student
 
 A layout is recognized by its names; what lies beside it and is a folder or an archive is collected
-as plain. listing shows folders and zips alike, candidate is what a collector gives, attempts says
-which candidate of a student counts, reading makes records of them.
+as plain. listing shows folders and zips alike, recognition says which layout a path is in,
+candidate is what a collector gives, attempts says which candidate of a student counts, reading
+makes records of them.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder.course import ArchiveLimits, Session
 from autograder.errors import InputErrors, SubmissionError
 from autograder.submissions.archive import archive_suffix
-from autograder.submissions.collect import (
-    attempts,
-    canvas,
-    clones,
-    gradescope,
-    moodle,
-    nbgrader,
-    plain,
-)
+from autograder.submissions.collect import attempts, clones, plain
 from autograder.submissions.collect.candidate import Claimed, DownloadFolder, Layout
-from autograder.submissions.collect.listing import FolderListing, Listing, ZipListing
 from autograder.submissions.collect.reading import read_all
+from autograder.submissions.collect.recognition import LAYOUTS, Reading, reading
 from autograder.submissions.identity import quoted
-from autograder.submissions.junk import is_hidden, is_junk_name
+from autograder.submissions.junk import is_hidden
 from autograder.submissions.submission import Submission, read_submission
 
-_SPECIFIC = (
-    gradescope.LAYOUT,
-    moodle.LAYOUT,
-    canvas.LAYOUT,
-    nbgrader.LAYOUT,
-    clones.LAYOUT,
-)
-LAYOUTS = {layout.name: layout for layout in (plain.LAYOUT, *_SPECIFIC)}
-"""By the value of --layout."""
-
-_LEVELS = 2  # folders that hold nothing but another, as unpackers make them
 _EXAMPLES = 5
 
 
@@ -93,10 +74,8 @@ def collect(
         mode = root.stat().st_mode
         if not stat.S_ISDIR(mode) and not archive_suffix(root.name):
             raise SubmissionError(f"{path} is neither a folder nor an archive")
-        with _listing(root, session, layout) as listing:
-            if listing is None:
-                return Collected((read_submission(root, session, limits),))
-            collected = _collected(path, root, listing, session, limits, layout)
+        with reading(root, session, LAYOUTS[layout] if layout is not None else None) as read:
+            collected = _collected(path, root, read, session, limits)
     except OSError as error:
         raise SubmissionError(f"cannot read {path}: {error.strerror}") from None
     if not accept_missing:
@@ -104,108 +83,28 @@ def collect(
     return collected
 
 
-@contextmanager
-def _listing(root: Path, session: Session, layout: str | None) -> Iterator[Listing | None]:
-    """What to collect from; None for an archive that is one student's."""
-    if root.is_dir():
-        inner = _only_archive(root)
-        if inner is None:
-            yield FolderListing(root)
-            return
-        with _listing(inner, session, layout) as found:
-            yield found if found is not None else FolderListing(root)
-        return
-    with root.open("rb") as file:
-        try:
-            listing = ZipListing(root.name, file)
-        except SubmissionError:
-            if layout is not None:
-                raise
-            yield None
-            return
-        yield listing if layout is not None or _recognized(listing, session) else None
-
-
-def _only_archive(root: Path) -> Path | None:
-    """The one archive in a folder, at most beside loose files: perhaps a platform's download."""
-    paths = [root / name for name in os.listdir(root) if not is_junk_name(name)]  # noqa: PTH208
-    archives = [path for path in paths if archive_suffix(path.name)]
-    if len(archives) != 1 or not all(path.is_file() and not path.is_symlink() for path in paths):
-        return None
-    return archives[0]
-
-
-# ---- which layout --------------------------------------------------------------------------------
-
-
-def _top(listing: Listing, folder: str, session: Session) -> DownloadFolder:
-    entries = tuple(e for e in listing.entries(folder) if not _is_beside(e.name))
-    return DownloadFolder(listing, folder, entries, session)
-
-
-def _is_beside(name: str) -> bool:
-    """What lies in every folder and is nobody's; a name with a dot may still be a student's."""
-    return name in plain.LEFT_BY_TOOLS - {clones.GIT} or (
-        is_junk_name(name) and not is_hidden(name)
-    )
-
-
-def _descents(listing: Listing, session: Session) -> Iterator[DownloadFolder]:
-    """The top, and below it the folders that lie in a folder alone."""
-    top = _top(listing, "", session)
-    yield top
-    for _ in range(_LEVELS):
-        if len(top.entries) != 1 or not top.entries[0].is_folder:
-            return
-        top = _top(listing, top.path(top.entries[0].name), session)
-        yield top
-
-
-def _recognized(listing: Listing, session: Session) -> tuple[Layout, DownloadFolder] | None:
-    for top in _descents(listing, session):
-        for layout in _SPECIFIC:
-            if layout.recognizes(top):
-                return layout, top
-    return None
-
-
 def _collected(
-    path: Path,
-    root: Path,
-    listing: Listing,
-    session: Session,
-    limits: ArchiveLimits,
-    wanted: str | None,
+    path: Path, root: Path, read: Reading, session: Session, limits: ArchiveLimits
 ) -> Collected:
-    layout, top = _given(listing, session, wanted) if wanted else (None, None)
-    if layout is None or top is None:
-        layout, top = _recognized(listing, session) or (
-            plain.LAYOUT,
-            _top(listing, "", session),
-        )
+    layout, top = read.layout, read.top
     if layout is plain.LAYOUT and root.is_dir() and _is_one(path, top, session):
-        return Collected((read_submission(root, session, limits),))
+        return Collected((read_submission(root, session, limits),), read.lines)
     claim = layout.claim(top)
     rest = Claimed()
     if layout is not plain.LAYOUT and claim.candidates:
-        left = tuple(e for e in top.entries if e.name not in claim.taken and e.name != clones.GIT)
-        rest = plain.claim(replace(top, entries=left))
-    choices = attempts.choose([*claim.candidates, *rest.candidates])
-    if not choices:
-        raise SubmissionError(_nothing(path, layout))
+        place = claim.place or top
+        left = tuple(e for e in place.entries if e.name not in claim.taken and e.name != clones.GIT)
+        rest = plain.claim(replace(place, entries=left))
+    others = rest.candidates
     if layout is clones.LAYOUT:
         limits = clones.limits_of_clone(limits)
-    submissions, lines = read_all(choices, listing, layout.name, session, limits)
-    return Collected(tuple(submissions), (*claim.lines, *rest.lines, *lines), layout.name)
-
-
-def _given(listing: Listing, session: Session, name: str) -> tuple[Layout, DownloadFolder]:
-    """A layout that was asked for, and the first folder where something is named so."""
-    layout = LAYOUTS[name]
-    tops = list(_descents(listing, session))
-    if layout is plain.LAYOUT:
-        return layout, tops[0]
-    return layout, next((each for each in tops if layout.claim(each).candidates), tops[0])
+        others = tuple(clones.beside_clones(candidate, session) for candidate in others)
+    choices = attempts.choose([*claim.candidates, *others])
+    if not choices:
+        raise SubmissionError(_nothing(path, layout))
+    submissions, lines = read_all(choices, top.listing, layout.name, session, limits)
+    lines = [*read.lines, *claim.lines, *rest.lines, *lines]
+    return Collected(tuple(submissions), tuple(lines), layout.name)
 
 
 def _nothing(path: Path, layout: Layout) -> str:

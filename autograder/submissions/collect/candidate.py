@@ -49,11 +49,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Claimed:
-    """The candidates of a layout, the names that it has taken, and lines on what is wrong."""
+    """The candidates of a layout, the names that it has taken, and lines on what is wrong.
+
+    `place` is the folder of those names, where it is not the one that the layout was given.
+    """
 
     candidates: tuple[Candidate, ...] = ()
     taken: frozenset[str] = frozenset()
     lines: tuple[str, ...] = ()
+    place: DownloadFolder | None = None
 
 
 @dataclass(frozen=True)
@@ -85,15 +89,15 @@ class DownloadFolder:
 class Layout:
     """One form in which submissions come: `name` is the value of --layout.
 
-    `names_look_like` completes "… is not named like". `claim` takes what is named so. `recognizes`
-    says whether a folder is one of this layout, from its names alone.
+    `names_look_like` completes "… is not named like". `claim` takes what is named so. `students`
+    says how many students a folder of this layout names, from names alone; 0 for any other folder.
     """
 
     name: str
     title: str
     names_look_like: str
     claim: Callable[[DownloadFolder], Claimed]
-    recognizes: Callable[[DownloadFolder], bool]
+    students: Callable[[DownloadFolder], int]
 
 
 def mostly(count: int, of: int) -> bool:

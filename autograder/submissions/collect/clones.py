@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 from autograder.course import ArchiveLimits, Session
+from autograder.submissions.archive import archive_suffix
 from autograder.submissions.collect.candidate import (
     Candidate,
     Claimed,
@@ -26,24 +28,35 @@ FILES_PER_ARCHIVE = 50
 
 def claim(top: DownloadFolder) -> Claimed:
     """One candidate per folder that holds a repository."""
-    clones = [
+    clones = _clones(top)
+    candidates = [_candidate(top, clone) for clone in clones]
+    return Claimed(tuple(candidates), frozenset(clones))
+
+
+def _clones(top: DownloadFolder) -> list[str]:
+    return [
         entry.name
         for entry in top.entries
         if entry.is_folder and entry.name != GIT and GIT in top.names(entry.name)
     ]
-    prefix = _prefix(clones, top.session)
-    candidates = [
-        Candidate(
-            raw=clone[len(prefix) :],
-            name=clone[len(prefix) :],
-            shown=quoted(f"{clone}/"),
-            parts=(Part(top.path(clone), is_folder=True),),
-            platform_id=clone[len(prefix) :],
-            download=f"{clone}/",
-        )
-        for clone in clones
-    ]
-    return Claimed(tuple(candidates), frozenset(clones))
+
+
+def _candidate(top: DownloadFolder, clone: str) -> Candidate:
+    user = user_of(clone, top.session)
+    return Candidate(
+        raw=user,
+        name=user,
+        shown=quoted(f"{clone}/"),
+        parts=(Part(top.path(clone), is_folder=True),),
+        platform_id=user,
+        download=f"{clone}/",
+    )
+
+
+def beside_clones(candidate: Candidate, session: Session) -> Candidate:
+    """What lies beside clones without a repository in it, named as if it had one."""
+    user = user_of(candidate.name, session)
+    return replace(candidate, raw=user, name=user, platform_id=user)
 
 
 def limits_of_clone(limits: ArchiveLimits) -> ArchiveLimits:
@@ -51,40 +64,32 @@ def limits_of_clone(limits: ArchiveLimits) -> ArchiveLimits:
     return limits.model_copy(update={"max_files": FILES_PER_ARCHIVE * limits.max_files})
 
 
-def _prefix(clones: list[str], session: Session) -> str:
-    """What all names begin with if it names the session: `s1-intro-` of `s1-intro-ada`.
+def user_of(name: str, session: Session) -> str:
+    """What follows the words for the session in `s1-intro-ada`: its id, folder and title.
 
-    Of a single clone, up to the session's name.
+    By this name alone, as other clones come and go and a student's record keeps its name. The whole
+    name where no word says which session it is, or where nothing else follows.
     """
-    if len(clones) == 1:
-        words = clones[0].split("-")
-        starts = ["-".join(words[:end]) + "-" for end in range(1, len(words))]
-        named = (start for by in (_folder_in, _id_in) for start in starts if by(start, session))
-        return next(named, "")
-    first, last = min(clones, default=""), max(clones, default="")
-    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    common = "".join(char for char, _ in same)
-    common = common[: common.rfind("-") + 1]
-    return common if _id_in(common, session) or _folder_in(common, session) else ""
+    parts = name.split("-")
+    folder, title = _words(session.folder), _words(session.title)
+    slugs = [words for words in ([session.id], folder, title) if words]
+    known = {session.id, *folder, *title}
+    for start in range(len(parts)):
+        following = _words("-".join(parts[start:]))
+        if any(following[: len(words)] == words for words in slugs):
+            left = itertools.dropwhile(lambda part: known.issuperset(_words(part)), parts[start:])
+            return "-".join(left) or name
+    return name
 
 
 def _words(text: str) -> list[str]:
-    return re.split(r"[^a-z0-9]+", text.casefold())
+    return re.findall(r"[^\W_]+", text.casefold())
 
 
-def _id_in(text: str, session: Session) -> bool:
-    return session.id in _words(text)
+def _students(top: DownloadFolder) -> int:
+    clones = _clones(top)
+    others = [e for e in top.entries if e.name != GIT and (e.is_folder or archive_suffix(e.name))]
+    return len(clones) if GIT not in top.names() and mostly(len(clones), len(others)) else 0
 
 
-def _folder_in(text: str, session: Session) -> bool:
-    return session.folder in "_".join(_words(text))
-
-
-def _recognizes(top: DownloadFolder) -> bool:
-    folders = [entry for entry in top.entries if entry.is_folder and entry.name != GIT]
-    return GIT not in top.names() and mostly(len(claim(top).taken), len(folders))
-
-
-LAYOUT = Layout(
-    "clones", "clones of repositories", "a folder with a .git in it", claim, _recognizes
-)
+LAYOUT = Layout("clones", "clones of repositories", "a folder with a .git in it", claim, _students)

@@ -33,7 +33,7 @@ _FRACTION = re.compile(r"(\.\d{6})\d+")
 
 def claim(top: DownloadFolder) -> Claimed:
     """One candidate per submitter of each folder; SubmissionError for damaged metadata."""
-    folders = {e.name for e in top.entries if e.is_folder and _FOLDER.fullmatch(e.name)}
+    folders = _folders(top)
     if METADATA not in top.names():
         return Claimed()
     metadata = _read(top)
@@ -48,6 +48,10 @@ def claim(top: DownloadFolder) -> Claimed:
     for name in sorted(metadata.keys() - folders):
         lines.append(f"{METADATA} lists {quoted(name)}, but there is no such folder")
     return Claimed(tuple(candidates), frozenset({*folders, METADATA}), tuple(lines))
+
+
+def _folders(top: DownloadFolder) -> set[str]:
+    return {e.name for e in top.entries if e.is_folder and _FOLDER.fullmatch(e.name)}
 
 
 def _read(top: DownloadFolder) -> Mapping[str, Any]:
@@ -127,8 +131,9 @@ def _seconds(moment: str | None) -> float:
     return -math.inf if moment is None else datetime.fromisoformat(moment).timestamp()
 
 
-def _recognizes(top: DownloadFolder) -> bool:
-    return METADATA in top.names()
+def _students(top: DownloadFolder) -> int:
+    """Its folders: how many submitted each is in the metadata, which nobody has checked yet."""
+    return len(_folders(top)) if METADATA in top.names() else 0
 
 
 LAYOUT = Layout(
@@ -136,5 +141,5 @@ LAYOUT = Layout(
     "Gradescope's export",
     f"submission_123456 beside {METADATA}",
     claim,
-    _recognizes,
+    _students,
 )

@@ -74,8 +74,9 @@ def _download(entry: FolderEntry, match: re.Match[str]) -> str:
     return entry.name[: match.start("file")] if match["file"] else f"{entry.name}_"
 
 
-def _recognizes(top: DownloadFolder) -> bool:
-    return mostly(len(claim(top).taken), len(top.entries))
+def _students(top: DownloadFolder) -> int:
+    claimed = claim(top)
+    return len(claimed.candidates) if mostly(len(claimed.taken), len(top.entries)) else 0
 
 
 LAYOUT = Layout(
@@ -83,5 +84,5 @@ LAYOUT = Layout(
     "Moodle's download",
     "Name_12345_assignsubmission_file_",
     claim,
-    _recognizes,
+    _students,
 )

@@ -5,11 +5,14 @@ timestamp.txt holds `2027-01-25 22:59:00.123456 UTC`; as in nbgrader, a time wit
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from autograder.course import Session
 from autograder.errors import SubmissionError
+from autograder.submissions.archive import archive_suffix
 from autograder.submissions.collect.candidate import (
     Candidate,
     Claimed,
@@ -19,8 +22,9 @@ from autograder.submissions.collect.candidate import (
     listed,
     utc,
 )
+from autograder.submissions.collect.listing import FolderEntry
 from autograder.submissions.identity import quoted
-from autograder.submissions.junk import is_junk_name
+from autograder.submissions.junk import is_hidden, is_junk_name
 
 SUBMITTED = "submitted"
 TIMESTAMP = "timestamp.txt"
@@ -29,37 +33,62 @@ _MAX_BYTES = 1_000
 
 def claim(top: DownloadFolder) -> Claimed:
     """One candidate per student who has the session's assignment."""
-    students = _students(top)
-    assignments = {name: _assignments(students, name) for name in _names(students)}
-    known = sorted({each for found in assignments.values() for each in found})
-    if not known:
+    students = _submitted(top)
+    found = _found(students)
+    assignments = _assignments(students, found)
+    if not assignments:
         return Claimed()
-    assignment = _chosen(known, top.session)
-    candidates, lines = [], []
-    for student, found in assignments.items():
-        if assignment in found:
-            candidates.append(_candidate(students, student, assignment))
-        else:
-            lines.append(f"{quoted(student)} has not submitted {quoted(assignment)}")
-    taken = top.names() if students is not top else frozenset(assignments)
-    return Claimed(tuple(candidates), taken, tuple(lines))
+    assignment = _chosen(assignments, top.session)
+    submitted = [student for student, names in found.items() if assignment in names]
+    others = [
+        student
+        for student, names in found.items()
+        if student not in submitted and all(name in assignments for name in names)
+    ]
+    return Claimed(
+        tuple(_candidate(students, student, assignment) for student in submitted),
+        frozenset((*submitted, *others)),
+        tuple(f"{quoted(student)} has not submitted {quoted(assignment)}" for student in others),
+        students,
+    )
 
 
-def _students(top: DownloadFolder) -> DownloadFolder:
+def _submitted(top: DownloadFolder) -> DownloadFolder:
     """The folder whose names are students."""
     if not any(entry.name == SUBMITTED and entry.is_folder for entry in top.entries):
         return top
     folder = top.path(SUBMITTED)
-    return DownloadFolder(top.listing, folder, top.listing.entries(folder), top.session)
+    entries = tuple(
+        entry
+        for entry in top.listing.entries(folder)
+        if is_hidden(entry.name) or not is_junk_name(entry.name)
+    )
+    return DownloadFolder(top.listing, folder, entries, top.session)
 
 
-def _names(students: DownloadFolder) -> list[str]:
-    return [e.name for e in students.entries if e.is_folder and not is_junk_name(e.name)]
+def _found(students: DownloadFolder) -> dict[str, list[str]]:
+    """The folders of each student who has nothing but folders, as nbgrader leaves it."""
+    found = {}
+    for student in (entry.name for entry in students.entries if entry.is_folder):
+        entries = students.listing.entries(students.path(student))
+        visible = [entry for entry in entries if not is_junk_name(entry.name)]
+        if not is_junk_name(student) and all(entry.is_folder for entry in visible):
+            found[student] = [entry.name for entry in visible]
+    return found
 
 
-def _assignments(students: DownloadFolder, student: str) -> list[str]:
-    entries = students.listing.entries(students.path(student))
-    return [e.name for e in entries if e.is_folder and not is_junk_name(e.name)]
+def _assignments(students: DownloadFolder, found: Mapping[str, Sequence[str]]) -> list[str]:
+    """The folders that are assignments: the session's, those with a time, else those of most."""
+    count = Counter(name for names in found.values() for name in names)
+    own = count.keys() & {students.session.id, students.session.folder}
+    having = sum(1 for names in found.values() if names)
+    marked = {n for s, names in found.items() for n in names if _has_time(students, s, n)}
+    others = marked or {name for name in count if 2 * count[name] > having}
+    return sorted(own | others) or sorted(count)
+
+
+def _has_time(students: DownloadFolder, student: str, assignment: str) -> bool:
+    return TIMESTAMP in students.names(f"{student}/{assignment}")
 
 
 def _chosen(known: list[str], session: Session) -> str:
@@ -70,7 +99,7 @@ def _chosen(known: list[str], session: Session) -> str:
         return known[0]
     raise SubmissionError(
         f"none of the assignments {listed(known)} is named {session.id} or {session.folder}; "
-        f"give the folder of one student's, or rename the assignment"
+        f"rename the session's, or give --layout plain if these are no assignments of nbgrader's"
     )
 
 
@@ -116,16 +145,30 @@ def _zone(name: str) -> tzinfo:
     return UTC if name in ("UTC", "GMT", "Z") else ZoneInfo(name)
 
 
-def _recognizes(top: DownloadFolder) -> bool:
-    """A folder with submitted/ in it, or students' folders that hold this assignment or a stamp."""
-    students = _students(top)
-    found = [(name, each) for name in _names(students) for each in _assignments(students, name)]
-    if students is not top:
-        return bool(found)
-    own = (top.session.id, top.session.folder) if top.name == SUBMITTED else ()
-    return any(each in own or TIMESTAMP in top.names(f"{name}/{each}") for name, each in found)
+def _students(top: DownloadFolder) -> int:
+    """Where most have folders only in submitted/, or most have a time or this assignment.
+
+    One student's folder is no class, whatever lies in it: unless the class's is submitted/.
+    """
+    students = _submitted(top)
+    found = _found(students)
+    own = (top.session.id, top.session.folder) if students.name == SUBMITTED else ()
+    if students is top:
+        named = [
+            student
+            for student, names in found.items()
+            if any(name in own or _has_time(top, student, name) for name in names)
+        ]
+    else:
+        named = [student for student, names in found.items() if names]
+    of = [e for e in students.entries if _may_be_a_students(e)]
+    if 2 * len(named) <= len(of) or (len(named) == 1 and students.name != SUBMITTED):
+        return 0
+    return len(named)
 
 
-LAYOUT = Layout(
-    "nbgrader", "nbgrader's folders", "submitted/STUDENT/ASSIGNMENT/", claim, _recognizes
-)
+def _may_be_a_students(entry: FolderEntry) -> bool:
+    return not is_junk_name(entry.name) and (entry.is_folder or bool(archive_suffix(entry.name)))
+
+
+LAYOUT = Layout("nbgrader", "nbgrader's folders", "submitted/STUDENT/ASSIGNMENT/", claim, _students)
