@@ -134,7 +134,7 @@ def report_of(job: GradingJob, submission: Submission, results: Iterable[Exercis
         slug=submission.slug,
         submission_sha256=submission.sha256,
         exercises=tuple(results),
-        problems=submission.problems,
+        problems=submission.told,
         incidents=submission.incidents,
         notes=submission.notes,
         graded_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -9,6 +9,7 @@ folder        a folder reader that follows no link
 archive       which files are archives, and which of them are read
 nested        archives inside a submission
 chosen_folder which folder of a submission counts
+left_out      other versions of its files, which were not graded
 near_names    files that were probably meant as one of the session's
 files         opens what lies in a folder without being led elsewhere
 inflate       decompression in bounded steps

@@ -35,6 +35,12 @@ def archive_suffix(name: str) -> str:
     return ""
 
 
+def packs_one_file(name: str) -> bool:
+    """Whether the suffix is that of one compressed file, as of a data set: no work lies in it."""
+    suffix = archive_suffix(name).lower()
+    return suffix[1:] in _COMPRESSIONS
+
+
 def read_archive(
     name: str, limits: ArchiveLimits, max_sizes: Mapping[str, int], parent: Folder | None = None
 ) -> tuple[Member, ...]:

@@ -16,13 +16,12 @@ Contents = Mapping[str, Member]
 class ChosenFolder:
     """The folder that counts (None: there is no telling) with its listed files by name.
 
-    `problem` is a line on why there is no telling; `note` names others that are as complete.
+    `problem` is a line on why there is no telling.
     """
 
     folder: str | None
     files: Contents
     problem: str = ""
-    note: str = ""
 
 
 def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) -> ChosenFolder:
@@ -33,10 +32,10 @@ def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) 
     byte: else there is no telling which one is meant. Never the library in a copy of the kit.
     """
     members = list(members)
-    libraries = _libraries(members)
+    kits = libraries(members)
     found: dict[str, dict[str, Member]] = defaultdict(dict)
     for member in members:
-        if member.name in required and not f"{member.parent}/".startswith(libraries):
+        if member.name in required and not f"{member.parent}/".startswith(kits):
             found[member.parent][member.name] = member
     if not found:
         return ChosenFolder(None, {})
@@ -50,20 +49,13 @@ def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) 
     best = max(map(rank, found))
     equal = sorted(folder for folder in found if rank(folder) == best)
     if any(_bytes(found[folder]) != _bytes(found[equal[0]]) for folder in equal):
-        shown = _listed(equal)
+        shown = listed(equal)
         problem = f"the session's files lie in more than one place ({shown}); keep one"
         return ChosenFolder(None, {}, problem=problem)
-    others = sorted(
-        folder
-        for folder in found
-        if best[0] and rank(folder)[0] and _bytes(found[folder]) != _bytes(found[equal[0]])
-    )
-    chosen = quoted(equal[0]) if equal[0] else "the top"
-    note = f"other complete files were not graded ({_listed(others)}), those of {chosen} were"
-    return ChosenFolder(equal[0], found[equal[0]], note=note if others else "")
+    return ChosenFolder(equal[0], found[equal[0]])
 
 
-def _libraries(members: Sequence[Member]) -> tuple[str, ...]:
+def libraries(members: Sequence[Member]) -> tuple[str, ...]:
     """The folders of shared/ and autograder/ beside a course.yaml, each with a slash at its end."""
     paths = {member.path for member in members}
     above = (f"{m.parent}/" if m.parent else "" for m in members if m.name == "course.yaml")
@@ -75,5 +67,6 @@ def _bytes(files: Contents) -> dict[str, bytes | None]:
     return {name: member.data for name, member in files.items()}
 
 
-def _listed(folders: Iterable[str]) -> str:
+def listed(folders: Iterable[str]) -> str:
+    """Folders of a submission, for a message."""
     return " and ".join(quoted(folder) if folder else "the top" for folder in folders)

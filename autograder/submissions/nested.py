@@ -1,9 +1,9 @@
-"""Archives inside a submission: opened in memory where the session's files do not lie open."""
+"""Archives inside a submission, opened in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from autograder.course import ArchiveLimits
 from autograder.errors import SubmissionError
@@ -17,35 +17,29 @@ MAX_LEVELS = 2  # an archive in an archive: a platform's, a student's
 
 @dataclass(frozen=True)
 class Opened:
-    """The members with what archives among them hold, and a line on each that was not opened."""
+    """The members with what archives among them hold, and why others were not opened, by path.
+
+    `unsafe` are lines on those of them that no ordinary tool writes.
+    """
 
     members: tuple[Member, ...]
-    failures: tuple[str, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
     unsafe: tuple[str, ...] = ()
 
 
 def open_archives(
-    members: Sequence[Member],
-    required: Iterable[str],
-    limits: ArchiveLimits,
-    max_sizes: Mapping[str, int],
+    members: Iterable[Member], limits: ArchiveLimits, max_sizes: Mapping[str, int]
 ) -> Opened:
-    """Replace archives by their members, each below a folder of the archive's name.
-
-    Nothing is opened if all `required` files lie at the top: nothing could win over them.
-    """
-    top = {member.name for member in members if not member.parent and member.data is not None}
-    if set(required) <= top:
-        return Opened(tuple(members))
+    """Replace archives by their members, each below a folder of the archive's name."""
     opening = _Opening(limits, max_sizes)
-    return Opened(opening.expanded(members), tuple(opening.failures), tuple(opening.unsafe))
+    return Opened(opening.expanded(members), opening.failures, tuple(opening.unsafe))
 
 
 class _Opening:
     def __init__(self, limits: ArchiveLimits, max_sizes: Mapping[str, int]) -> None:
         self._limits, self._max_sizes = limits, max_sizes
         self._opened = 0
-        self.failures: list[str] = []
+        self.failures: dict[str, str] = {}
         self.unsafe: list[str] = []
 
     def expanded(self, members: Iterable[Member], level: int = 0) -> tuple[Member, ...]:
@@ -57,10 +51,9 @@ class _Opening:
             try:
                 inside = self._members(member, level)
             except SubmissionError as error:
-                line = f"{quoted(member.path)}: {error}"
-                self.failures.append(line)
+                self.failures[member.path] = str(error)
                 if isinstance(error, UnsafeArchive):
-                    self.unsafe.append(line)
+                    self.unsafe.append(f"{quoted(member.path)}: {error}")
                 result.append(replace(member, data=None))
             else:
                 result += self.expanded(inside, level + 1)

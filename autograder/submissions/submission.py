@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -25,10 +25,11 @@ from autograder.submissions.flagged_files import flag
 from autograder.submissions.flagged_lines import mentions
 from autograder.submissions.folder import read_folder
 from autograder.submissions.identity import quoted
+from autograder.submissions.left_out import left_out
 from autograder.submissions.manifest import MANIFEST_NAME, verify_manifest
 from autograder.submissions.members import ANY_ZIP, MAX_SOURCE_BYTES, Member, UnsafeArchive
 from autograder.submissions.near_names import hint
-from autograder.submissions.nested import open_archives
+from autograder.submissions.nested import Opened, open_archives
 from autograder.submissions.source import is_source, normalize
 
 _SHOWN = 20
@@ -41,11 +42,12 @@ class Submission:
     `student` is safe to show, `slug` is a file name and unique to the student. `files` are the
     listed files that could be read, in the session's order: modules (`.py`) as UTF-8 without
     byte-order mark or carriage returns, others byte for byte. `sha256` covers the names and bytes
-    of all listed files. `problems` are for the student; for the teaching assistant are `incidents`,
-    things that happened, and `notes` on names in the source that honest work rarely needs, and on
-    what was not read. `ignored` names the first other files. `submitted_at` (ISO 8601) comes from
-    the platform, never from the student, and so does `identity`. What has the same `group` and
-    hash is one piece of work of several students.
+    of all listed files. `problems` are for the student, and so are `remarks`, which say nothing
+    against it; for the teaching assistant are `incidents`, things that happened, and `notes` on
+    names in the source that honest work rarely needs, and on what was not read. `ignored` names the
+    first other files. `submitted_at` (ISO 8601) comes from the platform, never from the student,
+    and so does `identity`. What has the same `group` and hash is one piece of work of several
+    students.
     """
 
     student: str
@@ -53,12 +55,18 @@ class Submission:
     sha256: str
     files: tuple[tuple[str, bytes], ...] = ()
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     submitted_at: str | None = None
     identity: Identity = field(default_factory=Identity)
     group: str = ""
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All lines for the student."""
+        return (*self.problems, *self.remarks)
 
 
 def read_submission(
@@ -135,7 +143,9 @@ def assess(
 ) -> Submission:
     """Pick the session's files out of a submission's members, and check each."""
     required = session.required_files
-    opened = open_archives(members, required, limits, max_sizes(session, limits))
+    everything = open_archives(members, limits, max_sizes(session, limits))
+    # Nothing in an archive wins over all files at the top: then it is only compared with them.
+    opened = Opened(tuple(members)) if _lie_at_top(required, members) else everything
     chosen = choose(opened.members, required, session.folder)
     folder, here = chosen.folder, _files_in(opened.members, chosen.folder)
     used = {*required, MANIFEST_NAME}
@@ -156,21 +166,30 @@ def assess(
     odd = [*others, *(m for m in here.values() if m.reason and m.name in used)]
     record = _record(
         raw,
-        problems if complete else [*opened.failures, *problems],
+        problems if complete else [*_lines(opened.failures), *problems],
         [*opened.unsafe, *(line for m in odd if (line := flag(m, folder or "")))],
         [identity.display_name(m.path) for m in others],
         contents,
         files,
     )
-    return replace(record, notes=_notes(files, chosen.note))
+    beside = left_out(everything.members, chosen, session, everything.failures if complete else {})
+    return replace(record, notes=_notes(files, beside.notes), remarks=beside.remarks)
+
+
+def _lie_at_top(required: Iterable[str], members: Iterable[Member]) -> bool:
+    return set(required) <= {m.name for m in members if not m.parent and m.data is not None}
+
+
+def _lines(failures: Mapping[str, str]) -> Iterator[str]:
+    return (f"{quoted(path)}: {reason}" for path, reason in failures.items())
 
 
 def _files_in(members: Iterable[Member], folder: str | None) -> dict[str, Member]:
     return {m.name: m for m in members if m.parent == folder} if folder is not None else {}
 
 
-def _notes(files: Sequence[tuple[str, bytes]], note: str) -> tuple[str, ...]:
-    lines = [note] if note else []
+def _notes(files: Sequence[tuple[str, bytes]], beside: Sequence[str]) -> tuple[str, ...]:
+    lines = list(beside)
     for name, data in files:
         if is_source(name):
             lines += mentions(name, data.decode("utf-8"))
