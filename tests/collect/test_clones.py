@@ -89,6 +89,13 @@ def test_who_has_no_repository_beside_clones_is_named_alike(tmp_path: Path) -> N
     assert [s.slug for s in again.submissions] == [s.slug for s in collected.submissions]
 
 
+def test_the_first_clone_of_two_is_named_as_it_will_be(tmp_path: Path) -> None:
+    root = put(tmp_path / "in", under("s3-dora"))
+    first = clones(root, "s3-ada")
+    assert first.layout == "clones"
+    assert [s.student for s in first.submissions] == ["ada", "dora"]
+
+
 def test_two_clones_of_one_student_are_told(tmp_path: Path) -> None:
     collected = clones(tmp_path / "in", "s3-ada", "s3-clustering-ada", "s3-bob")
     (line,) = collected.errors

@@ -65,6 +65,7 @@ OTHERS = {
     "nbgrader": downloads.nbgrader(),
     "clones": downloads.clones(),
     "plain": {**under("bob"), **under("cleo", marked("cleo"))},
+    "one other": under("bob"),
     "plain in folders": {**under(f"bob/{FOLDER}"), **under("cleo/code", marked("cleo"))},
     "plain archives": {"bob_s3.zip": zipped(BOTH), "cleo.zip": zipped(marked("cleo"))},
 }
@@ -76,6 +77,7 @@ ONE = {  # where the student's files lie then; an archive where the name is one'
     "nbgrader": ["submitted/ada/s3/", "submitted/ada/s3/ada_s3.zip"],
     "clones": ["s3-clustering-ada/"],
     "plain": ["ana/", "ana_s3.zip", "ana.zip"],
+    "one other": ["ana/", "ana_s3.zip", "ana.zip"],
     "plain in folders": ["ana/"],
     "plain archives": ["ana/", "ana_s3.zip", "ana.zip"],
 }
@@ -134,8 +136,6 @@ def test_a_folder_called_submitted_is_no_course_for_one_students_folder(
 def test_what_a_student_alone_packs_says_nothing_of_whose_it_is(
     tmp_path: Path, where: str, student: str, beside: dict[str, bytes], inside: dict[str, bytes]
 ) -> None:
-    if inside == LAID["two clones"] and where.endswith("/"):
-        pytest.skip("these may be a class")
     root = put(tmp_path / "late", a_class({}, where, inside))
     paths = [root] if where.endswith("/") else [root, root / where]
     put(root, {} if where.endswith("/") else beside)
@@ -174,6 +174,18 @@ def test_a_download_with_one_student_in_it_is_a_line(tmp_path: Path, name: str) 
     within = read(path.parent)
     assert [s.student for s in within.submissions] == [stem]
     assert len(within.errors) == 1
+
+
+@pytest.mark.parametrize(("prefix", "layout"), [("s3-", "clones"), ("", "plain")])
+def test_clones_in_a_folder_alone_are_a_class_by_their_names(
+    tmp_path: Path, prefix: str, layout: str
+) -> None:
+    files = {f"clones/{name}": data for name, data in downloads.clones(prefix).items()}
+    root = put(tmp_path / "in", files)
+    collected = read(root)
+    assert (collected.layout, bool(collected.errors)) == (layout, layout == "plain")
+    for each in (read(root, "clones"), read(root / "clones")):
+        assert [s.student for s in each.submissions] == ["ada", "bob"]
 
 
 def test_an_archive_is_never_clones_or_nbgraders_unless_asked(tmp_path: Path) -> None:

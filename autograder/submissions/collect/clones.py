@@ -82,14 +82,27 @@ def user_of(name: str, session: Session) -> str:
     return name
 
 
+def of_session(top: DownloadFolder) -> int:
+    """How many clones have names that say which session they are for."""
+    return sum(user_of(clone, top.session) != clone for clone in _clones(top))
+
+
 def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.casefold())
 
 
 def _students(top: DownloadFolder) -> int:
+    """At least half; of several folders, one with a repository says nothing of the others.
+
+    Unless its name says which session it is a clone for.
+    """
     clones = _clones(top)
     others = [e for e in top.entries if e.name != GIT and (e.is_folder or archive_suffix(e.name))]
-    return len(clones) if GIT not in top.names() and mostly(len(clones), len(others)) else 0
+    if GIT in top.names() or not mostly(len(clones), len(others)):
+        return 0
+    if len(clones) == 1 < len(others) and user_of(clones[0], top.session) == clones[0]:
+        return 0
+    return len(clones)
 
 
 LAYOUT = Layout("clones", "clones of repositories", "a folder with a .git in it", claim, _students)

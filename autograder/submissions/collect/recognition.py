@@ -152,6 +152,8 @@ def _found(start: DownloadFolder, layouts: tuple[Layout, ...], depth: int = 0) -
     for level, top in enumerate(_descents(start), depth):
         for layout in layouts:
             students = layout.students(top)
+            if students and level > 0 and layout is clones.LAYOUT:
+                students = max(1, clones.of_session(top))  # a student may have several, of any name
             one = level > 0 or (students == 1 and layout not in _NAMED)
             if students and not (one and _is_submission(top)):
                 return _Found(layout, top, level, students)
