@@ -265,7 +265,7 @@ def _as_submitted(report: Report, submission: Submission) -> Report:
     return replace(
         report,
         identity=submission.identity,
-        problems=submission.problems,
+        problems=submission.told,
         notes=submission.notes,
         incidents=tuple(dict.fromkeys((*report.incidents, *submission.incidents))),
     )
