@@ -8,11 +8,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from autograder.grading.roster import PLATFORMS, People, Person, Roster
+from autograder.grading.roster import MOODLE, PLATFORMS, People, Person, Roster, differ, same
 from autograder.records import Identity, Report
 from autograder.submissions import Submission
-from autograder.submissions.identity import quoted, slugs
-from autograder.submissions.submission import ungraded
+from autograder.submissions.identity import quoted, same_student_key, slugs
+from autograder.submissions.submission import content_hash, ungraded
+
+_KEEP_ONE = "keep one"  # ends each problem of several submissions that none is chosen of
+
+
+def is_undecided(record: Submission | Report) -> bool:
+    """Whether several submissions, or several places in one, may be meant, and none was graded."""
+    return any(problem.endswith(_KEEP_ONE) for problem in record.problems)
+
+
+def has_no_file(report: Report) -> bool:
+    """Whether none of the session's files was there, or could be read."""
+    return report.submission_sha256 == content_hash({})
 
 
 @dataclass(frozen=True)
@@ -43,14 +55,15 @@ def enrol(submissions: Sequence[Submission], roster: Roster) -> Enrolled:
     units = _units(roster)
     unknown: list[Submission] = []
     lines: list[str] = []
-    for submission in submissions:
-        owners = _owners(people, submission)
+    placed = [(submission, _owners(people, submission)) for submission in submissions]
+    doubtful = _of_other_accounts(placed)
+    for submission, owners in placed:
         names = {_unit_of(person) for person in owners}
-        if len(names) == 1:
+        if len(names) == 1 and submission.slug not in doubtful:
             units[names.pop()].found.append((submission, owners))
             continue
         unknown.append(submission)
-        lines.append(_unplaced(submission, owners))
+        lines.append(_unplaced(people, submission, owners))
     made = [each for unit in units.values() if unit.found for each in _made(unit, lines)]
     by_name = slugs(submission.student for submission in made)
     made = [replace(submission, slug=by_name[submission.student]) for submission in made]
@@ -68,33 +81,82 @@ def renamed(former: Iterable[Report], submissions: Sequence[Submission]) -> Iter
     They may be another name of the same student, or members of the same group.
     """
     slugs = {submission.slug for submission in submissions}
-    present: dict[tuple[str, str], list[str]] = defaultdict(list)
+    present: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
     for submission in submissions:
-        present[_origin(submission.identity)].append(quoted(submission.student))
+        for origin in _origins(submission.identity):
+            present[origin][submission.slug] = quoted(submission.student)
     for report in former:
-        origin = _origin(report.identity)
-        if report.slug not in slugs and origin in present and all(origin):
-            names = " and ".join(present[origin])
+        if report.slug in slugs:
+            continue
+        found = {k: v for each in _origins(report.identity) for k, v in present[each].items()}
+        if found:
             yield (
-                f"the download of {quoted(report.student)} is now that of {names}: if they are one "
-                f"student, remove reports/{report.slug}.json, or both count"
+                f"the download of {quoted(report.student)} is now that of "
+                f"{' and '.join(found.values())}: if they are one student, remove "
+                f"reports/{report.slug}.json, or both count"
             )
 
 
-def _origin(identity: Identity) -> tuple[str, str]:
-    """What the download calls a student, whatever a roster says."""
-    return identity.layout, identity.platform_id or identity.download
+def _origins(identity: Identity) -> Iterator[tuple[str, ...]]:
+    """What the download calls a student, whatever a roster says: one of two that may stay.
+
+    A name that is shown changes in Moodle's files and not its number, the number of an attachment
+    in Canvas' and not the student's. A clone's id is what is left of its name beside the others.
+    """
+    if identity.layout and identity.download:
+        yield identity.layout, "download", identity.download
+    if identity.layout and identity.platform_id and identity.layout != "clones":
+        yield identity.layout, "id", identity.platform_id
 
 
 def _owners(people: People, submission: Submission) -> tuple[Person, ...]:
     identity = submission.identity
-    name = identity.name or submission.student
     if identity.layout == "clones":
         for user in _users(identity):
             if found := people.find(identity.layout, user, "", user):
                 return found
         return ()
-    return people.find(identity.layout, identity.platform_id, identity.email, name)
+    return people.find(*_called(submission))
+
+
+def _called(submission: Submission) -> tuple[str, str, str, str]:
+    """Layout, id, e-mail and name, as the download has them."""
+    identity = submission.identity
+    name = identity.name or submission.student
+    return identity.layout, identity.platform_id, identity.email, name
+
+
+def _is_groups(submission: Submission, person: Person) -> bool:
+    """Whether it is in the name of the group, of which this may be the only member."""
+    return same(person.group, submission.identity.name or submission.student)
+
+
+def _of_other_accounts(placed: Iterable[tuple[Submission, tuple[Person, ...]]]) -> frozenset[str]:
+    """Slugs of submissions that are given to one student by their name, as are other accounts.
+
+    A platform's ids tell namesakes apart, whom a roster without ids does not. Moodle's in the
+    roster count if they are those of this download.
+    """
+    accounts: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    sure: dict[tuple[str, str], str] = {}
+    for submission, owners in placed:
+        layout, ident, _, _ = _called(submission)
+        if len(owners) != 1 or not ident or layout == "clones":
+            continue
+        if _is_groups(submission, owners[0]):
+            continue
+        key = (owners[0].student, layout)
+        accounts[key][same_student_key(ident)].append(submission.slug)
+        if same(owners[0].ids.get(PLATFORMS.get(layout, ""), ""), ident):
+            sure[key] = same_student_key(ident)
+    return frozenset(
+        slug
+        for key, by_id in accounts.items()
+        if len(by_id) > 1
+        for ident, slugs in by_id.items()
+        if ident != sure.get(key)
+        for slug in slugs
+    )
 
 
 def _users(identity: Identity) -> Iterator[str]:
@@ -123,12 +185,31 @@ def _units(roster: Roster) -> dict[tuple[str, str], _Unit]:
     }
 
 
-def _unplaced(submission: Submission, owners: Sequence[Person]) -> str:
+def _unplaced(people: People, submission: Submission, owners: Sequence[Person]) -> str:
     name = quoted(submission.student)
-    if not owners:
-        return f"{name} is not in the roster; graded under this name"
+    called = _called(submission)
+    others = [_unlike(person, *called) for person in owners or people.namesakes(*called)]
+    if not owners or (len(owners) == 1 and others[0]):
+        because = f": {' and '.join(filter(None, others))}" if any(others) else ""
+        return f"{name} is not in the roster{because}; graded under this name"
     shown = " or ".join(quoted(person.student) for person in owners)
-    return f"{name} may be {shown}; graded under this name, so give platform ids in the roster"
+    also = ", and so may others of this name" if len(owners) == 1 else ""
+    return (
+        f"{name} may be {shown}{also}; graded under this name, so give platform ids in the roster"
+    )
+
+
+def _unlike(person: Person, layout: str, platform_id: str, email: str, name: str) -> str:
+    """Why a row that resembles a submission is not taken for its student; empty for no reason."""
+    column = PLATFORMS.get(layout, "")
+    known, who = person.ids.get(column, ""), quoted(person.student)
+    if same(known, platform_id) and differ(person.name, name):
+        return f"{who} has this {column} id, but the name {quoted(person.name)}"
+    if differ(known, platform_id) and not same(platform_id, email):
+        return f"{who} has the {column} id {quoted(known)}, not {quoted(platform_id)}"
+    if differ(person.email, email):
+        return f"{who} has the e-mail {quoted(person.email)}, not {quoted(email)}"
+    return ""
 
 
 def _made(unit: _Unit, lines: list[str]) -> list[Submission]:
@@ -140,7 +221,7 @@ def _made(unit: _Unit, lines: list[str]) -> list[Submission]:
     own = {
         person.student: submission
         for submission, owners in unit.found
-        if len(owners) == 1
+        if len(owners) == 1 and not _is_groups(submission, owners[0])
         for person in owners
     }
     return [_of(person, chosen, own.get(person.student), key) for person in unit.people]
@@ -162,7 +243,7 @@ def _last(unit: _Unit) -> tuple[Submission, str]:
         ]
         return replace(last, notes=(*last.notes, *notes)), ""
     whose = quoted(unit.group or unit.people[0].student)
-    problem = f"{names} are both of {whose}; none was graded, keep one"
+    problem = f"{names} are both of {whose}; none was graded, {_KEEP_ONE}"
     return replace(ungraded(whose, problem), identity=found[0].identity), problem
 
 
@@ -179,14 +260,25 @@ def _of(person: Person, chosen: Submission, own: Submission | None, group: str) 
     What the platform calls another member, or the group, is not the member's.
     """
     source = own.identity if own else replace(chosen.identity, name="", email="", platform_id="")
-    known = person.ids.get(PLATFORMS.get(source.layout, ""), "")
     identity = replace(
         source,
         name=person.name or source.name,
         email=person.email or source.email,
         section=person.section,
         group=person.group,
-        platform_id=known or source.platform_id,
+        platform_id=_platform_id(person, source),
         attempt=chosen.identity.attempt,
     )
     return replace(chosen, student=person.student, identity=identity, group=group)
+
+
+def _platform_id(person: Person, source: Identity) -> str:
+    """The download's own id; where it has none, the roster's.
+
+    Moodle's in a roster may be that of another assignment. A clone's is only what is left of its
+    name, so the roster knows better.
+    """
+    known = person.ids.get(PLATFORMS.get(source.layout, ""), "")
+    if source.layout == "clones":
+        return known or source.platform_id
+    return source.platform_id or ("" if source.layout == MOODLE else known)

@@ -32,7 +32,8 @@ PLATFORMS = {
 }
 """The column with a student's id, by the layout of a download."""
 
-_NUMBERING = ("moodle", "canvas")  # their ids mean nothing elsewhere
+MOODLE = "moodle"
+_NUMBERING = (MOODLE, "canvas")  # their ids mean nothing elsewhere
 _ABOUT = ("name", "email", "section", "group")
 _DUE = " due"
 _FEW = 3
@@ -104,6 +105,11 @@ def read_roster(path: Path, course: Course) -> Roster:
     return Roster(tuple(people), tuple(extensions), notes)
 
 
+def kept_roster(path: Path, course: Course) -> Roster | None:
+    """The roster that a results folder keeps; None without one."""
+    return read_roster(path, course) if path.is_file() else None
+
+
 def _person(row: Row) -> Person:
     cells = {key: clean_line(row[key], MAX_NAME) for key in ("student", *_ABOUT)}
     cells["student"] = _whole(cells["student"])
@@ -152,7 +158,11 @@ def _unused(path: Path, columns: Sequence[str]) -> Iterator[str]:
 
 
 class People:
-    """Finds rows by what a download calls a student, surest first."""
+    """Finds rows by what a download calls a student, surest first.
+
+    What is less sure than an id never gives a row whose own id or e-mail is known to be another: it
+    is a namesake's.
+    """
 
     def __init__(self, roster: Roster) -> None:
         self._by: dict[tuple[str, str], list[Person]] = defaultdict(list)
@@ -166,21 +176,87 @@ class People:
 
     def find(self, layout: str, platform_id: str, email: str, name: str) -> tuple[Person, ...]:
         """The row, the rows of a group, or all rows that it may be; empty for none."""
-        ident = same_student_key(platform_id)
-        own = ident if layout not in _NUMBERING else ""
-        tries = [
-            (PLATFORMS.get(layout, ""), ident),
-            ("email", same_student_key(email)),
-            ("student", own),
-            ("student", same_student_key(name)),
-            ("email", same_student_key(name)),
-            ("group", same_student_key(name)),
-            *(("name", key) for key in sorted(name_keys(name))),
-        ]
-        for where, key in tries:
-            if key and (found := self._by.get((where, key))):
-                return tuple({person.student: person for person in found}.values())
+        if layout == MOODLE:
+            return self._find_participant(platform_id, email, name)
+        column = PLATFORMS.get(layout, "")
+        if found := self._at(column, platform_id):
+            return found
+        for where, found in self._called(layout, platform_id, email, name):
+            if where == "group" and found:
+                return found  # whose id is that of none, or of one, of its members
+            if own := tuple(p for p in found if not _is_another(p, column, platform_id, email)):
+                return own
         return ()
+
+    def namesakes(self, layout: str, platform_id: str, email: str, name: str) -> tuple[Person, ...]:
+        """Whom `find` leaves out, since an id, an e-mail or a name is another."""
+        ways = [found for _, found in self._called(layout, platform_id, email, name)]
+        ways.append(self._at(PLATFORMS.get(layout, ""), platform_id))
+        given = {person.student for person in self.find(layout, platform_id, email, name)}
+        return _once(p for found in ways for p in found if p.student not in given)
+
+    def _find_participant(self, number: str, email: str, name: str) -> tuple[Person, ...]:
+        """A row of Moodle's, whose number is another one in each assignment, and a team's its own.
+
+        So a number in the roster may be of another assignment: it says nothing against a name, and
+        says who it is only where the name does not say otherwise.
+        """
+        if team := self._at("group", name):
+            return team
+        numbered = self._at(MOODLE, number)
+        ways = (found for _, found in self._called(MOODLE, "", email, name))
+        fitting = (tuple(p for p in found if not differ(p.email, email)) for found in ways)
+        named = next(filter(None, fitting), ())
+        if not named:
+            return tuple(p for p in numbered if not (p.name and name) or may_be_one(p.name, name))
+        both = {person.student for person in numbered} & {person.student for person in named}
+        return tuple(p for p in named if p.student in both) or _once((*named, *numbered))
+
+    def _called(
+        self, layout: str, platform_id: str, email: str, name: str
+    ) -> Iterator[tuple[str, tuple[Person, ...]]]:
+        """(column, rows that fit) of each way that is less sure than the layout's own id."""
+        yield "email", self._at("email", email)
+        if layout not in _NUMBERING:
+            yield "student", self._at("student", platform_id)
+        for column in ("student", "email", "group"):
+            yield column, self._at(column, name)
+        keys = sorted(name_keys(name))
+        yield "name", _once(person for key in keys for person in self._by.get(("name", key), ()))
+
+    def _at(self, column: str, value: str) -> tuple[Person, ...]:
+        key = same_student_key(value)
+        return _once(self._by.get((column, key), ())) if key else ()
+
+
+def _once(people: Iterable[Person]) -> tuple[Person, ...]:
+    return tuple({person.student: person for person in people}.values())
+
+
+def _is_another(person: Person, column: str, platform_id: str, email: str) -> bool:
+    """Whether the id in the layout's own column, or the e-mail, is known and differs."""
+    ident = "" if same(platform_id, email) else platform_id  # Gradescope's without an id
+    return differ(person.ids.get(column, ""), ident) or differ(person.email, email)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two ids or names are known and the same."""
+    return bool(one and other) and same_student_key(one) == same_student_key(other)
+
+
+def differ(one: str, other: str) -> bool:
+    """Whether two ids are known and not the same."""
+    return bool(one and other) and not same(one, other)
+
+
+def may_be_one(name: str, other: str) -> bool:
+    """Whether two names, as two systems write them, share a word, or are one but for signs."""
+    one, two = (re.findall(r"[^\W_]+", same_student_key(each)) for each in (name, other))
+    if not one or not two:
+        return True  # signs alone tell nobody apart
+    return bool(
+        {*one} & {*two} or "".join(one) == "".join(two) or name_keys(name) & name_keys(other)
+    )
 
 
 def name_keys(name: str) -> frozenset[str]:

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from autograder.course import CourseExercise, Session
@@ -34,11 +35,15 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class StudentNames:
-    """The names that a table may use for one student; `others` count where they are unique."""
+    """The names that a table may use for one student, where only one student has them.
+
+    `others` are names as people write them, `ids` e-mails and platforms' ids.
+    """
 
     name: str
     slug: str
     others: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -110,14 +115,15 @@ class Table:
             actual = clean_line(", ".join(names), 200) or "nothing"
             raise InputErrors(f"{self._path}:1: expected the columns {expected}, got {actual}")
         rows = (
-            (number, form.row(dict(zip(names, cells))))
+            (number, form.row(dict(zip_longest(names, cells[: len(names)], fillvalue=""))))
             for number, cells in lines[1:]
-            if self._complete(number, cells, len(names))
+            if self._fits(number, cells, len(names))
         )
         return [(number, dict.fromkeys(optional, "") | row) for number, row in rows if row]
 
-    def _complete(self, number: int, cells: list[str], columns: int) -> bool:
-        if len(cells) >= columns and not any(cells[columns:]):
+    def _fits(self, number: int, cells: list[str], columns: int) -> bool:
+        """Spreadsheets leave out cells at the end of a row that are empty, or write more."""
+        if not any(cells[columns:]):
             return True
         self.wrong(number, f"expected {columns} cells, got {len(cells)}")
         return False
@@ -142,32 +148,43 @@ def delimiter_of(text: str) -> str:
     return ";" if first.count(";") > first.count(",") else ","
 
 
-def _finder(students: Iterable[StudentNames]) -> Callable[[str], StudentNames | None]:
-    """Whose a name is: as it stands, else in any spelling that a person takes for the same."""
+Finder = Callable[[str], tuple[StudentNames, ...]]
+"""The students that a name in a table may be."""
+
+
+def finder(students: Iterable[StudentNames]) -> Finder:
+    """Whose a name is: as it stands, else in any spelling that a person takes for the same.
+
+    A record's name says who it is, before the names that pages show, and these before ids. A name
+    that another student has as well, though it be shown with more in it, is both's.
+    """
     by_slug = {student.slug: student for student in students}
-    by_name: dict[str, set[str]] = {}
-    others: dict[str, set[str]] = {}
+    exact: tuple[dict[str, set[str]], ...] = ({}, {})
     for student in by_slug.values():
-        by_name.setdefault(student.name, set()).add(student.slug)
-        for other in student.others:
-            others.setdefault(other, set()).add(student.slug)
-    for names in (by_name, others):  # as grades.csv writes a name that looks like a formula
-        for name in list(names):
-            names.setdefault(escape_formula(name), names[name])
+        for names, of in zip(exact, ({student.name, *student.others}, student.ids), strict=True):
+            for name in of:
+                names.setdefault(name, set()).add(student.slug)
     spelt: dict[str, set[str]] = {}
-    for name, slugs in (*others.items(), *by_name.items()):
-        spelt.setdefault(same_student_key(name), set()).update(slugs)
-    # what two students share tells nobody apart; their slugs, the names of their records, do
-    known = _unique({**others, **by_name}, by_slug) | by_slug
-    alike = _unique(spelt, by_slug)
-    return lambda name: known.get(name) or alike.get(same_student_key(name))
+    for names in exact:
+        for name in list(names):  # as grades.csv writes a name that looks like a formula
+            names.setdefault(escape_formula(name), names[name])
+        for name, slugs in names.items():
+            spelt.setdefault(same_student_key(name), set()).update(slugs)
+
+    def find(name: str) -> tuple[StudentNames, ...]:
+        if name in by_slug:
+            return (by_slug[name],)
+        ways = (*(names.get(name) for names in exact), spelt.get(same_student_key(name)))
+        return tuple(by_slug[slug] for slug in sorted(next(filter(None, ways), ())))
+
+    return find
 
 
-def _unique(
-    names: Mapping[str, set[str]], by_slug: Mapping[str, StudentNames]
-) -> dict[str, StudentNames]:
-    """The names that only one student has."""
-    return {name: by_slug[next(iter(slugs))] for name, slugs in names.items() if len(slugs) == 1}
+def may_be(students: Sequence[StudentNames]) -> str:
+    """Completes "this name …" where several have it: what to write instead."""
+    find = finder(students)
+    shown = [each.name if len(find(each.name)) == 1 else each.slug for each in students]
+    return f"may be {' or '.join(repr(clean_line(name, MAX_NAME)) for name in shown)}; write which"
 
 
 # ---- times -------------------------------------------------------------------------------------
@@ -179,14 +196,15 @@ def read_times(
     """Submission times by slug from a CSV with the columns `student` and `time`.
 
     `time` is ISO 8601 with a UTC offset. A student who is not among `students` is a line of the
-    second result, since platforms list the whole class. InputErrors for everything else.
+    second result, since platforms list the whole class. InputErrors for everything else, such as a
+    name that two students have.
     """
     table = Table(path, ("student", "time"))
-    find = _finder(students)
+    find = finder(students)
     times: dict[str, str] = {}
     unknown: list[str] = []
     for line, row in table.rows():
-        student = find(row["student"])
+        found = find(row["student"])
         moment = a_moment(row["time"])
         if moment is None:
             shown = clean_line(row["time"], 40)
@@ -195,13 +213,15 @@ def read_times(
                 f"time: expected ISO 8601 with its UTC offset, such as "
                 f"2027-01-25T23:59:00+01:00, got {shown!r}",
             )
-        elif student is None:
+        elif len(found) > 1:
+            table.wrong(line, f"{clean_line(row['student'], 60)!r} {may_be(found)}")
+        elif not found:
             name = clean_line(row["student"], 60)
             unknown.append(f"{path.name}:{line}: no submission of {name!r}; its time is not used")
-        elif student.slug in times:
-            table.wrong(line, f"a second time for {student.name}")
+        elif found[0].slug in times:
+            table.wrong(line, f"a second time for {found[0].name}")
         else:
-            times[student.slug] = moment
+            times[found[0].slug] = moment
     table.finish()
     return times, tuple(unknown)
 
@@ -219,8 +239,9 @@ def read_marks(path: Path, session: Session, students: Iterable[StudentNames]) -
     """Points by hand from a CSV with the columns student, exercise, points, [comment], [by].
 
     `exercise` is an id of the session, with or without `s1.` in front; its automatic points, if
-    any, are replaced. InputErrors with one line per mistake: an unknown student or exercise,
-    points that are no number from 0 to what the exercise is worth, a second row for both.
+    any, are replaced. A row whose points are blank gives no mark. InputErrors with one line per
+    mistake: a student or exercise that is unknown, a name that two students have, points that are
+    no number from 0 to what the exercise is worth, a second row for both.
     """
     marks, table = _marks(path, session, students)
     table.finish()
@@ -240,13 +261,18 @@ def readable_marks(
 
 def _marks(path: Path, session: Session, students: Iterable[StudentNames]) -> tuple[Marks, Table]:
     table = Table(path, ("student", "exercise", "points"), ("comment", "by"))
-    find = _finder(students)
+    find = finder(students)
     exercises = {e.id: e for e in session.exercises} | {e.name: e for e in session.exercises}
     marks: dict[tuple[str, str], Mark] = {}
     for line, row in table.rows():
-        student, exercise = find(row["student"]), exercises.get(row["exercise"])
-        if student is None:
-            table.wrong(line, f"no results of a student {clean_line(row['student'], 60)!r}")
+        if not row["points"]:
+            continue
+        found, exercise = find(row["student"]), exercises.get(row["exercise"])
+        name = clean_line(row["student"], 60)
+        if not found:
+            table.wrong(line, f"no results of a student {name!r}")
+        if len(found) > 1:
+            table.wrong(line, f"{name!r} {may_be(found)}")
         if exercise is None:
             shown = clean_line(row["exercise"], 60)
             table.wrong(line, f"{shown!r} is not an exercise of {session.id}")
@@ -254,8 +280,9 @@ def _marks(path: Path, session: Session, students: Iterable[StudentNames]) -> tu
         if exercise is not None and points is None:
             shown = clean_line(row["points"], 40)
             table.wrong(line, f"points: expected 0 to {exercise.points:g}, got {shown!r}")
-        if student is None or exercise is None or points is None:
+        if len(found) != 1 or exercise is None or points is None:
             continue
+        student = found[0]
         if (student.slug, exercise.id) in marks:
             table.wrong(line, f"a second row for {student.name} and {exercise.id}")
         comment, by = clean_line(row["comment"], MAX_COMMENT), clean_line(row["by"], MAX_NAME)
@@ -272,8 +299,9 @@ def _points(text: str, exercise: CourseExercise) -> float | None:
 
 def students_of(records: Iterable[Report | Submission]) -> list[StudentNames]:
     """The students of these reports or submissions."""
-    return [StudentNames(each.student, each.slug, _others(each.identity)) for each in records]
+    return [_names(each.student, each.slug, each.identity) for each in records]
 
 
-def _others(identity: Identity) -> frozenset[str]:
-    return frozenset({identity.name, identity.email, identity.platform_id} - {""})
+def _names(student: str, slug: str, identity: Identity) -> StudentNames:
+    ids = frozenset({identity.email, identity.platform_id} - {""})
+    return StudentNames(student, slug, frozenset({identity.name} - {""}), ids)

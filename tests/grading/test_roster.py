@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from autograder.course import parse_course
 from autograder.errors import InputErrors
-from autograder.grading.enrolment import enrol
-from autograder.grading.roster import People, Roster, name_keys, read_roster
-from autograder.records import Identity
+from autograder.grading.enrolment import enrol, renamed
+from autograder.grading.roster import PLATFORMS, People, Roster, name_keys, read_roster
+from autograder.records import Identity, Report
 from autograder.submissions import Submission, collect
 from autograder.submissions.identity import slug
 from tests.grading.support import COURSE, Class, klass, points
@@ -76,7 +76,7 @@ def test_a_roster_is_read(tmp_path: Path) -> None:
         ("student,s1 due\nada,2027-02-01T12:00\n", "2: s1 due: expected ISO 8601"),
         ("student,s1 due\nada,2026-02-01T12:00:00Z\n", "2: s1 due: expected a date after"),
         ("student,s2 due\nada,2027-02-01T12:00:00Z\n", "2: s2 due: s2 has no due date"),
-        ("student,name\nada\n", "2: expected 2 cells, got 1"),
+        ("student,name\nada,Ada,Lovelace\n", "2: expected 2 cells, got 3"),
     ],
 )
 def test_mistakes_are_lines(tmp_path: Path, text: str, line: str) -> None:
@@ -95,6 +95,13 @@ def test_numbers_that_a_tool_made_fractions_of_are_ids_as_before(tmp_path: Path)
     assert roster(tmp_path, text.format(rows)).extensions[0].student == "1815"
 
 
+def test_cells_that_a_spreadsheet_left_out_at_the_end_of_a_row_are_empty(tmp_path: Path) -> None:
+    text = "student,name,email,s1 due\nada,Ada\nbob\ncleo,,c@x.org\n"
+    assert [(p.student, p.name, p.email) for p in roster(tmp_path, text).people] == [
+        *(("ada", "Ada", ""), ("bob", "", ""), ("cleo", "", "c@x.org")),
+    ]
+
+
 def test_columns_that_nothing_reads_are_named(tmp_path: Path) -> None:
     read = roster(tmp_path, "student,moodel,s1 due,tutor\nada,1,,x\n")
     assert read.notes == ("roster.csv: nothing reads the columns 'moodel', 'tutor'",)
@@ -106,11 +113,20 @@ def test_columns_that_nothing_reads_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layout", "platform_id", "email", "name", "student"),
     [
-        ("moodle", "101", "", "Somebody", "ada"),
+        ("moodle", "101", "", "Ada King", "ada"),
+        ("moodle", "101", "", "Somebody", None),
+        ("moodle", "101", "", "", "ada"),
+        ("moodle", "101", "", "Bob O'Hara", ["bob", "ada"]),
+        ("moodle", "101", "bob@x.org", "Ada Lovelace", ["bob", "ada"]),
         ("canvas", "13", "", "x", "sofia"),
-        ("canvas", "99", "", "lovelaceada", "ada"),
-        ("canvas", "99", "", "oharabob", "bob"),
-        ("canvas", "99", "", "ковалевскаясофья", "sofia"),
+        ("canvas", "11", "", "oharabob", "ada"),
+        ("canvas", "", "", "lovelaceada", "ada"),
+        ("canvas", "", "", "oharabob", "bob"),
+        ("canvas", "", "", "ковалевскаясофья", "sofia"),
+        ("canvas", "99", "", "lovelaceada", None),
+        ("canvas", "99", "ada@x.org", "lovelaceada", None),
+        ("gradescope", "", "another@x.org", "Ada Lovelace", None),
+        ("gradescope", "77", "ada@x.org", "Ada Lovelace", "ada"),
         ("moodle", "999", "", "ADA  Lovelace", "ada"),
         ("gradescope", "bob", "", "x", "bob"),
         ("gradescope", "", "SOFIA@x.org", "x", "sofia"),
@@ -124,10 +140,11 @@ def test_columns_that_nothing_reads_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_download_calls_a_student(
-    tmp_path: Path, layout: str, platform_id: str, email: str, name: str, student: str | None
+    tmp_path: Path, layout: str, platform_id: str, email: str, name: str, student: object
 ) -> None:
     found = People(roster(tmp_path)).find(layout, platform_id, email, name)
-    assert [person.student for person in found] == ([student] if student else [])
+    expected = student if isinstance(student, list) else [student] if student else []
+    assert [person.student for person in found] == expected
 
 
 @given(st.lists(st.text("abcдé'-", min_size=1, max_size=6), min_size=1, max_size=4))
@@ -159,6 +176,114 @@ def test_what_the_roster_knows_is_on_the_record(tmp_path: Path) -> None:
     assert ada.identity == Identity(
         *("Ada Lovelace", "ada@x.org", "A", "", "canvas", "11", None, "x_")
     )
+
+
+NAMESAKES = {
+    "canvas": ("silvaana", "11", "12"),
+    "gradescope": ("Ana Silva", "S11", "S12"),
+    "nbgrader": ("asilva", "asilva1", "asilva"),
+    "clones": ("asilva", "ana-11", "asilva"),
+}
+
+
+@pytest.mark.parametrize("layout", NAMESAKES)
+@pytest.mark.parametrize("both", [False, True])
+def test_who_has_another_id_is_a_namesake(tmp_path: Path, layout: str, both: bool) -> None:
+    name, own, other = NAMESAKES[layout]
+    column = PLATFORMS[layout]
+    table = roster(tmp_path, f"student,name,email,{column}\nasilva,Ana Silva,a1@x.org,{own}\n")
+    theirs = sent(name, "2", layout=layout, platform_id=other, download=f"{other}/")
+    theirs = replace(theirs, student=f"{name} 2", slug=slug(f"{name} 2"))
+    mine = sent(name, "1", layout=layout, platform_id=own, download=f"{own}/")
+    made = enrol([mine, theirs] if both else [theirs], table)
+    expected = {f"{name} 2": "2"} | ({"asilva": "1"} if both else {})
+    assert students(made.submissions) == expected
+    ids = {s.student: s.identity.platform_id for s in made.submissions}
+    assert ids == {f"{name} 2": other} | ({"asilva": own} if both else {})
+    (line,) = made.lines
+    because = f": 'asilva' has the {column} id '{own}', not '{other}'"
+    assert line == f"'{name} 2' is not in the roster{because}; graded under this name"
+
+
+def test_another_e_mail_tells_namesakes_apart(tmp_path: Path) -> None:
+    table = roster(tmp_path, "student,name,email\nasilva,Ana Silva,a1@x.org\n")
+    found = [
+        sent("Ana Silva", layout="gradescope", platform_id=mail, email=mail)
+        for mail in ("a2@x.org", "a1@x.org")
+    ]
+    found[0] = replace(found[0], student="Ana Silva 2", slug=slug("Ana Silva 2"))
+    made = enrol(found, table)
+    assert set(students(made.submissions)) == {"asilva", "Ana Silva 2"}
+    assert "'asilva' has the e-mail 'a1@x.org', not 'a2@x.org'" in made.lines[0]
+
+
+@pytest.mark.parametrize("layout", ["canvas", "moodle", "gradescope"])
+def test_two_accounts_of_one_name_are_not_one_student(tmp_path: Path, layout: str) -> None:
+    """The roster has no ids, and one of two namesakes."""
+    table = roster(tmp_path, "student,name\nkim,Kim Lee\nada,Ada Lovelace\n")
+    found = [
+        replace(
+            sent("Kim Lee", ident, layout=layout, platform_id=ident),
+            student=f"Kim Lee {ident}",
+            slug=slug(f"Kim Lee {ident}"),
+        )
+        for ident in ("31", "32")
+    ]
+    made = enrol([*found, sent("Ada Lovelace", layout=layout, platform_id="7")], table)
+    assert students(made.submissions) == {"Kim Lee 31": "31", "Kim Lee 32": "32", "ada": "add"}
+    assert made.lines == tuple(
+        f"'Kim Lee {ident}' may be 'kim', and so may others of this name; graded under this name, "
+        "so give platform ids in the roster"
+        for ident in ("31", "32")
+    )
+
+
+# ---- Moodle, whose ids are another assignment's --------------------------------------------------
+
+
+def test_moodles_ids_of_another_assignment_change_nothing(tmp_path: Path) -> None:
+    found = [
+        sent("Ada Lovelace", "1", layout="moodle", platform_id="201", download="a/"),
+        sent("Bob O'Hara", "2", layout="moodle", platform_id="202", download="b/"),
+    ]
+    made = enrol(found, roster(tmp_path))
+    assert students(made.submissions) == {"ada": "1", "bob": "2"}
+    assert [s.identity.platform_id for s in made.submissions] == ["201", "202"]
+    assert made.lines == ()
+
+
+def test_moodles_ids_of_this_assignment_tell_namesakes_apart(tmp_path: Path) -> None:
+    table = roster(tmp_path, "student,name,moodle\nkim1,Kim Lee,31\nkim2,Kim Lee,\n")
+    found = [sent(f"Kim Lee {i}", i, layout="moodle", platform_id=i) for i in ("31", "32")]
+    found = [replace(s, identity=replace(s.identity, name="Kim Lee")) for s in found]
+    made = enrol(found, table)
+    assert students(made.submissions) == {"kim1": "31", "Kim Lee 32": "32"}
+    one = roster(tmp_path, "student,name,moodle\nkim1,Kim Lee,31\n")
+    made = enrol(found, one)
+    assert students(made.submissions) == {"kim1": "31", "Kim Lee 32": "32"}
+    assert "'kim1' has the moodle id '31', not '32'" in made.lines[0]
+
+
+TEAMS = "student,name,group,moodle\nada,Ada Lovelace,{},11\nbob,Bob Hope,,12\n"
+
+
+def test_a_teams_number_in_moodle_is_no_students(tmp_path: Path) -> None:
+    team = sent("Team Red", "1", layout="moodle", platform_id="12")
+    bob = sent("Bob Hope", "2", layout="moodle", platform_id="22")
+    made = enrol([team, bob], roster(tmp_path, TEAMS.format("team red")))
+    assert (students(made.submissions), made.lines) == ({"ada": "1", "bob": "2"}, ())
+    made = enrol([team, bob], roster(tmp_path, TEAMS.format("")))
+    assert students(made.submissions) == {"Team Red": "1", "bob": "2"}
+    assert made.lines == (
+        "'Team Red' is not in the roster: 'bob' has this moodle id, but the name 'Bob Hope'; "
+        "graded under this name",
+    )
+
+
+def test_a_member_who_submitted_nothing_has_no_number_of_another_assignment(tmp_path: Path) -> None:
+    sent_by_team = sent("Team Red", layout="moodle", platform_id="99")
+    made = enrol([sent_by_team], roster(tmp_path, TEAMS.format("team red")))
+    assert [(s.student, s.identity.platform_id) for s in made.submissions] == [("ada", "")]
 
 
 # ---- groups and attempts -------------------------------------------------------------------------
@@ -263,6 +388,7 @@ def test_a_bad_roster_stops_before_anything_is_written(klass: Class) -> None:
     [
         Identity(name="Ada Lovelace", layout="moodle", platform_id="101"),
         Identity(name="Ada Lovelace", layout="plain", download="Ada Lovelace/"),
+        Identity(name="Ada Lovelace", layout="moodle", platform_id="21", download="Ada_21_a_/"),
     ],
 )
 def test_a_roster_that_comes_later_doubles_nobody_without_a_word(
@@ -275,7 +401,7 @@ def test_a_roster_that_comes_later_doubles_nobody_without_a_word(
     klass.grade()
     assert klass.notes == []
     table = klass.root / "roster.csv"
-    table.write_text("student,name\nada,Ada Lovelace\ncleo,\n")
+    table.write_text("student,name,moodle\nada,Ada Lovelace,11\ncleo,,\n")
     klass.grade(roster=table, resume=True)
     line = (
         "the download of 'Ada Lovelace' is now that of 'ada': "
@@ -285,6 +411,42 @@ def test_a_roster_that_comes_later_doubles_nobody_without_a_word(
     (klass.results.reports / f"{ada.slug}.json").unlink()
     assert {r.student for r in klass.grade(resume=True).reports} == {"ada", "cleo"}
     assert klass.notes == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (  # another clone came, and all names have less in common
+            Identity(layout="clones", platform_id="a", download="s1-team-a/"),
+            Identity(layout="clones", platform_id="team-a", download="s1-team-a/"),
+        ),
+        (  # the name that Moodle shows was changed
+            Identity(layout="moodle", platform_id="21", download="Ada_21_assignsubmission_file_/"),
+            Identity(layout="moodle", platform_id="21", download="Lia_21_assignsubmission_file_/"),
+        ),
+        (  # an attachment was replaced
+            Identity(layout="canvas", platform_id="11", download="ada_11_901_"),
+            Identity(layout="canvas", platform_id="11", download="lia_11_977_"),
+        ),
+        (  # a roster of another assignment had put its id into the record
+            Identity(layout="moodle", platform_id="11", download="Ada_21_assignsubmission_file_/"),
+            Identity(layout="moodle", platform_id="21", download="Ada_21_assignsubmission_file_/"),
+        ),
+    ],
+)
+def test_who_is_called_otherwise_now_is_named(before: Identity, now: Identity) -> None:
+    former = Report("test", "s1", "ada", slug("ada"), "", identity=before)
+    (line,) = renamed([former], [replace(sent("lia"), identity=now)])
+    assert "the download of 'ada' is now that of 'lia': " in line
+    assert f"remove reports/{slug('ada')}.json" in line
+
+
+@pytest.mark.parametrize("layout", ["clones", "moodle", ""])
+def test_who_shares_no_download_is_somebody_else(layout: str) -> None:
+    before = Identity(layout=layout, platform_id="a", download="s1-team-a/")
+    now = Identity(layout=layout, platform_id="a" * (layout != "moodle"), download="s1-a/")
+    former = Report("test", "s1", "ada", slug("ada"), "", identity=before)
+    assert list(renamed([former], [replace(sent("lia"), identity=now)])) == []
 
 
 def test_who_leaves_a_group_is_not_taken_for_another_member(klass: Class) -> None:
