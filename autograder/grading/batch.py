@@ -19,14 +19,16 @@ from autograder.grading import verification
 from autograder.grading.assembly import finished, merged
 from autograder.grading.cluster.dispatch import Cluster, connected
 from autograder.grading.cluster.terms import Terms
-from autograder.grading.enrolment import enrol, renamed
+from autograder.grading.enrolment import enrol, has_no_file, is_undecided, renamed
 from autograder.grading.fingerprints import of_result
 from autograder.grading.kinds import Settings, kind_of
 from autograder.grading.results import Loaded, ResultsFolder, present_run
-from autograder.grading.roster import Roster, read_roster
+from autograder.grading.roster import Roster, kept_roster, read_roster
 from autograder.grading.tables import (
     Marks,
     StudentNames,
+    finder,
+    may_be,
     read_marks,
     read_times,
     readable_marks,
@@ -148,12 +150,12 @@ def grade(
         former = _former(results.load(), session, callbacks)
         for line in renamed(former.values(), submissions):
             callbacks.note(line)
-        plan = _planned(course, session, submissions, former, results, options)
-        results.start(present_run(course, session, plan.fingerprints))
-        if options.roster is not None:
-            results.keep_roster(options.roster.read_bytes())
+        everything, submissions = submissions, _decided(submissions, former, callbacks)
         students = [*students_of(former.values()), *students_of(submissions)]  # the later count
         marks = _marks(results, session, students, options.marks, callbacks)
+        plan = _planned(course, session, submissions, former, results, options)
+        results.start(present_run(course, session, plan.fingerprints))
+        _keep_tables(results, options.roster, options.marks)
         fresh = [s.slug for s in submissions if s.slug not in plan.stale]
         callbacks.planned([former[slug] for slug in fresh if slug in former], len(submissions))
         if plan.stale:
@@ -164,7 +166,7 @@ def grade(
         run = _RunState(course, session, results, plan.fingerprints, marks, former, submissions)
         try:
             _grade_stale(run, plan, submissions, options, callbacks, cluster)
-            run.refresh({s.slug: s.submitted_at for s in submissions}, submissions)
+            run.refresh({s.slug: s.submitted_at for s in submissions}, everything)
         finally:
             results.summarize(run.reports.values(), course, session)
     _note_names(course, session, roster, run, callbacks)
@@ -191,13 +193,12 @@ def refresh(
         former = _former(loaded, session, callbacks)
         if not former:
             raise AutograderError(f"{results.reports} holds no records that can be read")
-        if roster_table is not None:
-            results.keep_roster(roster_table.read_bytes())
         students = students_of(former.values())
         known, unknown = read_times(times, students) if times is not None else ({}, ())
         for line in unknown:
             callbacks.note(line)
         given = _marks(results, session, students, marks, callbacks)
+        _keep_tables(results, roster_table, marks)  # as soon as none of them is refused
         run = _RunState(course, session, results, {}, given, former)
         run.refresh(known)
         results.summarize(run.reports.values(), course, session)
@@ -262,8 +263,11 @@ class _RunState:
 
 def _as_submitted(report: Report, submission: Submission) -> Report:
     """The report of a submission whose files are as before; what lies beside them may not be."""
+    if _stays(report, submission):
+        return replace(report, notes=tuple(dict.fromkeys((*report.notes, _stayed(submission)))))
     return replace(
         report,
+        student=submission.student,
         identity=submission.identity,
         problems=submission.told,
         notes=submission.notes,
@@ -283,12 +287,8 @@ def _roster(
     results: ResultsFolder, course: Course, table: Path | None, callbacks: Callbacks
 ) -> Roster | None:
     """The roster that is given, else the one that the folder keeps, if there is one."""
-    if table is None:
-        if not results.roster.is_file():
-            return None
-        table = results.roster
-    roster = read_roster(table, course)
-    for line in roster.notes:
+    roster = kept_roster(results.roster, course) if table is None else read_roster(table, course)
+    for line in roster.notes if roster is not None else ():
         callbacks.note(line)
     return roster
 
@@ -300,12 +300,17 @@ def _note_names(
     for line in roster.missing(run.reports.values()) if roster is not None else ():
         callbacks.note(line)
     people = [each.student for each in (roster.people if roster is not None else ())]
-    students = [*people, *(report.student for report in run.reports.values())]
-    known = {same_student_key(student) for student in students}
+    reports = run.reports.values()
+    known = {same_student_key(name) for name in (*people, *(report.student for report in reports))}
     granted = (each.student for each in course.extensions if each.session == session.id)
-    if lost := [quoted(name) for name in granted if same_student_key(name) not in known]:
+    lost = [name for name in granted if same_student_key(name) not in known]
+    called = finder(students_of(reports))
+    several = {name: found for name in lost if len(found := called(name)) > 1}
+    for name, found in several.items():
+        callbacks.note(f"the extension of {quoted(name)} is not applied: it {may_be(found)}")
+    if nobodys := [quoted(name) for name in lost if name not in several]:
         callbacks.note(
-            f"extensions in {session.id} of names that nobody here has: {', '.join(lost)}"
+            f"extensions in {session.id} of names that nobody here has: {', '.join(nobodys)}"
         )
 
 
@@ -329,6 +334,31 @@ def _with_times(
     for line in unknown:
         callbacks.note(line)
     return [replace(s, submitted_at=known.get(s.slug, s.submitted_at)) for s in submissions]
+
+
+def _decided(
+    submissions: Iterable[Submission], former: Mapping[str, Report], callbacks: Callbacks
+) -> list[Submission]:
+    """What is to be graded: all but what cannot be told and has a result from before.
+
+    That result stays: another file beside a submission takes nobody's points.
+    """
+    left = []
+    for submission in submissions:
+        record = former.get(submission.slug)
+        if record is not None and _stays(record, submission):
+            callbacks.note(f"{quoted(record.student)}: {_stayed(submission)}")
+        else:
+            left.append(submission)
+    return left
+
+
+def _stays(report: Report, submission: Submission) -> bool:
+    return is_undecided(submission) and not is_undecided(report) and not has_no_file(report)
+
+
+def _stayed(submission: Submission) -> str:
+    return f"the former result stays: {submission.problems[0]}"
 
 
 def _planned(
@@ -382,18 +412,24 @@ def _marks(
     table: Path | None,
     callbacks: Callbacks,
 ) -> Marks:
-    """Points by hand: from a new table, which is kept, else from the one that was kept."""
+    """Points by hand: from a new table, else from the one that was kept."""
     students = list(dict.fromkeys(students))
     if table is not None:
-        marks = read_marks(table, session, students)
-        results.keep_marks(table.read_bytes())
-        return marks
+        return read_marks(table, session, students)
     if not results.marks.is_file():
         return {}
     marks, errors = readable_marks(results.marks, session, students)
     for line in errors:
         callbacks.note(f"{line}; this mark is not applied")
     return marks
+
+
+def _keep_tables(results: ResultsFolder, roster: Path | None, marks: Path | None) -> None:
+    """Keep the tables that were given, all of which have been read."""
+    if roster is not None:
+        results.keep_roster(roster.read_bytes())
+    if marks is not None:
+        results.keep_marks(marks.read_bytes())
 
 
 def _grade_stale(

@@ -21,8 +21,14 @@ from hypothesis import strategies as st
 from autograder.errors import AutograderError, InputErrors
 from autograder.files import write
 from autograder.grading import batch, fingerprints, results
-from autograder.records import Outcome
+from autograder.grading.enrolment import has_no_file, is_undecided
+from autograder.grading.tables import StudentNames, finder, may_be
+from autograder.records import Identity, Outcome
+from autograder.submissions import collect
+from autograder.submissions.identity import slug
+from tests.collect.downloads import LIMITS, put, zipped
 from tests.grading.support import GRADERS, Class, content, klass, points
+from tests.support import submission
 
 __all__ = ["klass"]
 
@@ -292,6 +298,64 @@ def test_what_lay_beside_the_files_is_said_as_it_is_now(klass: Class) -> None:
         page = (klass.results.path / "feedback" / f"{before.slug}.txt").read_text("utf-8")
         assert problems[0] in page
     assert klass.asked == []
+
+
+def collected(klass: Class, files: dict[str, bytes]) -> None:
+    """The class submits these files, as they are collected from a folder."""
+    folder = put(klass.root / f"in{len(list(klass.root.iterdir()))}", files)
+    session = klass.course.session("s1")
+    found = collect(folder, session, LIMITS, accept_missing=True).submissions
+    klass.submissions = lambda: list(found)  # type: ignore[method-assign]
+
+
+UNDECIDED = {
+    "another file beside it": {"ada.zip": zipped({"work.py": b"none"})},
+    "the files twice": {"ada/a/work.py": b"none", "ada/b/work.py": b"sub"},
+}
+
+
+@pytest.mark.parametrize("name", UNDECIDED)
+def test_what_cannot_be_told_takes_no_former_result(klass: Class, name: str) -> None:
+    right = {"ada/work.py": b"add sub"} if "zip" in str(UNDECIDED[name]) else {}
+    collected(klass, {"ada/work.py": b"add sub", "bob/work.py": b"sub"})
+    klass.grade()
+    collected(klass, {**right, **UNDECIDED[name], "bob/work.py": b"add"})
+    for _ in range(2):
+        made = klass.grade(resume=True)
+        assert {s: p["add"] for s, p in points(made).items()} == {"ada": 40, "bob": 40}
+        (note,) = klass.notes
+        assert note.startswith("'ada': the former result stays: ")
+        assert note.endswith("keep one")
+    ada = klass.report().reports[0]
+    assert ada.raw_points == 80
+    assert ada.notes == (note.removeprefix("'ada': "),), "the staff page says so, once"
+    assert not is_undecided(ada)
+    collected(klass, {"ada/work.py": b"add", "bob/work.py": b"add"})
+    ada = klass.grade(resume=True).reports[0]
+    assert (ada.raw_points, ada.notes, klass.notes) == (40, (), [])
+
+
+@pytest.mark.parametrize("name", UNDECIDED)
+def test_what_cannot_be_told_and_has_no_former_result_says_so(klass: Class, name: str) -> None:
+    right = {"ada/work.py": b"add sub"} if "zip" in str(UNDECIDED[name]) else {}
+    collected(klass, {**right, **UNDECIDED[name], "bob/work.py": b"add"})
+    for options in ({}, {"resume": True}):
+        ada = klass.grade(**options).reports[0]
+        assert (ada.raw_points, is_undecided(ada), has_no_file(ada)) == (0, True, True)
+        assert klass.notes == []
+    collected(klass, {"ada/work.py": b"add", "bob/work.py": b"add"})
+    assert not is_undecided(klass.grade(resume=True).reports[0])
+
+
+def test_two_of_one_student_of_the_roster_take_no_former_result(klass: Class) -> None:
+    roster = table(klass, "roster.csv", "student,name\nada,Ada Lovelace\n")
+    klass.modules = {"ada": "add sub"}
+    klass.grade(roster=roster)
+    klass.modules = {"ada": "add", "Ada Lovelace": "none"}
+    made = klass.grade(resume=True)
+    assert points(made)["ada"]["add"] == points(made)["ada"]["sub"] == 40
+    assert any("both of 'ada'; none was graded" in line for line in klass.notes)
+    assert any(line.startswith("'ada': the former result stays") for line in klass.notes)
 
 
 def test_an_exercise_that_the_course_lost(klass: Class) -> None:
@@ -610,7 +674,8 @@ def test_times_can_come_later_and_policy_and_extensions_act_on_raw_points(klass:
         ("student,time\nada,2027-01-25T22:00:00\n", ["times.csv:2: time: expected"]),
         ("student,time\nada,yesterday\nbob,soon\n", ["times.csv:2: time", "times.csv:3: time"]),
         ("student,time\nada,2027-01-25T22:00:00Z\nada,2027-01-25T22:00:00Z\n", ["a second time"]),
-        ("student,time\nada\n", ["times.csv:2: expected 2 cells, got 1"]),
+        ("student,time\nada\n", ["times.csv:2: time: expected ISO 8601"]),
+        ("student,time\nada,2027-01-25T22:00:00Z,bob\n", ["2: expected 2 cells, got 3"]),
         ("name,when\nada,x\n", ["expected the columns student, time"]),
         ("", ["expected the columns student, time, got nothing"]),
         ('student,time\n"ada,x\n', ["not CSV"]),
@@ -665,6 +730,99 @@ def test_a_name_has_many_spellings_everywhere(
     assert (other.raw_points, other.lateness.submitted_at) == (80, None)
 
 
+def namesakes(klass: Class) -> None:
+    """Ana Silva was graded; then another Ana Silva submits."""
+    ana = replace(
+        submission("Ana Silva 11", {"work.py": "add sub"}),
+        student="Ana Silva",
+        identity=Identity(name="Ana Silva", layout="moodle", platform_id="11"),
+    )
+    other = replace(
+        submission("Ana Silva 12", {"work.py": "add"}),
+        identity=replace(ana.identity, platform_id="12"),
+    )
+    klass.submissions = lambda: [ana]  # type: ignore[method-assign]
+    klass.grade()
+    both = [replace(ana, student="Ana Silva 11"), other]
+    klass.submissions = lambda: both  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("name", ["Ana Silva", "ANA SILVA", "ana silva"])
+def test_a_name_that_two_have_is_refused(klass: Class, name: str) -> None:
+    namesakes(klass)
+    times = table(klass, "times.csv", f"student,time\n{name},2027-01-27T12:00:00+01:00\n")
+    marks = table(klass, "marks.csv", f"student,exercise,points\n{name},essay,3\n")
+    line = f"csv:2: '{name}' may be 'Ana Silva 11' or 'Ana Silva 12'; write which"
+
+    def refused(run: object, **options: object) -> None:
+        with pytest.raises(InputErrors) as error:
+            run(**options)  # type: ignore[operator]
+        assert [each.partition(".")[2] for each in error.value.lines] == [line]
+
+    for tables in ({"times": times}, {"marks": marks}):
+        refused(klass.grade, resume=True, **tables)
+    made = klass.grade(resume=True)
+    assert [r.student for r in made.reports] == ["Ana Silva 11", "Ana Silva 12"]
+    assert {student for student, _ in klass.asked} == {"Ana Silva 12"}
+    for tables in ({"times": times}, {"marks": marks}):
+        refused(klass.report, **tables)
+    for which in ("Ana Silva 12", "12", slug("Ana Silva 12")):
+        marks.write_text(f"student,exercise,points\n{which},essay,3\n")
+        given = {s: p["essay"] for s, p in points(klass.report(marks=marks)).items()}
+        assert given == {"Ana Silva 11": 0, "Ana Silva 12": 3}
+
+
+def test_of_records_that_show_one_name_their_files_tell_them_apart() -> None:
+    """As records of before have it, whose first student is shown without a number."""
+    students = [
+        StudentNames("Ana Silva", "ana-1", frozenset({"Ana Silva"}), frozenset({"11"})),
+        StudentNames("Ana Silva 12", "ana-2", frozenset({"Ana Silva"}), frozenset({"12"})),
+    ]
+    find = finder(students)
+    assert find("Ana Silva") == tuple(students)
+    assert may_be(find("ana silva")) == "may be 'ana-1' or 'Ana Silva 12'; write which"
+    assert [find(name) for name in ("11", "ana-2", "ana silva 12")] == [
+        *((students[0],), (students[1],), (students[1],)),
+    ]
+    assert find("Bob") == ()
+
+
+def test_a_students_own_name_counts_before_anothers_number() -> None:
+    students = [StudentNames("12", "a"), StudentNames("13", "b", ids=frozenset({"12"}))]
+    assert [each.slug for each in finder(students)("12")] == ["a"]
+
+
+def test_an_extension_of_a_name_that_two_have_is_a_note(klass: Class) -> None:
+    namesakes(klass)
+    due = "session: s1, due: 2027-01-27T00:00:00+01:00"
+    klass.text += f"extensions:\n  - {{student: Ana Silva, {due}}}\n"
+    klass.grade(resume=True)
+    assert klass.notes == [
+        "the extension of 'Ana Silva' is not applied: it may be 'Ana Silva 11' or 'Ana Silva 12'; "
+        "write which"
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["times", "marks"])
+@pytest.mark.parametrize("first", [False, True])
+def test_a_refused_table_changes_nothing(klass: Class, wrong: str, first: bool) -> None:
+    if not first:
+        klass.grade()
+    before = content(klass.results.path)
+    good = {
+        "roster": table(klass, "roster.csv", "student,s1 due\nada,2027-02-20T12:00:00+01:00\n"),
+        "times": table(klass, "times.csv", TIMES),
+        "marks": table(klass, "marks.csv", MARKS),
+    }
+    good[wrong].write_text(good[wrong].read_text() + "ada,poem,99\n")
+    for run in (klass.grade,) if first else (klass.grade, klass.report):
+        with pytest.raises(InputErrors):
+            run(**good, **({"resume": True} if run == klass.grade else {}))
+        now = content(klass.results.path)
+        assert {name for name in now if name != "run.lock"} == {*before} - {"run.lock"}
+        assert {name: data for name, data in now.items() if name in before} == before
+
+
 def test_an_extension_of_nobody_is_a_note(klass: Class) -> None:
     due = "session: s1, due: 2027-01-27T00:00:00+01:00"
     klass.text += f"extensions:\n  - {{student: Bob, {due}}}\n  - {{student: bop, {due}}}\n"
@@ -716,6 +874,14 @@ def test_marks_stay_with_the_folder(klass: Class) -> None:
     assert points(made)["ada"] == {"add": 40, "sub": 0, "essay": 17.5}
     made = klass.report(marks=table(klass, "marks.csv", "student,exercise,points\nbob,add,5\n"))
     assert points(made)["ada"]["essay"] == 0, "a new table replaces the old one"
+
+
+def test_rows_without_points_are_no_marks(klass: Class) -> None:
+    """As a template has them: everybody, and points where somebody has given some."""
+    text = "student,exercise,points,comment,by\nada,essay,17.5\nbob,essay,,to do,\ncleo,essay\n"
+    made = klass.grade(marks=table(klass, "marks.csv", text))
+    assert {s: p["essay"] for s, p in points(made).items()} == {"ada": 17.5, "bob": 0, "cleo": 0}
+    assert [report.unmarked for report in made.reports] == [0, 1, 1]
 
 
 def test_marks_before_grading(klass: Class) -> None:
