@@ -14,13 +14,15 @@ from autograder.cli.common import CourseOption, ResultsArgument, note, open_resu
 from autograder.course import Course, Session
 from autograder.errors import AutograderError
 from autograder.files import writable_folder, write_output
+from autograder.grading.assembly import outdated
 from autograder.grading.disclosure import shown_now
-from autograder.grading.roster import Roster, read_roster
+from autograder.grading.roster import Roster, kept_roster
 from autograder.integrations import canvas as canvas_gradebook
 from autograder.integrations import moodle as moodle_worksheet
 from autograder.integrations.feedback_archive import archive, names_of_download
-from autograder.integrations.gradebook import Filled, read_sheet
+from autograder.integrations.gradebook import Filled, read_sheet, some_of
 from autograder.records import FeedbackLevel, Report
+from autograder.submissions.identity import quoted
 
 OutputOption = Annotated[
     Path | None,
@@ -101,8 +103,7 @@ def _graded(results: Path, course: Path | None) -> _Graded:
     _notes(loaded.errors)
     if not loaded.reports:
         raise AutograderError(f"{results} holds no records that can be read")
-    path = there.folder.roster
-    roster = read_roster(path, there.course) if path.is_file() else None
+    roster = kept_roster(there.folder.roster, there.course)
     return _Graded(results, there.course, there.session, loaded.reports, roster)
 
 
@@ -117,9 +118,22 @@ def _write(
     write_output(table, filled.sheet.to_bytes())
     write_output(pages, archive(graded.reports, filled.feedback, graded.course, graded.session))
     _notes(filled.lines)
+    _notes(_penalties_of_before(graded))
     _notes(_early(graded))
     _say(table, f"{filled.grades} of {len(graded.reports)} grades")
     _say(pages, f"{len(filled.feedback)} pages")
+
+
+def _penalties_of_before(graded: _Graded) -> Iterable[str]:
+    """A line if course.yaml, or the roster, gives other late penalties than the records have."""
+    roster = graded.roster
+    course = graded.course if roster is None else roster.with_extensions(graded.course)
+    others = [quoted(each.student) for each in outdated(graded.reports, course, graded.session)]
+    if others:
+        yield (
+            f"late policy or extensions have changed since, for {some_of(others)}: "
+            f"`autograder report {graded.path}` applies them, then export again"
+        )
 
 
 def _early(graded: _Graded) -> Iterable[str]:

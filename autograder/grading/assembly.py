@@ -6,7 +6,7 @@ without grading: points by hand, late penalties, titles, the order of course.yam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from autograder.course import Course, CourseExercise, Session
 from autograder.grading.fingerprints import of_result
 from autograder.grading.lateness import lateness
 from autograder.grading.tables import Marks
-from autograder.records import ExerciseResult, Mark, Outcome, Report
+from autograder.records import ExerciseResult, Lateness, Mark, Outcome, Report
 from autograder.submissions.identity import same_student_key
 
 
@@ -76,10 +76,25 @@ def finished(
             for exercise in session.exercises
             if exercise.id in results
         ),
-        lateness=lateness(
-            course.late_policy, session.due, submitted_at, _extension(course, session, report)
-        ),
+        lateness=_lateness(report, course, session, submitted_at),
     )
+
+
+def outdated(reports: Iterable[Report], course: Course, session: Session) -> list[Report]:
+    """Reports whose late penalty is not the one that the present course.yaml gives."""
+    return [
+        report
+        for report in reports
+        if report.lateness.penalty
+        != _lateness(report, course, session, report.lateness.submitted_at).penalty
+    ]
+
+
+def _lateness(
+    report: Report, course: Course, session: Session, submitted_at: str | None
+) -> Lateness:
+    extension = _extension(course, session, report)
+    return lateness(course.late_policy, session.due, submitted_at, extension)
 
 
 def _extension(course: Course, session: Session, report: Report) -> datetime | None:

@@ -18,7 +18,6 @@ from autograder.errors import AutograderError
 from autograder.grading.roster import Roster
 from autograder.integrations.gradebook import (
     Filled,
-    Owners,
     Row,
     Sheet,
     cautions,
@@ -28,8 +27,9 @@ from autograder.integrations.gradebook import (
     unready,
     with_rows,
 )
+from autograder.integrations.row_owners import Entry, match
 from autograder.records import Report
-from autograder.submissions.identity import quoted
+from autograder.submissions.identity import quoted, same_student_key
 
 LAYOUT = "canvas"
 _TITLE = re.compile(r"(?P<title>.*?)\s*\((?P<id>\d+)\)\s*", re.DOTALL)
@@ -56,23 +56,26 @@ def fill(
     info = _student_columns(sheet)
     chosen = _column(sheet, info, session, column)
     possible = _points_possible(sheet, chosen)
-    owners = Owners(reports, roster, LAYOUT)
+    entries = [
+        Entry(index, row[1].strip(), tuple(cell for cell in row[2 : info - 1] if cell), row[0])
+        for index, row in enumerate(sheet.rows[1:], start=2)
+        if not _is_no_student(row)
+    ]
+    matched = match(sheet, entries, reports, roster, LAYOUT)
+    lines = [f"{sheet.name}: the column {quoted(sheet.header[chosen])} gets the grades"]
+    lines += matched.lines
     rows: list[Row] = [(*sheet.header[:info], sheet.header[chosen])]
     graded: list[Report] = []
     for index, row in enumerate(sheet.rows[1:], start=2):
-        cell = row[chosen]
-        if not _is_no_student(row):
-            logins = [row[i] for i in range(2, info - 1) if row[i]]
-            report = owners.of(index, row[1].strip(), logins, row[0])
-            if report is not None and (reason := _kept(report, cell, session)):
-                owners.lines.append(f"{quoted(report.student)} {reason}; left as it is")
-            elif report is not None:
-                cell = grade_of(report, possible)
-                graded.append(report)
+        cell, report = row[chosen], matched.reports.get(index)
+        if report is not None and (reason := _kept(report, cell, session)):
+            lines.append(f"{quoted(report.student)} {reason}; left as it is")
+        elif report is not None:
+            cell = grade_of(report, possible)
+            graded.append(report)
         rows.append((*row[:info], cell))
-    owners.finish(sheet)
-    names, lines = _feedback(reports)
-    lines = [*owners.lines, *cautions(graded, possible, sheet), *lines]
+    names, more = _feedback(reports)
+    lines += [*cautions(graded, possible, sheet), *more]
     return Filled(with_rows(sheet, rows), names, len(graded), tuple(lines))
 
 
@@ -96,27 +99,33 @@ def _column(sheet: Sheet, info: int, session: Session, wanted: str | None) -> in
         if index >= info and name and not _NOT_ASSIGNMENTS.search(name)
     }
     if wanted is not None:
-        found = [index for index, name in titles.items() if wanted in _names(name)]
+        found = {index: name for index, name in titles.items() if wanted in _names(name)}
+        what = repr(wanted)
     else:
-        found = [index for index, name in titles.items() if _is_of(name, session)]
+        found = {index: name for index, name in titles.items() if _is_of(name, session)}
+        what = f"that names {session.id}"
     if len(found) == 1:
-        return found[0]
-    what = f"no column {wanted!r}" if wanted else f"no single column that names {session.id}"
+        return next(iter(found))
     raise AutograderError(
-        f"{sheet.name}: {what}; give --column with one of {listed_columns(titles.values())}"
+        f"{sheet.name}: {'no single' if found else 'no'} column {what}; "
+        f"give --column with one of {listed_columns((found or titles).values())}"
     )
 
 
 def _names(header: str) -> tuple[str, ...]:
-    match = _TITLE.fullmatch(header)
-    return (header, match["title"], match["id"]) if match else (header,)
+    found = _TITLE.fullmatch(header)
+    return (header, found["title"], found["id"]) if found else (header,)
 
 
 def _is_of(header: str, session: Session) -> bool:
-    """Whether a column's title is the session's, or has its id as a word."""
-    title = _names(header)[-2].casefold() if _TITLE.fullmatch(header) else header.casefold()
-    words = re.split(r"[^a-z0-9_]+", title)
-    return session.title.casefold() in title or session.id in words or session.folder in words
+    """Whether a column's title is the session's, or has its id or folder as a word.
+
+    A title that only begins or ends like the session's is of something else: its quiz, say.
+    """
+    found = _TITLE.fullmatch(header)
+    title = same_student_key(found["title"] if found else header)
+    words = re.findall(r"\w+", title)
+    return title == same_student_key(session.title) or bool({session.id, session.folder} & {*words})
 
 
 def _points_possible(sheet: Sheet, column: int) -> float | None:
@@ -149,13 +158,13 @@ def _feedback(reports: Sequence[Report]) -> tuple[dict[str, str], list[str]]:
     names: dict[str, str] = {}
     lacking = []
     for report in reports:
-        match = _NUMBERS.fullmatch(report.identity.download)
-        if report.identity.layout != LAYOUT or match is None:
+        found = _NUMBERS.fullmatch(report.identity.download)
+        if report.identity.layout != LAYOUT or found is None:
             lacking.append(quoted(report.student))
             continue
         # Canvas takes the first numbers of a file's name, which must not be the student's.
-        words = [part for part in match["name"].split("_") if not part.isdecimal()]
-        name = "_".join((*words, f"{match['numbers']}feedback.html"))
+        words = [part for part in found["name"].split("_") if not part.isdecimal()]
+        name = "_".join((*words, f"{found['numbers']}feedback.html"))
         if name not in names.values():  # a group's file comes to all of it
             names[report.slug] = name
     if not lacking:

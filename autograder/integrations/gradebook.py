@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder.course import Session
 from autograder.errors import AutograderError
-from autograder.grading.roster import PLATFORMS, People, Person, Roster
+from autograder.grading.enrolment import has_no_file, is_undecided
 from autograder.grading.tables import delimiter_of
 from autograder.records import Report
 from autograder.reports.view import number
@@ -118,74 +117,11 @@ def unready(report: Report, session: Session) -> str:
     """Why a report is no grade yet; empty if it is one."""
     if report.has_tool_error:
         return "has exercises that have to be graded again"
+    if is_undecided(report):
+        return "has several submissions of which none was graded"
     there = {exercise.id for exercise in report.exercises}
     lacking = sum(exercise.id not in there for exercise in session.exercises)
     return f"has {lacking} exercises that were not graded (--only)" if lacking else ""
-
-
-# ---- whose a row is ------------------------------------------------------------------------------
-
-
-class Owners:
-    """Finds the report that belongs to a row, and remembers which have been found."""
-
-    def __init__(self, reports: Sequence[Report], roster: Roster | None, layout: str) -> None:
-        self._layout = layout
-        names = Counter(report.student for report in reports)
-        self._reports = {r.student if names[r.student] == 1 else r.slug: r for r in reports}
-        enrolled = {person.student: person for person in (roster.people if roster else ())}
-        people = (
-            _person(student, report, enrolled.get(report.student), layout)
-            for student, report in self._reports.items()
-        )
-        self._people = People(Roster(tuple(people)))
-        self._found: dict[str, int] = {}
-        self.lines: list[str] = []
-
-    def of(self, row: int, platform_id: str, logins: Iterable[str], name: str) -> Report | None:
-        """The report of a row by the platform's id, then by logins, then by name."""
-        tries = [(platform_id, "", ""), *(("", login, login) for login in logins), ("", "", name)]
-        for ident, email, called in tries:
-            people = self._people.find(self._layout, ident, email, called)
-            if len(people) > 1:
-                shown = " or ".join(quoted(self._reports[p.student].student) for p in people)
-                self.lines.append(f"row {row}, {quoted(name)}: may be {shown}; left as it is")
-                return None
-            if people:
-                return self._taken(row, people[0].student, name)
-        return None
-
-    def _taken(self, row: int, student: str, name: str) -> Report | None:
-        if student in self._found:
-            before = self._found[student]
-            self.lines.append(
-                f"row {row}, {quoted(name)}: the grade of row {before}; left as it is"
-            )
-            return None
-        self._found[student] = row
-        return self._reports[student]
-
-    def finish(self, sheet: Sheet) -> None:
-        """Note whose rows are missing; AutograderError if nobody has one."""
-        lost = [quoted(student) for student in self._reports if student not in self._found]
-        if self._reports and not self._found:
-            raise AutograderError(
-                f"{sheet.name}: none of its rows is one of the {len(lost)} students here "
-                f"({', '.join(lost[:3])}, …): is it of another course?"
-            )
-        if lost:
-            self.lines.append(f"no row in {sheet.name}: {some_of(lost)}")
-
-
-def _person(student: str, report: Report, enrolled: Person | None, layout: str) -> Person:
-    """A report's student under all names; `student` is one that nobody shares."""
-    identity = report.identity
-    ids = dict(enrolled.ids) if enrolled is not None else {}
-    column = PLATFORMS.get(layout, "")
-    if identity.layout == layout and identity.platform_id:
-        ids.setdefault(column, identity.platform_id)
-    name = identity.name or report.student
-    return Person(student, name, identity.email, identity.section, "", ids)
 
 
 # ---- what is the same everywhere -----------------------------------------------------------------
@@ -198,6 +134,9 @@ def cautions(reports: Iterable[Report], maximum: float | None, sheet: Sheet) -> 
     waiting = [quoted(report.student) for report in reports if report.unmarked]
     if waiting:
         lines.append(f"exercises that nobody has marked count 0: {some_of(waiting)}")
+    empty = [quoted(report.student) for report in reports if has_no_file(report)]
+    if empty:
+        lines.append(f"0 points, since none of the session's files was there: {some_of(empty)}")
     unknown = [quoted(report.student) for report in reports if report.lateness.unknown]
     if unknown:
         lines.append(f"no late penalty, since no time of submission is known: {some_of(unknown)}")

@@ -18,7 +18,6 @@ from autograder.errors import AutograderError
 from autograder.grading.roster import Roster
 from autograder.integrations.gradebook import (
     Filled,
-    Owners,
     Row,
     Sheet,
     cautions,
@@ -30,6 +29,7 @@ from autograder.integrations.gradebook import (
     with_cell,
     with_rows,
 )
+from autograder.integrations.row_owners import Entry, match
 from autograder.records import Report
 from autograder.reports.view import number
 from autograder.submissions.identity import file_name_for, quoted
@@ -54,28 +54,34 @@ def fill(
     AutograderError if it is no grading worksheet, or knows none of the students.
     """
     columns = _columns(sheet)
-    owners = Owners(reports, roster, LAYOUT)
+    entries = [
+        Entry(
+            index,
+            _participant(sheet, columns, index, row),
+            tuple(cell for each in _LOGIN_COLUMNS if (cell := _cell(columns, row, (each,)))),
+            _cell(columns, row, _NAME_COLUMNS),
+        )
+        for index, row in enumerate(sheet.rows[1:], start=2)
+    ]
+    matched = match(sheet, entries, reports, roster, LAYOUT)
+    lines = list(matched.lines)
     rows: list[Row] = [sheet.header]
     graded: list[Report] = []
     names: dict[str, str] = {}
     maximum = None
-    for index, row in enumerate(sheet.rows[1:], start=2):
-        participant = _participant(sheet, columns, index, row)
-        name = _cell(columns, row, _NAME_COLUMNS)
-        logins = [cell for each in _LOGIN_COLUMNS if (cell := _cell(columns, row, (each,)))]
-        report = owners.of(index, participant, logins, name)
+    for entry, row in zip(entries, sheet.rows[1:], strict=True):
+        report = matched.reports.get(entry.row)
         if report is not None:
-            names[report.slug] = _feedback_name(report, participant, name)
+            names[report.slug] = _feedback_name(report, entry.platform_id, entry.name)
             if reason := _kept(report, columns, row, session):
-                owners.lines.append(f"{quoted(report.student)} {reason}; left as it is")
+                lines.append(f"{quoted(report.student)} {reason}; left as it is")
             else:
                 maximum = decimal(_cell(columns, row, (MAXIMUM,)))
                 row = _graded(row, columns, report, maximum)
                 graded.append(report)
         rows.append(row)
-    owners.finish(sheet)
-    lines = (*owners.lines, *cautions(graded, maximum, sheet), *_capped(graded))
-    return Filled(with_rows(sheet, rows), names, len(graded), lines)
+    lines += (*cautions(graded, maximum, sheet), *_capped(graded))
+    return Filled(with_rows(sheet, rows), names, len(graded), tuple(lines))
 
 
 def _columns(sheet: Sheet) -> dict[str, int]:
@@ -94,14 +100,14 @@ def _cell(columns: dict[str, int], row: Row, names: Sequence[str]) -> str:
 
 
 def _participant(sheet: Sheet, columns: dict[str, int], index: int, row: Row) -> str:
-    match = _NUMBER.search(row[columns[IDENTIFIER]])
-    if match is None:
+    found = _NUMBER.search(row[columns[IDENTIFIER]])
+    if found is None:
         shown = quoted(row[columns[IDENTIFIER]])
         raise AutograderError(
             f"{sheet.name}, row {index}: expected an identifier such as 'Participant 101', "
             f"got {shown}"
         )
-    return match[1]
+    return found[1]
 
 
 def _kept(report: Report, columns: dict[str, int], row: Row, session: Session) -> str:
@@ -131,8 +137,8 @@ def _capped(reports: Sequence[Report]) -> Sequence[str]:
 def _feedback_name(report: Report, participant: str, name: str) -> str:
     """The name that the download had, or one made of the worksheet: a team's has another id."""
     start = report.identity.download
-    match = _DOWNLOAD.match(start)
-    if report.identity.layout == LAYOUT and match and match[1] == participant:
+    found = _DOWNLOAD.match(start)
+    if report.identity.layout == LAYOUT and found and found[1] == participant:
         return f"{start}feedback.html"
     who = file_name_for((name or report.student).replace("_", " ")) or "student"
     return f"{who}_{participant}_assignsubmission_file_/feedback.html"

@@ -27,6 +27,7 @@ from autograder.records import ExerciseResult, Identity, Lateness, Outcome, Repo
 from autograder.reports.csv_report import grades_csv
 from autograder.submissions import Submission, collect
 from autograder.submissions.identity import slug
+from autograder.submissions.submission import content_hash
 from tests.collect.downloads import BOTH, LIMITS, put, session, under, zipped
 from tests.grading.support import COURSE
 from tests.integrations.importers import (
@@ -221,6 +222,139 @@ def test_two_of_one_name_are_not_guessed_at(tmp_path: Path) -> None:
     assert any("may be 'k1' or 'k2'" in line for line in filled.lines)
 
 
+def of_canvas(name: str, points: float, ident: str, **more: object) -> Report:
+    download = f"{name}_{ident}_9{ident}_" if ident else ""
+    return report(name, points, layout="canvas", platform_id=ident, download=download, **more)
+
+
+def canvas_cells(tmp_path: Path, reports: list[Report], *rows: tuple[str, int, str, str]) -> object:
+    """The grades and lines of a gradebook with these rows; None for what it was."""
+    data = gradebook(rows, COLUMNS)
+    filled = canvas.fill(sheet(tmp_path, data), reports, None, S1)
+    cells = [row[-1] if row[-1] != "7" else None for row in filled.sheet.rows[2:]]
+    return cells, "\n".join(filled.lines)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("other", ["Silva, Ana", "Ana, Silva"])
+def test_canvas_namesakes_keep_their_own_grades(tmp_path: Path, other: str, turned: bool) -> None:
+    rows = [(other, 12, "", "ana2"), ("Silva, Ana", 11, "", "ana1"), ("Bob", 13, "", "bob")]
+    rows = rows[::-1] if turned else rows
+    reports = [of_canvas("silvaana", 80, "11"), of_canvas("bob", 50, "13")]
+    cells, lines = canvas_cells(tmp_path, reports, *rows)
+    expected = [None, "80", "50"]
+    assert cells == (expected[::-1] if turned else expected)
+    assert f"'{other}'" not in lines
+
+
+def test_a_row_of_another_id_never_gets_a_namesakes_grade(tmp_path: Path) -> None:
+    reports = [of_canvas("silvaana", 80, "11"), of_canvas("bob", 50, "13")]
+    rows = [("Silva, Ana", 12, "", "silvaana"), ("Bob", 13, "", "bob")]
+    cells, lines = canvas_cells(tmp_path, reports, *rows)
+    assert cells == [None, "50"]
+    assert "'Silva, Ana': has the name of 'silvaana', but the id '12', not '11'" in lines
+    assert "no row in gradebook.csv: 'silvaana'" in lines
+
+
+def test_a_name_has_to_be_one_rows_and_one_reports(tmp_path: Path) -> None:
+    rows = [("Silva, Ana", 12, "", "a"), ("Ana, Silva", 11, "", "b"), ("Bob", 13, "", "bob")]
+    reports = [report("Ana Silva", 80, layout="plain"), report("bob", 50, layout="plain")]
+    cells, lines = canvas_cells(tmp_path, reports, *rows)
+    assert cells == [None, None, "50"]
+    for row in ("row 3, 'Silva, Ana'", "row 4, 'Ana, Silva'"):
+        assert f"{row}: may be 'Ana Silva', and so may another row; left as it is" in lines
+    assert "no row in gradebook.csv: 'Ana Silva'" in lines
+
+
+def test_the_surest_way_comes_first_whatever_the_order_of_rows(tmp_path: Path) -> None:
+    """The login of one is the name of another, whose row stands before."""
+    rows = [("Kim", 21, "", "lee"), ("Lee", 22, "", "kim"), ("Ada", 23, "", "ada@x.org")]
+    reports = [
+        report("kim", 1, layout="plain"),
+        report("lee", 2, layout="plain"),
+        report("x", 3, layout="plain", email="ADA@x.org"),
+    ]
+    cells, _ = canvas_cells(tmp_path, reports, *rows)
+    assert cells == ["2", "1", "3"]
+
+
+def test_the_downloads_id_counts_before_the_rosters(tmp_path: Path) -> None:
+    roster = Roster((Person("ana", "Ana Silva", "", "", "", {"canvas": "12"}),))
+    reports = [of_canvas("silvaana", 80, "11", student="ana"), report("bob", 50)]
+    data = gradebook([("X", 12, "", ""), ("Y", 11, "", ""), ("Bob", 13, "", "")], COLUMNS)
+    filled = canvas.fill(sheet(tmp_path, data), reports, roster, S1)
+    assert [row[-1] for row in filled.sheet.rows[2:]] == ["7", "80", "50"]
+
+
+def test_another_e_mail_beside_the_name_is_said(tmp_path: Path) -> None:
+    reports = [report("Ana Silva", 80, layout="plain", email="a1@x.org")]
+    cells, lines = canvas_cells(tmp_path, reports, ("Silva, Ana", 12, "", "a2@x.org"))
+    assert cells == ["80"]
+    assert "found by this name, though its e-mail is 'a2@x.org', not 'a1@x.org'" in lines
+
+
+@pytest.mark.parametrize(
+    ("session", "columns", "chosen"),
+    [
+        ("s4", ["Distillation reading quiz (54)", "HW4 (55)"], []),
+        ("s4", ["Distillation reading quiz (54)", "distillation  (55)"], [1]),
+        ("s4", ["Distillation reading quiz (54)", "S4: homework (55)"], [1]),
+        ("s4", ["Distillation reading quiz (54)", "s4_distillation (55)"], [1]),
+        ("s4", ["Distillation (54)", "s4 quiz (55)", "HW4 (56)"], [0, 1]),
+        ("s7", ["Final project proposal (54)", "Project hand-in (55)"], []),
+        ("s7", ["Final project proposal (54)", "Final project (55)"], [1]),
+        ("s1", ["és1 (54)", "s10 (55)", "s1-in (56)"], [2]),
+    ],
+)
+def test_which_column_is_filled(
+    tmp_path: Path, session: str, columns: list[str], chosen: list[int]
+) -> None:
+    titles = {"s4": "Distillation", "s7": "Final project", "s1": "Test"}
+    folders = {"s4": "s4_distillation", "s7": "s7_final_project", "s1": "s1_test"}
+    part = S1.model_copy(
+        update={"id": session, "title": titles[session], "folder": folders[session]}
+    )
+    data = gradebook([("Ada", 11, "", "")], dict.fromkeys(columns, "100"))
+    made = sheet(tmp_path, data)
+    if len(chosen) == 1:
+        filled = canvas.fill(made, [report("Ada", 1)], None, part)
+        assert filled.sheet.header[-1] == columns[chosen[0]]
+        said = repr(" ".join(columns[chosen[0]].split()))
+        assert any(said in line for line in filled.lines)
+        return
+    with pytest.raises(AutograderError) as caught:
+        canvas.fill(made, [report("Ada", 1)], None, part)
+    line = str(caught.value)
+    listed = chosen or range(len(columns))
+    assert [repr(name) in line for name in columns] == [i in listed for i in range(len(columns))]
+    assert "--column" in line
+    assert "\n" not in line
+
+
+def test_a_column_that_is_named_twice_is_not_guessed_at(tmp_path: Path) -> None:
+    data = gradebook([("Ada", 11, "", "")], {"Quiz (1)": "1", "Quiz (2)": "1", "s1 (3)": "1"})
+    with pytest.raises(AutograderError, match=r"no single column 'Quiz'.*'Quiz \(2\)'$"):
+        canvas.fill(sheet(tmp_path, data), [report("Ada", 1)], None, S1, "Quiz")
+
+
+def test_what_is_no_result_changes_no_cell_and_zeros_are_said(tmp_path: Path) -> None:
+    problem = "'ada/' and 'ada.zip' may be the same student's; none was graded, keep one"
+    reports = [
+        replace(report("ada", 0), problems=(problem,), submission_sha256=content_hash({})),
+        replace(report("bob", 0), submission_sha256=content_hash({})),
+        report("cleo", 5),
+    ]
+    rows = [(name, ident, "", "") for name, ident in (("ada", 1), ("bob", 2), ("cleo", 3))]
+    cells, lines = canvas_cells(tmp_path, reports, *rows)
+    assert cells == [None, "0", "5"]
+    assert "'ada' has several submissions of which none was graded; left as it is" in lines
+    assert "0 points, since none of the session's files was there: 'bob'" in lines
+    data = worksheet([(ident, name, "") for name, ident, _, _ in rows])
+    filled = moodle.fill(sheet(tmp_path, data), reports, None, S1)
+    assert [row[4] for row in filled.sheet.rows[1:]] == ["", "0", "2.5"]
+    assert any("'ada' has several submissions" in line for line in filled.lines)
+
+
 @pytest.mark.parametrize(
     ("data", "column", "message"),
     [
@@ -293,6 +427,56 @@ def test_moodle_takes_worksheet_and_feedback_back(tmp_path: Path, old: bool) -> 
     kept = [i for i, name in enumerate(before[0]) if name not in changed]
     assert [[row[i] for i in kept] for row in after] == [[row[i] for i in kept] for row in before]
     assert filled.sheet.to_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def of_moodle(name: str, points: float, ident: int, **more: object) -> Report:
+    download = f"{name}_{ident}_assignsubmission_file_/"
+    return report(name, points, layout="moodle", platform_id=str(ident), download=download, **more)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("other", ["Ana Silva", "Silva Ana"])
+def test_moodle_namesakes_keep_their_own_grades_and_pages(
+    tmp_path: Path, other: str, turned: bool
+) -> None:
+    rows = [(12, other, "a2@x.org"), (11, "Ana Silva", "a1@x.org")]
+    filled = moodle.fill(
+        sheet(tmp_path, worksheet(rows[::-1] if turned else rows)),
+        [of_moodle("Ana Silva", 80, 11)],
+        None,
+        S1,
+    )
+    assignment = MoodleAssignment({11: "Ana Silva", 12: other})
+    taken = assignment.import_worksheet(filled.sheet.to_bytes())
+    assert {ident: grade for ident, (grade, _) in taken.items()} == {11: "40", 12: ""}
+    (name,) = filled.feedback.values()
+    assert name == "Ana Silva_11_assignsubmission_file_/feedback.html"
+
+
+def test_a_teams_number_is_no_participants(tmp_path: Path) -> None:
+    """A team of Moodle, without a roster that says who is in it."""
+    rows = [(12, "Bob Hope", "b@x.org"), (13, "Ada Lovelace", "a@x.org")]
+    reports = [of_moodle("Team Red", 80, 12), of_moodle("Ada Lovelace", 50, 13)]
+    filled = moodle.fill(sheet(tmp_path, worksheet(rows)), reports, None, S1)
+    assert [row[4] for row in filled.sheet.rows[1:]] == ["", "25"]
+    assert any("no row in gradebook.csv: 'Team Red'" in line for line in filled.lines)
+
+
+def test_a_roster_has_moodles_numbers_of_another_assignment(tmp_path: Path) -> None:
+    people = (
+        Person("ada", "Ada Lovelace", "", "", "", {"moodle": "12"}),
+        Person("bob", "Bob Hope", "b@x.org", "", "", {"moodle": "77"}),
+        Person("kim1", "Kim Lee", "", "", "", {"moodle": "14"}),
+        Person("kim2", "Kim Lee", "", "", "", {"moodle": "15"}),
+    )
+    rows = [(12, "Bob Hope", "b@x.org"), (13, "Ada Lovelace", "a@x.org")]
+    rows += [(15, "Kim Lee", ""), (14, "Kim Lee", "")]
+    plain = [
+        report(person.name, 10.0 * i, student=person.student, layout="plain")
+        for i, person in enumerate(people, start=1)
+    ]
+    filled = moodle.fill(sheet(tmp_path, worksheet(rows)), plain, Roster(people), S1)
+    assert [row[4] for row in filled.sheet.rows[1:]] == ["10", "5", "20", "15"]
 
 
 def test_a_team_gets_one_row_and_page_per_member(tmp_path: Path) -> None:
@@ -473,6 +657,24 @@ def test_export_moodle(results: Path, run: Run, tmp_path: Path) -> None:
     assert {ident: grade for ident, (grade, _) in taken.items()} == {101: "15", 106: "20", 109: ""}
     with zipfile.ZipFile(results / "export" / "moodle-s1-feedback.zip") as packed:
         assert len(packed.namelist()) == 2
+
+
+def test_export_says_that_penalties_have_changed(results: Path, run: Run, tmp_path: Path) -> None:
+    rows = [(101, "Ada Lovelace", "a@x"), (106, "Kim Lee", "k@x")]
+    (tmp_path / "worksheet.csv").write_bytes(worksheet(rows))
+    folder = ResultsFolder(results)
+    late = Lateness("2027-01-26T12:00:00+01:00", "2027-01-25T23:59:00+01:00", 0.5, 0.1)
+    with folder.locked():
+        folder.keep(replace(folder.load().reports[0], lateness=late), RULES, S1)
+    line = "late policy or extensions have changed since"
+    export = ("moodle", results, "--gradebook", "worksheet.csv")
+    assert line not in run(*export)[1]
+    folder.roster.write_text("student,s1 due\nAda Lovelace,2027-01-28T00:00:00+01:00\n")
+    text = run(*export)[1]
+    assert f"{line}, for 'Ada Lovelace': `autograder report {results}` applies them" in text
+    folder.roster.unlink()
+    (tmp_path / "course.yaml").write_text(COURSE.replace("percent: 10", "percent: 20"))
+    assert f"{line}, for 'Ada Lovelace'" in run(*export)[1]
 
 
 def test_export_canvas_and_feedback(results: Path, run: Run, tmp_path: Path) -> None:
