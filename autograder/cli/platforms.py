@@ -23,6 +23,7 @@ from autograder.errors import AutograderError, ExitCode
 from autograder.files import write_output
 from autograder.grading import checking
 from autograder.grading.disclosure import shown_now
+from autograder.grading.roster import kept_roster
 from autograder.integrations.classroom50 import results as classroom50_results
 from autograder.integrations.github import checks, commands
 from autograder.integrations.gradescope import harness
@@ -133,7 +134,10 @@ def sync(
     found = there.folder.load()
     for line in found.errors:
         note(line)
-    done = gradebook.sync(folder, there.session, found.reports)
+    roster = kept_roster(there.folder.roster, there.course)
+    done = gradebook.sync(folder, there.session, found.reports, roster)
+    for line in done.lines:
+        note(line)
     out.print(f"Wrote {done.points} points of {done.students} students", highlight=False)
     out.print(f"Marks by hand: {done.marked} of exercises, {done.answers} of written answers")
     if marks is not None and done.marks:

@@ -18,9 +18,13 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.nbgraderformat import MetadataValidator
+from typer.testing import CliRunner
 
+from autograder.cli.app import app
 from autograder.course import load_course
 from autograder.errors import AutograderError
+from autograder.grading.results import ResultsFolder, present_run
+from autograder.grading.roster import Person, Roster
 from autograder.grading.tables import StudentNames, read_marks, students_of
 from autograder.integrations.nbgrader.cells import BRIDGE, bridge_notebook, by_grade_id, grade_id
 from autograder.integrations.nbgrader.course import nbgrader_course, write_course
@@ -99,7 +103,13 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def gradebook(folder: Path, empty: Path, session: Any = SESSION, worth: float = 0) -> Path:
+def gradebook(
+    folder: Path,
+    empty: Path,
+    session: Any = SESSION,
+    worth: float = 0,
+    students: Sequence[str] = ("ada", "bob"),
+) -> Path:
     """A course's folder whose gradebook knows a session's cells, as generate_assignment does.
 
     `worth` is what each is worth there, if not what course.yaml says.
@@ -107,6 +117,8 @@ def gradebook(folder: Path, empty: Path, session: Any = SESSION, worth: float = 
     shutil.copy(empty, folder)
     with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as book:
         book.add_assignment(session.folder)
+        for student in students:
+            book.add_student(student)
         for name in (BRIDGE, "lab"):
             book.add_notebook(name, session.folder)
         for exercise in session.exercises:
@@ -157,9 +169,9 @@ def mark(folder: Path, student: str, exercise: Any, points: float, session: Any 
 
 @pytest.mark.slow
 def test_a_batch_run_fills_the_gradebook(tmp_path: Path, empty: Path) -> None:
-    folder = gradebook(tmp_path, empty)
     first, second = SESSION.exercises[:2]
     names = ("ada", "Zoë, =1+1", "Ада")
+    folder = gradebook(tmp_path, empty, students=names)
     reports = [report(name, {first.id: 1.25, second.id: second.points}) for name in names]
     late = replace(reports[0], lateness=Lateness(submitted_at="2027-01-26T01:30:00+01:00"))
     done = sync(folder, SESSION, [late, *reports[1:]])
@@ -211,6 +223,67 @@ def test_the_gradebook_keeps_its_own_ids_under_a_roster(tmp_path: Path, empty: P
     (tmp_path / "marks.csv").write_text(table)
     marks = read_marks(tmp_path / "marks.csv", SESSION, students_of(reports))
     assert {slug for slug, _ in marks} == {"ada", "bob"}
+
+
+def there(folder: Path) -> dict[str, float]:
+    """The students of the gradebook and their points."""
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}") as book:
+        return {each.id: sum(s.score for s in each.submissions) for each in book.students}
+
+
+def test_students_are_those_of_the_gradebook(tmp_path: Path, empty: Path) -> None:
+    """Results read from Moodle: the roster's column nbgrader says who they are there."""
+    folder = gradebook(tmp_path, empty, students=("al01", "bob", "zoe", "kim"))
+    first = SESSION.exercises[0]
+    moodle = Identity(layout="moodle", platform_id="11")
+    names = ("ada", "bob", "Ada Lovelace", "cleo", "zoe", "zoe2")
+    reports = [replace(report(name, {first.id: 1}), identity=moodle) for name in names]
+    reports.append(replace(report("new", {first.id: 1}), identity=Identity(layout="nbgrader")))
+    own = Identity(layout="nbgrader", platform_id="new01")
+    reports[-1] = replace(reports[-1], identity=own)
+    people = [("ada", "al01"), ("cleo", "cl01"), ("zoe2", "zoe")]
+    roster = Roster(tuple(Person(s, "", "", "", "", {"nbgrader": i}) for s, i in people))
+    done = sync(folder, SESSION, reports, roster)
+    assert there(folder) == {"al01": 1, "bob": 1, "zoe": 0, "kim": 0, "new01": 1}
+    assert done.students == 3
+    lost, both = done.lines
+    assert lost.startswith("not in the gradebook, so not written: 'Ada Lovelace', 'cleo'; ")
+    assert "--roster" in lost
+    assert both == "'zoe' and 'zoe2' are both 'zoe' there; none was written"
+    mark(folder, "al01", first, first.points)
+    (row,) = csv.DictReader(sync(folder, SESSION, reports, roster).marks.splitlines())
+    assert row["student"] == "ada", "as `report --marks` knows the student"
+
+
+def test_what_is_skipped_is_said(tmp_path: Path, empty: Path) -> None:
+    folder = gradebook(tmp_path, empty)
+    problem = "'bob/' and 'bob.zip' may be the same student's; none was graded, keep one"
+    one = report("ada", {})
+    failed = replace(one.exercises[0], outcome=Outcome.TOOL_ERROR)
+    broken = replace(one, exercises=(failed, *one.exercises[1:]))
+    done = sync(folder, SESSION, [broken, replace(report("bob", {}), problems=(problem,))])
+    assert (done.students, there(folder)) == (0, {"ada": 0, "bob": 0})
+    assert done.lines == (
+        "not written, to be graded again (--resume): 'ada'",
+        "not written, since none of several submissions counts: 'bob'",
+    )
+
+
+def test_the_command_reads_the_roster_that_the_results_keep(tmp_path: Path, empty: Path) -> None:
+    folder = gradebook(tmp_path, empty, students=("al01",))
+    results = ResultsFolder(tmp_path / "results")
+    with results.locked():
+        results.start(present_run(COURSE, SESSION, {}))
+        results.keep(report("ada", {SESSION.exercises[0].id: 1}), COURSE, SESSION)
+        results.keep(report("eve", {}), COURSE, SESSION)
+    results.keep_roster(b"student,nbgrader\nada,al01\neve,\n")
+    where = ("--course", ROOT / "course.yaml")
+    done = CliRunner().invoke(
+        app, [str(each) for each in ("nbgrader", "sync", results.path, folder, *where)]
+    )
+    assert done.exit_code == 0, done.output
+    assert there(folder) == {"al01": 1}
+    assert "not in the gradebook, so not written: 'eve'" in " ".join(done.output.split())
 
 
 def test_what_a_person_grades_waits_for_one(tmp_path: Path, empty: Path) -> None:

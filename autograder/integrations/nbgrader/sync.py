@@ -10,6 +10,7 @@ import csv
 import io
 import sqlite3
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,13 @@ from sqlalchemy.exc import SAWarning
 
 from autograder.course import CourseExercise, Session
 from autograder.errors import AutograderError
+from autograder.grading.enrolment import is_undecided
+from autograder.grading.roster import Roster
+from autograder.integrations.gradebook import some_of
 from autograder.integrations.nbgrader.cells import BRIDGE, by_grade_id, grade_id
 from autograder.records import Report
 from autograder.reports.csv_report import escape_formula
+from autograder.submissions.identity import quoted
 from autograder.text_safety import clean_line
 
 GRADEBOOK = "gradebook.db"
@@ -35,7 +40,8 @@ GIVEN_BY = "nbgrader"
 class Synced:
     """What a run did: students and points written, marks read, and written answers beside them.
 
-    `marks` is a CSV table for `--marks`; empty if nobody gave any.
+    `marks` is a CSV table for `--marks`; empty if nobody gave any. `lines` say whose points were
+    not written, and why.
     """
 
     students: int
@@ -43,13 +49,18 @@ class Synced:
     marks: str
     marked: int
     answers: int
+    lines: tuple[str, ...] = ()
 
 
-def sync(folder: Path, session: Session, reports: Sequence[Report]) -> Synced:
+def sync(
+    folder: Path, session: Session, reports: Sequence[Report], roster: Roster | None = None
+) -> Synced:
     """Write automatic points of these reports, then read marks by hand of the whole session.
 
-    AutograderError before anything is written if the gradebook is not one of this session, or a
-    report has points that its cells cannot hold.
+    A report is a student's by the id in nbgrader's own folders, else by the roster's column
+    `nbgrader`, else by its name; only the first may be new to the gradebook. AutograderError
+    before anything is written if the gradebook is not one of this session, or a report has points
+    that its cells cannot hold.
     """
     path = folder / GRADEBOOK
     if not path.is_file():
@@ -58,11 +69,14 @@ def sync(folder: Path, session: Session, reports: Sequence[Report]) -> Synced:
         )
     with _opened(path) as book:
         _check(book, path, session)
-        graded = [report for report in reports if not report.has_tool_error]
-        points = sum(_write(book, session, report) for report in graded)
-        rows = list(_marks(book, session))
+        owners, lines = _owners(book, reports, roster)
+        ready = [report for report in reports if report.slug in owners and not _unready(report)]
+        points = sum(_write(book, session, owners[each.slug], each) for each in ready)
+        names = {owners[each.slug]: _called(each) for each in reports if each.slug in owners}
+        rows = list(_marks(book, session, names))
         answers = _answers(book, session)
-    return Synced(len(graded), points, _csv(rows), len(rows), answers)
+    lines += _skipped(reports)
+    return Synced(len(ready), points, _csv(rows), len(rows), answers, tuple(lines))
 
 
 @contextmanager
@@ -101,10 +115,61 @@ def _check(book: Any, path: Path, session: Session) -> None:
             )
 
 
-def _write(book: Any, session: Session, report: Report) -> int:
+def _owners(
+    book: Any, reports: Sequence[Report], roster: Roster | None
+) -> tuple[dict[str, str], list[str]]:
+    """What nbgrader calls each report's student, by slug, and lines on whom it does not know.
+
+    A student of another platform's download is never made: it would be a second one of somebody.
+    """
+    there = {student.id for student in book.students}
+    ids = {each.student: each.ids.get("nbgrader", "") for each in (roster.people if roster else ())}
+    names = {each.slug: _own_id(each) or ids.get(each.student) or each.student for each in reports}
+    lost = [r for r in reports if not _own_id(r) and names[r.slug] not in there]
+    lines = []
+    if lost:
+        lines.append(
+            f"not in the gradebook, so not written: {some_of([quoted(r.student) for r in lost])}; "
+            "put their ids there into the roster's column nbgrader and run "
+            "`autograder report RESULTS --roster FILE`, or add them: `nbgrader db student add ID`"
+        )
+    owners = {slug: name for slug, name in names.items() if slug not in {r.slug for r in lost}}
+    for name, count in Counter(owners.values()).items():
+        if count > 1:
+            both = [quoted(r.student) for r in reports if owners.get(r.slug) == name]
+            lines.append(f"{' and '.join(both)} are both {quoted(name)} there; none was written")
+            owners = {slug: other for slug, other in owners.items() if other != name}
+    return owners, lines
+
+
+def _own_id(report: Report) -> str:
+    """The id in nbgrader's own folders; with a roster, a report goes by another name."""
+    identity = report.identity
+    return identity.platform_id if identity.layout == "nbgrader" else ""
+
+
+def _called(report: Report) -> str:
+    """What a table for `--marks` may call the student."""
+    return _own_id(report) or report.student
+
+
+def _unready(report: Report) -> bool:
+    return report.has_tool_error or is_undecided(report)
+
+
+def _skipped(reports: Sequence[Report]) -> list[str]:
+    """Lines on reports that are no result yet."""
+    again = [quoted(report.student) for report in reports if report.has_tool_error]
+    several = [quoted(report.student) for report in reports if is_undecided(report)]
+    lines = [f"not written, to be graded again (--resume): {some_of(again)}"] if again else []
+    if several:
+        lines.append(f"not written, since none of several submissions counts: {some_of(several)}")
+    return lines
+
+
+def _write(book: Any, session: Session, student: str, report: Report) -> int:
     """Put the automatic points of one report into the gradebook; how many exercises."""
     exercises = {exercise.id: exercise for exercise in session.exercises}
-    student = _student(report)
     book.update_or_create_student(student)
     time = report.lateness.submitted_at
     fields = {} if time is None else {"timestamp": _as_kept(time)}
@@ -122,26 +187,23 @@ def _write(book: Any, session: Session, report: Report) -> int:
     return written
 
 
-def _student(report: Report) -> str:
-    """What nbgrader calls the student; with a roster, a report goes by another id."""
-    identity = report.identity
-    return (identity.layout == "nbgrader" and identity.platform_id) or report.student
-
-
 def _as_kept(time: str) -> datetime:
     """A time as the gradebook keeps it: UTC, without saying so."""
     return datetime.fromisoformat(time).astimezone(UTC).replace(tzinfo=None)
 
 
-def _marks(book: Any, session: Session) -> Iterator[Mapping[str, object]]:
-    """A row for each exercise whose points a person has given in the formgrader."""
+def _marks(book: Any, session: Session, names: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
+    """A row for each exercise whose points a person has given in the formgrader.
+
+    Students have the names of their reports, by their ids in the gradebook.
+    """
     exercises = by_grade_id(session)
     for submission in book.find_assignment(session.folder).submissions:
         for grade in _grades(submission, BRIDGE):
             exercise = exercises.get(grade.name)
             if exercise is not None and grade.manual_score is not None:
                 yield {
-                    "student": escape_formula(submission.student.id),
+                    "student": escape_formula(names.get(own := submission.student.id, own)),
                     "exercise": exercise.id,
                     "points": _points(grade, exercise),
                     "comment": _comment(submission, grade),
