@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Session
+from autograder.grading.enrolment import enrol
+from autograder.grading.roster import Person, Roster
 from autograder.submissions import Collected, collect
 from autograder.submissions.collect.clones import user_of
 from tests.collect.downloads import BOTH, LIMITS, marked, put, session, under, zipped
@@ -87,6 +89,20 @@ def test_who_has_no_repository_beside_clones_is_named_alike(tmp_path: Path) -> N
     (root / "s3-dora" / ".git").mkdir()
     again = collect(root, SESSION, LIMITS)
     assert [s.slug for s in again.submissions] == [s.slug for s in collected.submissions]
+
+
+@pytest.mark.parametrize("prefix", ["s3-", "nn-s3-clustering-"])
+def test_a_roster_is_asked_for_less_than_the_name(tmp_path: Path, prefix: str) -> None:
+    found = clones(tmp_path / "in", f"{prefix}lab-ada", f"{prefix}lab-bob", "homework-cleo")
+    assert {s.student: s.identity.platform_id for s in found.submissions} == {
+        **{"lab-ada": "ada", "lab-bob": "bob"},
+        "homework-cleo": "homework-cleo",
+    }
+    people = [Person(name.upper(), name, "", "", "", {"github": name}) for name in ("ada", "bob")]
+    enrolled = enrol(found.submissions, Roster(tuple(people))).submissions
+    assert [each.student for each in enrolled] == ["ADA", "BOB", "homework-cleo"]
+    (alone,) = clones(tmp_path / "one", f"{prefix}lab-ada").submissions
+    assert (alone.student, alone.identity.platform_id) == ("lab-ada", "lab-ada")
 
 
 def test_the_first_clone_of_two_is_named_as_it_will_be(tmp_path: Path) -> None:

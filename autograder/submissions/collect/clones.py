@@ -28,9 +28,13 @@ FILES_PER_ARCHIVE = 50
 
 def claim(top: DownloadFolder) -> Claimed:
     """One candidate per folder that holds a repository."""
-    clones = _clones(top)
-    candidates = [_candidate(top, clone) for clone in clones]
-    return Claimed(tuple(candidates), frozenset(clones))
+    users = {clone: user_of(clone, top.session) for clone in _clones(top)}
+    common = _common([user for clone, user in users.items() if user != clone])
+    candidates = [
+        _candidate(top, clone, user, user.removeprefix(common) if user != clone else user)
+        for clone, user in users.items()
+    ]
+    return Claimed(tuple(candidates), frozenset(users))
 
 
 def _clones(top: DownloadFolder) -> list[str]:
@@ -41,14 +45,18 @@ def _clones(top: DownloadFolder) -> list[str]:
     ]
 
 
-def _candidate(top: DownloadFolder, clone: str) -> Candidate:
-    user = user_of(clone, top.session)
+def _candidate(top: DownloadFolder, clone: str, user: str, platform_id: str) -> Candidate:
+    """A clone under the name of its `user`; `platform_id` is what a roster is asked for.
+
+    That is without what all clones have in common, as in `s1-lab-ada` and `s1-lab-bob`. The name
+    is not: it would be another one as soon as somebody has no such clone.
+    """
     return Candidate(
         raw=user,
         name=user,
         shown=quoted(f"{clone}/"),
         parts=(Part(top.path(clone), is_folder=True),),
-        platform_id=user,
+        platform_id=platform_id,
         download=f"{clone}/",
     )
 
@@ -80,6 +88,16 @@ def user_of(name: str, session: Session) -> str:
             left = itertools.dropwhile(lambda part: known.issuperset(_words(part)), parts[start:])
             return "-".join(left) or name
     return name
+
+
+def _common(users: list[str]) -> str:
+    """The words, with the hyphen behind them, that all of several names begin with."""
+    if len(users) < 2:
+        return ""
+    same = itertools.takewhile(
+        lambda words: len(set(words)) == 1, zip(*(u.split("-")[:-1] for u in users), strict=False)
+    )
+    return "".join(f"{words[0]}-" for words in same)
 
 
 def of_session(top: DownloadFolder) -> int:
