@@ -136,7 +136,7 @@ def _recognized(given: DownloadFolder, packed: DownloadFolder | None, within: bo
         name, named = packed.name, _bears_session(packed.name, given.session)
         if (layout := _of_an_archive(given, name)) is not None:
             return Reading(layout, given)
-        found = _found(packed, _PACKED, depth=int(within))
+        found = _found(packed, _PACKED, depth=int(within), packed=True)
     if found is None:
         return Reading(plain.LAYOUT, given)
     if named or (found.depth > 0 and found.students == 1):
@@ -148,14 +148,17 @@ def _recognized(given: DownloadFolder, packed: DownloadFolder | None, within: bo
     return Reading(found.layout, found.top, tuple(_doubt(found, name or given.listing.name)))
 
 
-def _found(start: DownloadFolder, layouts: tuple[Layout, ...], depth: int = 0) -> _Found | None:
+def _found(
+    start: DownloadFolder, layouts: tuple[Layout, ...], depth: int = 0, packed: bool = False
+) -> _Found | None:
     for level, top in enumerate(_descents(start), depth):
         for layout in layouts:
             students = layout.students(top)
             if students and level > 0 and layout is clones.LAYOUT:
                 students = max(1, clones.of_session(top))  # a student may have several, of any name
-            one = level > 0 or (students == 1 and layout not in _NAMED)
-            if students and not (one and _is_submission(top)):
+            # Files of one submission may lie about where the class does, but nowhere else.
+            may_be_one = packed or level > 0 or (students == 1 and layout not in _NAMED)
+            if students and not (may_be_one and _is_submission(top)):
                 return _Found(layout, top, level, students)
     return None
 
