@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -47,14 +47,16 @@ class _Unit:
 def enrol(submissions: Sequence[Submission], roster: Roster) -> Enrolled:
     """Give each submission to the student, or to all students of the group, whose it is.
 
-    What fits no row, or several, keeps the name of the download and is a line. If there are several
-    submissions of one student or group with different contents, the last counts where all have
-    times; otherwise none is graded, and the records say why.
+    What fits no row, or several, keeps the name of the download and is a line; where that is a name
+    of the roster's, it gets another. If there are several submissions of one student or group with
+    different contents, the last counts where all have times; otherwise none is graded, and the
+    records say why.
     """
     people = People(roster)
     units = _units(roster)
     unknown: list[Submission] = []
     lines: list[str] = []
+    enrolled = {same_student_key(person.student) for person in roster.people}
     placed = [(submission, _owners(people, submission)) for submission in submissions]
     doubtful = _of_other_accounts(placed)
     for submission, owners in placed:
@@ -62,8 +64,10 @@ def enrol(submissions: Sequence[Submission], roster: Roster) -> Enrolled:
         if len(names) == 1 and submission.slug not in doubtful:
             units[names.pop()].found.append((submission, owners))
             continue
-        unknown.append(submission)
-        lines.append(_unplaced(people, submission, owners))
+        outside = _outside(submission, enrolled)
+        graded = "under this name" if outside is submission else f"as {quoted(outside.student)}"
+        unknown.append(outside)
+        lines.append(_unplaced(people, submission, owners, graded))
     made = [each for unit in units.values() if unit.found for each in _made(unit, lines)]
     by_name = slugs(submission.student for submission in made)
     made = [replace(submission, slug=by_name[submission.student]) for submission in made]
@@ -185,18 +189,24 @@ def _units(roster: Roster) -> dict[tuple[str, str], _Unit]:
     }
 
 
-def _unplaced(people: People, submission: Submission, owners: Sequence[Person]) -> str:
+def _outside(submission: Submission, enrolled: Container[str]) -> Submission:
+    """The submission of nobody in the roster, under a name that nobody there has."""
+    if same_student_key(submission.student) not in enrolled:
+        return submission
+    name = f"{submission.student} (not in the roster)"
+    return replace(submission, student=name, slug=slugs([name])[name])
+
+
+def _unplaced(people: People, submission: Submission, owners: Sequence[Person], graded: str) -> str:
     name = quoted(submission.student)
     called = _called(submission)
     others = [_unlike(person, *called) for person in owners or people.namesakes(*called)]
     if not owners or (len(owners) == 1 and others[0]):
         because = f": {' and '.join(filter(None, others))}" if any(others) else ""
-        return f"{name} is not in the roster{because}; graded under this name"
+        return f"{name} is not in the roster{because}; graded {graded}"
     shown = " or ".join(quoted(person.student) for person in owners)
     also = ", and so may others of this name" if len(owners) == 1 else ""
-    return (
-        f"{name} may be {shown}{also}; graded under this name, so give platform ids in the roster"
-    )
+    return f"{name} may be {shown}{also}; graded {graded}, so give platform ids in the roster"
 
 
 def _unlike(person: Person, layout: str, platform_id: str, email: str, name: str) -> str:

@@ -205,6 +205,23 @@ def test_who_has_another_id_is_a_namesake(tmp_path: Path, layout: str, both: boo
     assert line == f"'{name} 2' is not in the roster{because}; graded under this name"
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_a_namesake_does_not_get_a_students_name_either(tmp_path: Path, both: bool) -> None:
+    """nbgrader's folder has the id that the course gave somebody else."""
+    table = roster(tmp_path, "student,nbgrader\nasilva,asilva1\n")
+    theirs = sent("Asilva", "2", layout="nbgrader", platform_id="Asilva")
+    mine = sent("asilva1", "1", layout="nbgrader", platform_id="asilva1")
+    made = enrol([mine, theirs] if both else [theirs], table)
+    name = "Asilva (not in the roster)"
+    assert students(made.submissions) == {name: "2"} | ({"asilva": "1"} if both else {})
+    assert len({s.slug for s in made.submissions}) == 1 + both
+    assert slug("asilva") not in {s.slug for s in made.submissions if s.student == name}
+    assert made.lines == (
+        "'Asilva' is not in the roster: 'asilva' has the nbgrader id 'asilva1', not 'Asilva'; "
+        f"graded as '{name}'",
+    )
+
+
 def test_another_e_mail_tells_namesakes_apart(tmp_path: Path) -> None:
     table = roster(tmp_path, "student,name,email\nasilva,Ana Silva,a1@x.org\n")
     found = [
