@@ -246,6 +246,18 @@ def test_what_is_not_nbgraders_in_its_course_is_read_as_plain(tmp_path: Path) ->
         )
 
 
+def test_what_lies_beside_submitted_is_not_lost_without_a_line(tmp_path: Path) -> None:
+    steps = {f"{name}/{FOLDER}/coding.py": b"" for name in ("source", "release", "feedback")}
+    work = {**under("dora"), **under(f"emmy/{FOLDER}"), "fritz_s3.zip": zipped(BOTH)}
+    files = {**downloads.nbgrader(), **steps, **work, "slides/x.pdf": b"", "gradebook.db": b""}
+    collected = read(put(tmp_path / "course", files))
+    assert [s.student for s in collected.submissions] == ["ada", "bob"]
+    assert collected.errors[1:] == tuple(
+        f"'{name}' was skipped: it lies beside submitted/"
+        for name in ("dora", "emmy", "fritz_s3.zip")
+    )
+
+
 @pytest.mark.parametrize("times", [True, False])
 def test_the_sessions_own_assignment_is_found_among_those_of_most(
     tmp_path: Path, times: bool

@@ -6,7 +6,7 @@ timestamp.txt holds `2027-01-25 22:59:00.123456 UTC`; as in nbgrader, a time wit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,7 @@ from autograder.submissions.junk import is_hidden, is_junk_name
 
 SUBMITTED = "submitted"
 TIMESTAMP = "timestamp.txt"
+_STEPS = (SUBMITTED, "source", "release", "autograded", "feedback")
 _MAX_BYTES = 1_000
 
 
@@ -48,9 +49,21 @@ def claim(top: DownloadFolder) -> Claimed:
     return Claimed(
         tuple(_candidate(students, student, assignment) for student in submitted),
         frozenset((*submitted, *others)),
-        tuple(f"{quoted(student)} has not submitted {quoted(assignment)}" for student in others),
+        (
+            *(f"{quoted(student)} has not submitted {quoted(assignment)}" for student in others),
+            *(_beside(top) if students is not top else ()),
+        ),
         students,
     )
+
+
+def _beside(course: DownloadFolder) -> Iterator[str]:
+    """Lines on what lies in a course's folder beside submitted/ and may be somebody's work."""
+    session = course.session
+    for name in sorted(e.name for e in course.entries if _may_be_a_students(e)):
+        inside = {*course.names(name), *course.names(f"{name}/{session.folder}")}
+        if name not in _STEPS and (archive_suffix(name) or inside & {*session.required_files}):
+            yield f"{quoted(name)} was skipped: it lies beside {SUBMITTED}/"
 
 
 def _submitted(top: DownloadFolder) -> DownloadFolder:

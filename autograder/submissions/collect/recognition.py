@@ -124,9 +124,9 @@ class _Found:
 
 
 def _recognized(given: DownloadFolder, packed: DownloadFolder | None, within: bool) -> Reading:
-    """How a path is read, of which there are the names, and those in the archive that lies alone.
+    """How a path is read, by the names in it, or by those in the archive that lies there alone.
 
-    `within`: the archive lies in the path; it may also be the path itself.
+    `within`: the archive lies in the path; otherwise it is the path.
     """
     found = _found(given, _SPECIFIC)
     folders = found.top.folder.split("/") if found is not None else []
