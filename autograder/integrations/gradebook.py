@@ -117,7 +117,7 @@ def unready(report: Report, session: Session) -> str:
     """Why a report is no grade yet; empty if it is one."""
     if report.has_tool_error:
         return "has exercises that have to be graded again"
-    if is_undecided(report):
+    if is_undecided(report) and not all(exercise.mark for exercise in report.exercises):
         return "has several submissions of which none was graded"
     there = {exercise.id for exercise in report.exercises}
     lacking = sum(exercise.id not in there for exercise in session.exercises)

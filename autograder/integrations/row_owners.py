@@ -80,11 +80,11 @@ def match(
     given = {report.slug for report in found.values()}
     lost = [quoted(each.student) for each in reports if each.slug not in given]
     if reports and not found:
-        nobody = (
-            f"{sheet.name}: none of its rows is one of the {len(lost)} students here "
-            f"({', '.join(lost[:3])}, …): is it of another course?"
+        why = f"({', '.join(lost[:3])}, …): is it of another course?"
+        why = f"for sure; the first: {lines[0]}" if lines else why
+        raise AutograderError(
+            f"{sheet.name}: none of its rows is one of the {len(lost)} students here {why}"
         )
-        raise AutograderError("; ".join((nobody, *lines[:1])))
     if lost:
         lines.append(f"no row in {sheet.name}: {some_of(lost)}")
     return Matched(found, tuple(lines))

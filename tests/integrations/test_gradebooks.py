@@ -23,7 +23,7 @@ from autograder.grading.roster import Person, Roster
 from autograder.integrations import canvas, moodle
 from autograder.integrations.feedback_archive import archive, names_of_download
 from autograder.integrations.gradebook import Sheet, read_sheet
-from autograder.records import ExerciseResult, Identity, Lateness, Outcome, Report
+from autograder.records import ExerciseResult, Identity, Lateness, Mark, Outcome, Report
 from autograder.reports.csv_report import grades_csv
 from autograder.submissions import Submission, collect
 from autograder.submissions.identity import slug
@@ -349,6 +349,9 @@ def test_what_is_no_result_changes_no_cell_and_zeros_are_said(tmp_path: Path) ->
     assert cells == [None, "0", "5"]
     assert "'ada' has several submissions of which none was graded; left as it is" in lines
     assert "0 points, since none of the session's files was there: 'bob'" in lines
+    by_hand = tuple(replace(e, mark=Mark(e.maximum / 2)) for e in reports[0].exercises)
+    cells, _ = canvas_cells(tmp_path, [replace(reports[0], exercises=by_hand)], *rows)
+    assert cells == ["50", None, None], "somebody has looked and marked everything"
     data = worksheet([(ident, name, "") for name, ident, _, _ in rows])
     filled = moodle.fill(sheet(tmp_path, data), reports, None, S1)
     assert [row[4] for row in filled.sheet.rows[1:]] == ["", "0", "2.5"]
@@ -367,6 +370,7 @@ def test_what_is_no_result_changes_no_cell_and_zeros_are_said(tmp_path: Path) ->
         (b"Student,ID,Section,s1 (1),s1 b (2)\n", None, "no single column"),
         (b"Student,ID,Section,A (1),B (2)\n", "C", "no column 'C'"),
         (b"Student,ID,Section,s1 (1)\nZed,7,A,\n", None, "is it of another course"),
+        (b"Student,ID,Section,s1 (1)\nAda,7,A,\nAda,8,A,\n", None, "may be 'Ada', and so may"),
         (b"Student,ID,Section,s1 (1)\n  Points Possible,,,(read only)\n", None, "computes"),
     ],
 )
