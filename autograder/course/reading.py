@@ -228,6 +228,8 @@ def _translate(root: yaml.Node, details: ErrorDetails) -> _Problem:
     expected = details["msg"].removeprefix("Input should be ")
     if kind in _EXPECTED:
         expected = _EXPECTED[kind].format(**{**context, "names": ", ".join(known)})
+    if kind == "string_type" and isinstance(value, int | float):  # a student's number, say
+        expected += " in quotes"
     got = f"one of {context['actual_length']}" if kind == "too_long" else _show(value)
     if known and isinstance(value, str):
         got += did_you_mean(value, known)

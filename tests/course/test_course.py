@@ -254,6 +254,7 @@ MISTAKES = [
     ("id: s1.fit", "id: s1.sparsity", "exercises[0].id", "an id used once", "'s1.sparsity' again"),
     ("file: training.py", "file: metrics.py", "modules[1].file", "a name used once", "metrics.py"),
     ("folder: s2_p", "folder: s1_p", "sessions[1].folder", "starts with s2_", "s1_pruning"),
+    ("student: ada", "student: 12345", "extensions[0].student", "text in quotes", "12345"),
     ("session: s1", "session: s7", "extensions[0].session", "one of s1, s2", "'s7'"),
     ("session: s1", "session: s2", "extensions[0].session", "a session with a due date", "'s2'"),
     ("due: 2027-02-01", "due: 2027-01-01", "extensions[0].due", "after 2027-01-25", "-01-01"),
