@@ -614,6 +614,50 @@ def test_odd_names_survive_the_round_trip(
     assert (set(comments), ignored) == (set(people), [])
 
 
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_names_are_shared_no_grade_is_anothers(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Who is known by an id gets it, in any order of rows; who is not, gets it or nobody does."""
+    names = ["Ana Silva", "Silva Ana", "Ana", "Kim Lee", "Bob Hope"]
+    people = data.draw(
+        st.lists(
+            st.tuples(st.sampled_from(names), st.sampled_from(["own", "roster", "name", ""])),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    reports, enrolled, sure = [], [], {}
+    for number, (name, by) in enumerate(people):
+        ident, student, points = str(10 + number), f"st{number}", 20.0 + number
+        if by == "own":
+            reports.append(of_canvas(name, points, ident, student=student))
+        elif by:
+            reports.append(report(name, points, student=student, layout="plain"))
+        if by == "roster":
+            enrolled.append(Person(student, name, "", "", "", {"canvas": ident}))
+        sure |= {ident: points} if by in ("own", "roster") else {}
+    rows = data.draw(st.permutations([(p[0], 10 + i, "", "") for i, p in enumerate(people)]))
+    made = sheet(tmp_path_factory.mktemp("any"), gradebook(rows, COLUMNS))
+    try:
+        filled = canvas.fill(made, reports, Roster(tuple(enrolled)), S1)
+    except AutograderError:
+        assert not sure
+        return
+    cells = {row[1]: row[-1] for row in filled.sheet.rows[2:]}
+    for number, (name, by) in enumerate(people):
+        ident = str(10 + number)
+        rivals = [other for other, how in people if other == name and how not in ("own", "roster")]
+        if ident in sure:
+            assert cells[ident] == f"{sure[ident]:g}"
+        elif by == "name" and len(rivals) == 1 and name in ("Kim Lee", "Bob Hope", "Ana"):
+            assert cells[ident] == f"{20 + number}"
+        else:
+            own = f"{20 + number}" if by and "Silva" in name else "7"
+            assert cells[ident] in (own, "7")
+
+
 # ---- the commands --------------------------------------------------------------------------------
 
 
