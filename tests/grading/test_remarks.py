@@ -11,7 +11,7 @@ import pytest
 
 from autograder.course import ArchiveLimits
 from autograder.engine.job import GradingJob, report_of
-from autograder.grading import batch, verification
+from autograder.grading import batch, checking, verification
 from autograder.grading.batch import Batch, Callbacks, Options
 from autograder.grading.results import ResultsFolder
 from autograder.records import Report
@@ -77,3 +77,16 @@ def test_another_version_beside_the_model_solution_stops_nothing(
     put(judged.root / "solutions" / "s1_test", {"work.py": b"add sub", "old/work.py": b"sub"})
     folder = put(tmp_path / "in", {"ada/work.py": b"add sub"})
     assert [report.student for report in grade(judged, folder).reports] == ["ada"]
+
+
+def test_who_checks_the_files_of_a_folder_hears_nothing_of_others(
+    judged: Class, tmp_path: Path
+) -> None:
+    """`submit` packs these, and its zip may lie beside them."""
+    session = judged.course.session("s1")
+    folder = put(tmp_path, {"own/work.py": b"add", "own/old/work.py": b"sub"}) / "own"
+    submission = checking.own_submission(folder, session, LIMITS)
+    assert (dict(submission.files), submission.told) == ({"work.py": b"add"}, ())
+    (folder / "work.py").unlink()
+    put(folder, {"old/older/work.py": b"mul"})  # which of these is checked has to be said
+    assert checking.own_submission(folder, session, LIMITS).told
