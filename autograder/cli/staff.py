@@ -33,12 +33,14 @@ from autograder.engine.job import grader_faults
 from autograder.errors import ExitCode
 from autograder.files import write_output
 from autograder.grading import batch, checking, similarity
+from autograder.grading.enrolment import grouped
 from autograder.grading.kinds import kind_of
 from autograder.grading.results import ResultsFolder
+from autograder.grading.roster import read_roster
 from autograder.records import Outcome, Report
 from autograder.reports.junit import class_junit_xml
 from autograder.reports.text import class_table, late_policy_line
-from autograder.submissions import LAYOUTS, collect
+from autograder.submissions import LAYOUTS, Submission, collect
 from autograder.text_safety import clean_line
 
 MAX_REASONS = 3  # of tool errors that are printed
@@ -175,6 +177,7 @@ def similar(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write the pairs there, as CSV.")
     ] = None,
+    roster: RosterOption = None,
     layout: LayoutOption = None,
     course: CourseOption = None,
 ) -> None:
@@ -184,7 +187,10 @@ def similar(
     limits = kind_of(part).archive_limits(rules)
     collected = collect(submissions, part, limits, layout=layout, accept_missing=True)
     known = similarity.known_texts(root, part.folder)
-    pairs = similarity.similar_pairs(collected.submissions, known, note)
+    found: Sequence[Submission] = collected.submissions
+    if roster is not None:
+        found = grouped(found, read_roster(roster, rules))
+    pairs = similarity.similar_pairs(found, known, note)
     if output is not None:
         write_output(output, similarity.pairs_csv(pairs))
     for pair in pairs:

@@ -79,6 +79,17 @@ def enrol(submissions: Sequence[Submission], roster: Roster) -> Enrolled:
     return Enrolled(tuple(sorted((*made, *kept), key=lambda s: (s.student, s.slug))), tuple(lines))
 
 
+def grouped(submissions: Iterable[Submission], roster: Roster) -> list[Submission]:
+    """The submissions as they are, those of a group of the roster as the group's."""
+    people = People(roster)
+    made = []
+    for submission in submissions:
+        groups = {person.group for person in _owners(people, submission)}
+        group = next(iter(groups)) if len(groups) == 1 else ""
+        made.append(replace(submission, group=f"group {group}") if group else submission)
+    return made
+
+
 def renamed(former: Iterable[Report], submissions: Sequence[Submission]) -> Iterator[str]:
     """Lines on records whose download others have now, as where a roster came later.
 

@@ -12,7 +12,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,13 @@ def similar_pairs(
     """Pairs that share at least `MIN_SHARED` characters and `MIN_SHARE`, the largest first.
 
     `known` are texts that everybody may have: what was handed out, the model solution. Members of
-    one group are no pair. What cannot be read in `READ_SECONDS` (blanks for pages, say) is left
-    out, with a note that names it. AutograderError without copydetect.
+    one group are no pair, and what they hand in alike is one piece of work. What cannot be read in
+    `READ_SECONDS` (blanks for pages, say) is left out, with a note that names it. AutograderError
+    without copydetect.
     """
     code = _library()
     usual = {value for text in known for value in _fingerprint(code, text).hashes}
+    submissions = _pieces_of_work(submissions)
     prints = {}
     for submission in submissions:
         try:
@@ -97,6 +99,15 @@ def similar_pairs(
             passages = (_passages(a, places[0]), _passages(b, places[1]))
             found.append(Pair((a.student, b.student), int(characters), shares, passages))
     return tuple(sorted(found, key=lambda pair: (-pair.characters, pair.students)))
+
+
+def _pieces_of_work(submissions: Iterable[Submission]) -> list[Submission]:
+    """A group's work once, under all names: else it would be usual for being everybody's there."""
+    works: dict[object, list[Submission]] = {}
+    for submission in submissions:
+        key = (submission.group, submission.sha256) if submission.group else submission.slug
+        works.setdefault(key, []).append(submission)
+    return [replace(same[0], student=", ".join(s.student for s in same)) for same in works.values()]
 
 
 def known_texts(root: Path, folder: str) -> list[str]:

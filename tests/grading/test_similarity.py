@@ -7,13 +7,18 @@ import io
 import random
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from autograder.course import parse_course
 from autograder.errors import AutograderError
 from autograder.grading import similarity
+from autograder.grading.enrolment import grouped
+from autograder.grading.roster import read_roster
 from autograder.grading.similarity import COMMON_LEAST, pairs_csv, similar_pairs
 from autograder.submissions import Submission
+from tests.grading.support import COURSE
 from tests.support import submission
 
 STARTER = '''"""What was handed out."""
@@ -122,6 +127,29 @@ def test_members_of_a_group_are_no_pair() -> None:
     pair = [submission(name, {"work.py": work(4)}, group="7") for name in ("ada", "bob")]
     assert similar_pairs(pair, [STARTER]) == ()
     assert len(similar_pairs([pair[0], submission("cleo", {"work.py": work(4)})], [STARTER])) == 1
+
+
+def test_what_a_large_group_hands_in_is_one_piece_of_work() -> None:
+    """Six have it, but it is not usual; who copied it is a pair with all of them."""
+    names = [f"s{number}" for number in range(COMMON_LEAST + 2)]
+    group = [submission(name, {"work.py": work(4)}, group="7") for name in names]
+    strangers = [submission(f"x{n}", {"work.py": work(20 + n)}) for n in range(3)]
+    thief = submission("thief", {"work.py": disguised(work(4))})
+    (pair,) = (
+        p for p in similar_pairs([*group, *strangers, thief], [STARTER]) if p.shares[0] > 0.9
+    )
+    assert set(pair.students) == {", ".join(names), "thief"}
+
+
+def test_groups_of_the_roster(tmp_path: Path) -> None:
+    """Each hands in by themselves; nothing of it is left out, and no name changes."""
+    table = tmp_path / "roster.csv"
+    table.write_text("student,name,group\na,Ada,red\nb,Bob,red\nc,Cleo,\nd,Dan,blue\n")
+    roster = read_roster(table, parse_course(COURSE))
+    given = class_of(Ada=work(4), Bob=disguised(work(4)), Cleo=work(4), Eve=work(5))
+    made = grouped(given, roster)
+    assert [replace(each, group="") for each in made] == given
+    assert found(made) == {frozenset({"Ada", "Cleo"}), frozenset({"Bob", "Cleo"})}
 
 
 @pytest.mark.parametrize("text", ["", "def f(:\n  ]]", "\x00" * 50, "'''never closed\n" * 40])
