@@ -354,7 +354,7 @@ def _decided(
 
 
 def _stays(report: Report, submission: Submission) -> bool:
-    return is_undecided(submission) and not is_undecided(report) and not has_no_file(report)
+    return is_undecided(submission) and not has_no_file(report)
 
 
 def _stayed(submission: Submission) -> str:

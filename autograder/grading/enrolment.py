@@ -19,12 +19,13 @@ _KEEP_ONE = "keep one"  # ends each problem of several submissions that none is 
 
 def is_undecided(record: Submission | Report) -> bool:
     """Whether several submissions, or several places in one, may be meant, and none was graded."""
-    return any(problem.endswith(_KEEP_ONE) for problem in record.problems)
+    return has_no_file(record) and any(text.endswith(_KEEP_ONE) for text in record.problems)
 
 
-def has_no_file(report: Report) -> bool:
+def has_no_file(record: Submission | Report) -> bool:
     """Whether none of the session's files was there, or could be read."""
-    return report.submission_sha256 == content_hash({})
+    own = record.submission_sha256 if isinstance(record, Report) else record.sha256
+    return own == content_hash({})
 
 
 @dataclass(frozen=True)

@@ -347,6 +347,16 @@ def test_what_cannot_be_told_and_has_no_former_result_says_so(klass: Class, name
     assert not is_undecided(klass.grade(resume=True).reports[0])
 
 
+def test_a_submission_of_which_something_was_graded_is_a_result(klass: Class) -> None:
+    """Whatever else of it could not be read."""
+    (before,) = klass.submissions()[:1]
+    odd = replace(before, problems=("'x.zip' was not opened after 20 other archives; keep one",))
+    klass.submissions = lambda: [odd]  # type: ignore[method-assign]
+    for _ in range(2):
+        (report,) = klass.grade(resume=True).reports
+        assert (report.raw_points, is_undecided(report), klass.notes) == (80, False, [])
+
+
 def test_two_of_one_student_of_the_roster_take_no_former_result(klass: Class) -> None:
     roster = table(klass, "roster.csv", "student,name\nada,Ada Lovelace\n")
     klass.modules = {"ada": "add sub"}
