@@ -16,6 +16,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 from torch import Tensor, nn
 
 from autograder.cli.app import app
+from autograder.project import rules
 from autograder.project.graph import Refusal
 from autograder.project.tidy import CannotTidy, external_files, tidy
 from tests.project import build, cheats
@@ -186,6 +187,55 @@ def test_a_stored_float_that_is_quantised_when_it_runs_is_stored_quantised() -> 
     made = tidied(model, None)
     assert "QuantizeLinear" not in kinds(made)
     assert build.layer(build.count(made), "Conv").stored_bits == 8 * 18 + 32
+
+
+QUANTIZED = (
+    *("INT2", "UINT2", "INT4", "UINT4", "INT8", "UINT8", "INT16", "UINT16"),
+    *("FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ"),
+)
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+@pytest.mark.parametrize("channels", [None, 4])
+def test_weights_are_stored_in_the_type_to_which_they_are_quantised(
+    name: str, channels: int | None
+) -> None:
+    """As `AddQDQPairToWeight` of ONNX Runtime's quantiser leaves them, in types NumPy lacks too."""
+    kind = TensorProto.DataType.Value(name)
+    axis = {} if channels is None else {"axis": 0}
+    nodes = [
+        node("QuantizeLinear", ["w", "s", "z"], ["q"], **axis),
+        node("DequantizeLinear", ["q", "s", "z"], ["d"], **axis),
+        node("Conv", ["x", "d"], ["y"]),
+    ]
+    sizes = () if channels is None else (channels,)
+    constants = {
+        "w": floats(4, 1, 3, 3) - np.float32(1),
+        "s": floats(*sizes) * np.float32(0.3),
+        "z": build.packed(kind, np.zeros(sizes)),
+    }
+    made = tidied(between(nodes, constants, opset=25), None)
+    assert "QuantizeLinear" not in kinds(made)
+    (products,) = build.layer(build.count(made), "Conv").products
+    assert products.weight_bits == rules.BITS[kind]
+
+
+@pytest.mark.parametrize("kind", rules.BITS, ids=TensorProto.DataType.Name)
+def test_a_constant_that_is_cast_to_any_type_keeps_its_values(kind: int) -> None:
+    """It is stored in that type where that takes fewer bits."""
+    nodes = [
+        node("Cast", ["w"], ["q"], to=kind),
+        node("Cast", ["q"], ["d"], to=TensorProto.FLOAT),
+        node("Conv", ["x", "d"], ["y"]),
+    ]
+    weights = np.random.default_rng(0).integers(0, 2, (5, 1, 3, 3)).astype(np.float32)
+    model = between(nodes, {"w": weights}, opset=25)
+    if kind == TensorProto.FLOAT4E2M1:
+        with pytest.raises(CannotTidy, match="cannot run the file"):
+            tidy(model.SerializeToString())
+        return
+    (stored,) = build.layer(build.count(tidied(model, None)), "Conv").stored
+    assert (stored.elements, stored.bits) == (45, min(32, rules.BITS[kind]))
 
 
 def test_arithmetic_on_constants_is_folded_and_a_tied_weight_is_not_doubled() -> None:
