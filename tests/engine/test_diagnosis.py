@@ -20,7 +20,9 @@ from autograder.engine.judge.clock import Clock
 from autograder.engine.judge.diagnosis import (
     Attempt,
     Departed,
+    Raised,
     Transcript,
+    always_one_answer,
     diagnose,
     same,
     same_results,
@@ -88,6 +90,57 @@ def test_two_mistakes_of_one_exercise_are_both_named() -> None:
     bank = Bank({"twice": (2, 2, 0, 0), "sign": (0, 0, 3, 0)})
     assert bank.named((2, 2, 3, 0)) == {0: "twice", 1: "twice", 2: "sign"}
     assert bank.named((2, 9, 3, 9)) == {0: "twice", 2: "sign"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: float
+    right: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [0, 0.0, False, torch.zeros(2, 3), np.zeros(2, np.int8)],
+        [[0.0, 0], {"a": 0, "b": [0]}, ()],
+        [None, None],
+        [Raised("IndexError", False), Raised("IndexError", False)],
+        [Pair(1.0, torch.ones(2)), 1],
+        [float("nan"), torch.full((2,), torch.nan), np.full(2, np.nan)],
+        [torch.ones(2, dtype=torch.bfloat16, requires_grad=True), torch.tensor(1 + 0j)],
+        [torch.zeros(0), []],
+        ["a", "a", Handle("a", "A")],
+    ],
+)
+def test_code_that_always_gives_one_answer(results: list[object]) -> None:
+    assert always_one_answer([Transcript(results[:1]), Transcript(), Transcript(results[1:])])
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [0],
+        [Handle("a", "A"), 0],
+        [0, 1],
+        [[0, 1], [0, 1]],
+        [torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0])],
+        [np.array([0.0, np.nan]), 0],
+        [torch.tensor([np.nan, 0.0]), float("nan")],
+        [0, Raised("IndexError", False)],
+        [Raised("ValueError", True), Raised("IndexError", False)],
+        [Pair(0.0, torch.ones(2)), 0],
+        [nn.Linear(2, 2), nn.Linear(2, 2)],
+        [None, 0],
+    ],
+)
+def test_code_that_answers(results: list[object]) -> None:
+    assert not always_one_answer([Transcript(results)])
+
+
+def test_one_answer_to_everything_has_a_cause_that_explains_all() -> None:
+    assert Bank({"twice": (2, 0, 0)}).named((2, 2, 0)) == {0: "twice"}
+    assert Bank({"twice": (2, 2, 0)}).named((2, 2, 2)) == {}
+    assert Bank({"twice": (2, 2, 2)}).named((2, 2, 2)) == dict.fromkeys(range(3), "twice")
 
 
 def test_of_two_that_look_alike_neither_is_named() -> None:

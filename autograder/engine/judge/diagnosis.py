@@ -3,14 +3,16 @@
 A check calls the student's code and gets values back: its transcript. A known mistake is the
 solution with one change. The same check, with the same draws, is run on it in another worker; if
 every call gives what the student's code gave, and the check fails, the mistake explains it. A
-mistake that would fail a check that the student's code passes is not the student's.
+mistake that would fail a check that the student's code passes is not the student's. Agreement may
+be chance where the code always gives one answer: a mistake has to explain all its failures.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,7 +136,8 @@ def diagnose(
 
     Mistakes are tried on the first check that is not explained yet, and only those that explain it
     on all others, each on the checks alone that it may fail. The one that explains most checks is
-    named; of two that explain as many, neither.
+    named; of two that explain as many, neither. Where the code always gives one answer, they have
+    to explain all that fails.
     """
     failed = [i for i, one in enumerate(attempts) if one.failed and one.transcript.complete]
     passed = [i for i, one in enumerate(attempts) if one.failed is False]
@@ -166,7 +169,8 @@ def diagnose(
                 explained |= dict.fromkeys(matches.difference(explained), mistake)
     except _NoTime:
         pass  # what was found until now is true
-    return explained
+    by_chance = always_one_answer([one.transcript for one in attempts])
+    return {} if by_chance and len(explained) < len(failed) else explained
 
 
 class _NoTime(Exception):
@@ -203,6 +207,44 @@ def _tried(replay: Replay, mistake: Mistake, index: int, like: Transcript | None
     if attempt is None:
         raise _NoTime
     return attempt
+
+
+def always_one_answer(transcripts: Sequence[Transcript]) -> bool:
+    """Whether several calls gave numbers, texts or exceptions that are all the same one."""
+    results = [each for one in transcripts for each in one.results if not isinstance(each, Handle)]
+    if len(results) < 2:
+        return False
+    leaves = itertools.chain.from_iterable(map(_leaves, results))
+    first = next(leaves, None)
+    return all(leaf == first for leaf in leaves)
+
+
+def _leaves(result: object) -> Iterator[object]:
+    """The numbers, texts and exceptions in a result; of an array its first element, and whether
+    all are the same."""
+    if isinstance(result, Tensor):
+        yield from _elements(result.detach().flatten())
+    elif isinstance(result, np.ndarray):
+        yield from _elements(result.reshape(-1))
+    elif isinstance(result, list | tuple):
+        yield from itertools.chain.from_iterable(map(_leaves, result))
+    elif isinstance(result, dict):
+        yield from itertools.chain.from_iterable(map(_leaves, result.values()))
+    elif isinstance(result, nn.Module):
+        yield from _leaves(dict(result.state_dict()))
+    elif dataclasses.is_dataclass(result) and not isinstance(result, type | Raised):
+        yield from _leaves([getattr(result, each.name) for each in dataclasses.fields(result)])
+    else:
+        yield "nan" if result != result else result
+
+
+def _elements(flat: Any) -> Iterator[object]:
+    if len(flat) == 0:
+        return
+    first = flat[0]
+    yield from _leaves(first.item())
+    if ((flat != first) & ((flat == flat) | (first == first))).any():
+        yield object()  # no other leaf
 
 
 def sentences(explained: Mapping[int, Mistake], failed: int) -> dict[int, str]:

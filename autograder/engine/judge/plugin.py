@@ -38,6 +38,7 @@ from autograder.engine.judge.workers import Workers
 from autograder.errors import EngineError
 from autograder.graders.toolkit import RandomInputs
 from autograder.graders.toolkit.failures import StudentFailure
+from autograder.graders.toolkit.inputs import seed_global_generators
 from autograder.records import (
     ExerciseResult,
     Isolation,
@@ -345,6 +346,7 @@ class JudgePlugin:
     ) -> TestResult:
         started = time.monotonic()
         test = self._test = self._context(exercise_run, item, like)
+        seed_global_generators(hashlib.sha256(test.seed).digest())
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         outcome, message, detail = self._explain(test, item)
         share = 1.0 if outcome is Outcome.PASSED else 0.0

@@ -7,12 +7,20 @@ import random
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 T = TypeVar("T")
 State = tuple[bytes, tuple[Hashable, ...]]
 KEPT_DRAWS = 4
+
+
+def seed_global_generators(seed: bytes) -> None:
+    """Set what is drawn without `RandomInputs`, such as the first weights of a layer."""
+    random.seed(seed)
+    np.random.seed(int.from_bytes(seed[:4], "little"))
+    torch.default_generator.manual_seed(int.from_bytes(seed[:8], "little") >> 1)
 
 
 class RandomInputs:
