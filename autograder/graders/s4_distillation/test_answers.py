@@ -229,6 +229,19 @@ def test_gradient_of_large_logits(student: Any, rng: RandomInputs) -> None:
     check(allclose(gradient[0], row, atol=1e-4), "where both are sure, q - p is 1, -1 and zeros")
 
 
+@kd_gradient.check(weight=0.4)
+def test_gradient_keeps_dtype_and_arguments(student: Any, rng: RandomInputs) -> None:
+    """Right and in float64 for logits in float64; logits and targets are unchanged."""
+    ours, theirs, targets = answers(rng, n=4, classes=rng.integer(6, 7))
+    values = ours.double(), theirs.double(), targets
+    live = [student.put(value) for value in values]
+    T, alpha = temperature(rng), rng.number(0.3, 0.7)
+    found = student.kd_gradient(*live, T, alpha)
+    expect_kd_gradient(student, found, (*values, T, alpha), "the same gradient in float64")
+    for ref, value in zip(live, values, strict=True):
+        check(torch.equal(student.fetch(ref), value), "an argument was changed in place")
+
+
 @kd_gradient.check(weight=0.8, guard=True)
 def test_gradient_refuses_bad_arguments(student: Any, rng: RandomInputs) -> None:
     """T <= 0, alpha outside 0..1, shapes or counts that do not match raise ValueError."""
@@ -285,6 +298,21 @@ def test_a_loud_teacher_has_one_vote(rng: RandomInputs) -> Iterator[Case]:
 def test_an_ensemble_of_one(rng: RandomInputs) -> Iterator[Case]:
     """A single teacher gives its own probabilities."""
     yield case(teachers(rng, 1, 4, 7), temperature(rng))
+
+
+@ensemble_soft_targets.check(weight=0.4)
+def test_ensemble_leaves_its_teachers_alone(student: Any, rng: RandomInputs) -> None:
+    """Targets are right, and the list and the logits in it unchanged."""
+    several, T = teachers(rng, 3, 4, 6), temperature(rng)
+    live = student.put(several)
+    found = student.ensemble_soft_targets(live, T)
+    found = expect_tensor(found, "the result", several[0].shape)
+    expected = ensemble_reference(several, T)
+    check(allclose(found, expected, rtol=1e-4, atol=1e-6), "the mean of the probabilities")
+    after = student.fetch(live)
+    check(len(after) == len(several), "the list was changed")
+    same = all(torch.equal(one, other) for one, other in zip(after, several, strict=True))
+    check(same, "the logits were changed in place")
 
 
 @ensemble_soft_targets.check(weight=0.7, guard=True)

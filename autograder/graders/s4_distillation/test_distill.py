@@ -462,6 +462,17 @@ def test_agreement_at_the_ends(rng: RandomInputs) -> Iterator[Case]:
     yield case(*partly(rng, 1, classes, 1))
 
 
+@agreement.check(weight=0.2)
+def test_agreement_leaves_the_logits_alone(student: Any, rng: RandomInputs) -> None:
+    """The share is right, and the logits of both are unchanged."""
+    values = partly(rng, 7, 5, rng.integer(2, 5))
+    live = [student.put(value) for value in values]
+    share = expect_float(student.agreement(*live), "agreement")
+    check(close(share, share_of_same(*values), rtol=1e-6), "the share of equal classes")
+    for ref, value in zip(live, values, strict=True):
+        check(torch.equal(student.fetch(ref), value), "the logits were changed in place")
+
+
 @agreement.check(weight=0.4, guard=True)
 def test_agreement_refuses_other_shapes(student: Any, rng: RandomInputs) -> None:
     """Unequal shapes raise ValueError."""

@@ -237,6 +237,13 @@ def test_maps_of_zeros(rng: RandomInputs) -> Iterator[Case]:
     yield case(torch.zeros_like(student), teacher)
 
 
+@attention_transfer_loss.check(weight=0.4)
+def test_transfer_keeps_float64(rng: RandomInputs) -> Iterator[Case]:
+    """Features in float64 give the same loss in float64."""
+    student, teacher = pair(rng)
+    yield case(student.double(), teacher.double())
+
+
 STEP = 1e-5
 
 
