@@ -20,7 +20,7 @@ from autograder.project import macs, rules
 from autograder.project.decoded import Decoded
 from autograder.project.network import Array, Network, Node, Refusal, Shape, quoted
 from autograder.project.sparsity import SIGN_BITS, with_decoded_zeros, with_nonzeros
-from autograder.project.widths import stored_bits
+from autograder.project.widths import has_large_operands, stored_bits
 from autograder.records.measurement import Stored
 
 MAX_OPERANDS = 64  # scales in a row; more are arithmetic
@@ -164,7 +164,7 @@ def _cast(network: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | 
     )
 
 
-def _dequantized(_: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | None:
+def _dequantized(network: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | None:
     codes, scale, *points = inputs
     zero = points[0] if points else None
     if codes.values is None or scale.values is None or (zero and zero.values is None):
@@ -173,12 +173,11 @@ def _dequantized(_: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded |
     if zero is not None and zero.values is not None:
         values = _difference(values, _along(zero.values, values.shape, node))
     values = _multiply_keeping_nonzero(values, _along(scale.values, values.shape, node))
-    operands = (*codes.operands, scale)
-    if zero is not None and zero.main.nonzeros:
-        operands = (*operands, zero)
+    operands = (scale, zero) if zero is not None and zero.main.nonzeros else (scale,)
     details = (node.number("axis", 1), node.number("block_size", 0))
     parts = (codes.provenance, scale.provenance, None if zero is None else zero.provenance)
-    return _scaled_by(codes, values, operands, _provenance("dequantised", *parts, *details))
+    provenance = _provenance("dequantised", *parts, *details)
+    return _scaled_by(codes, values, operands, provenance, network.bits(node.outputs[0]))
 
 
 def _looked_up(_: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded | None:
@@ -221,7 +220,7 @@ def _scaled(network: Network, node: Node, inputs: Sequence[Decoded]) -> Decoded 
     if values.size != codes.values.size:
         return None  # an outer product: few stored numbers, many weights
     provenance = _provenance("scaled", codes.provenance, scale.provenance, values.shape)
-    return _scaled_by(codes, values, (*codes.operands, scale), provenance)
+    return _scaled_by(codes, values, (scale,), provenance, network.bits(node.outputs[0]))
 
 
 _DECODERS: Mapping[str, Decoder] = {
@@ -237,18 +236,24 @@ _DECODERS: Mapping[str, Decoder] = {
 
 
 def _scaled_by(
-    codes: Decoded, values: Array, operands: tuple[Decoded, ...], provenance: str
+    codes: Decoded, values: Array, operands: tuple[Decoded, ...], provenance: str, bits: int
 ) -> Decoded:
-    return with_decoded_zeros(
+    """Codes behind one more step with `operands`; `bits` are those of its result's type."""
+    scaled = with_decoded_zeros(
         replace(
             codes,
             values=values,
-            operands=operands,
+            operands=(*codes.operands, *operands),
             provenance=provenance,
             zero_pattern=provenance,
             exact=False,  # the runtime may round each product, or calculate more widely
         )
     )
+    if all(operand.main.elements == 1 for operand in operands) or not has_large_operands(scaled):
+        return scaled
+    # No scale but a second factor: the product of two 4-bit numbers is none. Unlike a codebook,
+    # whose entries are what is stored, it makes new values, as any other arithmetic does.
+    return replace(scaled, main=replace(scaled.main, bits=max(scaled.main.bits, bits)))
 
 
 def _are_equal(first: Array, second: Array) -> bool:

@@ -16,7 +16,8 @@ class Decoded:
     Attributes:
         values: in the type that ONNX gives them, or None where only the size counts. They are
             zero only where a factor is zero: zeros that the runtime makes by rounding do not count.
-        main: the stored tensor that carries the elements, with the nonzeros of `values`.
+        main: the stored tensor that carries the elements, with the nonzeros of `values`; as wide
+            as the result where what it was scaled with is no scale but a second factor.
         provenance: equal for constants that are decoded in the same way from the same tensors.
         zero_pattern: equal for those whose zeros are the same elements of `main`; a reshape
             changes the provenance, but not this.

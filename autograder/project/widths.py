@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from autograder.project import rules
 from autograder.project.decoded import Decoded
 from autograder.project.network import Network, Node
+from autograder.records.measurement import Stored
 
 # ---- weights -----------------------------------------------------------------------------------
 
 
 def stored_bits(decoded: Decoded) -> int:
-    """Bits of one stored element: of the widest tensor, if the operands are large.
-
-    Operands that hold more than a quarter as many elements as they decode could hold the values
-    themselves: blocks of one element make scales of the weights, and signs of the codes.
-    """
-    # By name, since a tensor may be an operand in two ways; one number cannot hold the values.
-    operands = (operand.main for operand in decoded.all_operands)
-    stored = {tensor.name: tensor for tensor in operands if tensor.elements > 1}
-    size = decoded.main.elements if decoded.values is None else decoded.values.size
-    if 4 * sum(tensor.elements for tensor in stored.values()) > size:
-        return max(decoded.main.bits, *(tensor.bits for tensor in stored.values()))
+    """Bits of one stored element: of the widest tensor, if the operands are large."""
+    if has_large_operands(decoded):
+        return max(decoded.main.bits, *(tensor.bits for tensor in _lists(decoded)))
     return decoded.main.bits
+
+
+def has_large_operands(decoded: Decoded) -> bool:
+    """Whether scales, zero points and codebooks could hold the values themselves.
+
+    They can if they hold more than a quarter as many elements as they decode: blocks of one
+    element make scales of the weights, and signs of the codes.
+    """
+    size = decoded.main.elements if decoded.values is None else decoded.values.size
+    return 4 * sum(tensor.elements for tensor in _lists(decoded)) > size
+
+
+def _lists(decoded: Decoded) -> Collection[Stored]:
+    """The operands that are more than one number, which cannot hold the values."""
+    # By name, since a tensor may be an operand in two ways.
+    operands = (operand.main for operand in decoded.all_operands)
+    return {tensor.name: tensor for tensor in operands if tensor.elements > 1}.values()
 
 
 def factor_bits(decoded: Decoded) -> int:

@@ -1146,6 +1146,66 @@ def product_of_two_vectors() -> ModelProto:
     return between(nodes, {"w": np.ones(36, np.int8), "s": floats(36), "to": ints(4, 1, 3, 3)})
 
 
+def codes_of(kind: int, seed: int) -> TensorProto:
+    """36 numbers of few bits, none of them zero."""
+    bits = {TensorProto.INT2: 2, TensorProto.INT4: 4}[kind]
+    values = np.random.default_rng(seed).integers(1, 2 ** (bits - 1), 36)
+    return packed(kind, values if seed % 2 else -values)
+
+
+def factors(kind: int, count: int) -> tuple[list[NodeProto], dict[str, Constant]]:
+    """Nodes that make d (4, 1, 3, 3), the product of vectors of few bits."""
+    nodes: list[NodeProto] = []
+    for i in range(count):
+        nodes.append(node("DequantizeLinear", [f"w{i}", "one"], [f"f{i}"]))
+        if i:
+            nodes.append(node("Mul", [f"p{i - 1}" if i > 1 else "f0", f"f{i}"], [f"p{i}"]))
+    nodes.append(node("Reshape", [f"p{count - 1}", "to"], ["d"]))
+    vectors = {f"w{i}": codes_of(kind, i) for i in range(count)}
+    return nodes, {**vectors, "one": scalar(1), "to": ints(4, 1, 3, 3)}
+
+
+@cheat(params=72 + 1, stored_bits=36 * (32 + 4) + 32, widths=[(32, 32)])
+def product_of_two_vectors_of_few_bits() -> ModelProto:
+    """More different products than 4 bits tell apart."""
+    nodes, constants = factors(TensorProto.INT4, 2)
+    return between([*nodes, conv()], constants)
+
+
+@cheat(params=3 * 36 + 1, stored_bits=36 * (32 + 2 + 2) + 32, widths=[(32, 32)])
+def product_of_three_vectors_of_few_bits() -> ModelProto:
+    nodes, constants = factors(TensorProto.INT2, 3)
+    return between([*nodes, conv()], constants, opset=25)
+
+
+@cheat(params=3 * 36 + 1, stored_bits=36 * (32 + 2 + 2) + 32, widths=[(32, 32)])
+def zero_points_and_scales_of_few_bits() -> ModelProto:
+    """Codes less other codes, times others again."""
+    nodes = [
+        node("DequantizeLinear", ["s", "one"], ["scale"]),
+        node("DequantizeLinear", ["w", "scale", "z"], ["r"], axis=0),
+        node("Reshape", ["r", "to"], ["d"]),
+        conv(),
+    ]
+    codes = {name: codes_of(TensorProto.INT2, i) for i, name in enumerate(["z", "w", "s"])}
+    return between(nodes, {**codes, "one": scalar(1), "to": ints(4, 1, 3, 3)}, opset=25)
+
+
+@cheat(params=8 + 2 * 36 + 1, widths=[(32, 32)])
+def codebook_of_products() -> ModelProto:
+    """One bit chooses a row of products of two numbers of 4 bits."""
+    nodes, constants = factors(TensorProto.INT4, 2)
+    nodes += [
+        node("Reshape", ["d", "rows"], ["book"]),
+        node("Cast", ["w"], ["i"], to=TensorProto.INT32),
+        node("Gather", ["book", "i"], ["chosen"]),
+        node("Reshape", ["chosen", "kernels"], ["k"]),
+        conv("k"),
+    ]
+    more = {"w": np.array([0, 1] * 4, bool), "rows": ints(2, 18), "kernels": ints(16, 1, 3, 3)}
+    return between(nodes, {**constants, **more})
+
+
 @cheat(params=36 + 4 * 9, stored_bits=72 * 32, widths=[(32, 32)])
 def many_small_scales() -> ModelProto:
     """Four scales, each for a quarter of the elements: together they are as many."""

@@ -422,6 +422,71 @@ def test_scales_that_could_hold_the_values_are_the_width(block: int, bits: int) 
     assert parts(layer) == sorted([(size, size, bits), (size // block, size // block, 32)])
 
 
+INT4, UINT4 = TensorProto.INT4, TensorProto.UINT4
+ROWS = (np.arange(16 * 32) % 15 - 7).reshape(16, 32)
+FEW_BITS: dict[str, tuple[list[NodeProto], dict[str, Constant]]] = {
+    "per tensor": (
+        [node("DequantizeLinear", ["w", "s", "z"], ["d"])],
+        {"w": packed(UINT4, ROWS + 7), "s": scalar(0.1), "z": packed(UINT4, 8)},
+    ),
+    "per channel": (
+        [node("DequantizeLinear", ["w", "s", "z"], ["d"], axis=0)],
+        {"w": packed(INT4, ROWS), "s": floats(16), "z": packed(INT4, [1] * 16)},
+    ),
+    "a quarter": (  # four weights for each channel
+        [node("DequantizeLinear", ["w", "s"], ["d"], axis=0)],
+        {"w": packed(INT4, ROWS.reshape(128, 4)), "s": floats(128)},
+    ),
+    "per channel, by a product": (
+        [node("Cast", ["w"], ["c"], to=TensorProto.FLOAT), node("Mul", ["c", "s"], ["d"])],
+        {"w": packed(INT4, ROWS), "s": floats(16, 1)},
+    ),
+    "blocks": (
+        [node("DequantizeLinear", ["w", "s", "z"], ["d"], axis=1, block_size=8)],
+        {"w": packed(INT4, ROWS), "s": floats(16, 4), "z": packed(INT4, np.ones((16, 4)))},
+    ),
+    "quantised scales": (
+        [
+            node("DequantizeLinear", ["codes", "s"], ["scales"]),
+            node("DequantizeLinear", ["w", "scales", "z"], ["d"], axis=1, block_size=8),
+        ],
+        {
+            "w": packed(INT4, ROWS),
+            "codes": np.ones((16, 4), np.int8),
+            "s": scalar(0.1),
+            "z": packed(INT4, np.ones((16, 4))),
+        },
+    ),
+    "codebook": (
+        [node("Cast", ["w"], ["c"], to=TensorProto.INT32), node("Gather", ["b", "c"], ["d"])],
+        {"w": packed(UINT4, ROWS + 7), "b": floats(15)},
+    ),
+    "a large codebook of few bits": (  # more than a quarter: as wide as the widest of both
+        [
+            node("DequantizeLinear", ["b", "s"], ["book"]),
+            node("Cast", ["w"], ["c"], to=TensorProto.INT32),
+            node("Gather", ["book", "c"], ["e"]),
+            node("Mul", ["e", "s"], ["d"]),
+        ],
+        {
+            "w": packed(UINT4, np.arange(64) % 15),
+            "b": packed(INT4, np.arange(17) % 15 - 7),
+            "s": scalar(0.1),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FEW_BITS)
+def test_weights_of_few_bits_are_as_wide_as_their_codes(name: str) -> None:
+    nodes, constants = FEW_BITS[name]
+    last = [node("Flatten", ["x"], ["f"]), *nodes, node("Reshape", ["d", "rows"], ["m"])]
+    last += [node("MatMul", ["f", "m"], ["y"])]
+    layer = measured(last, {**constants, "rows": ints(64, -1)}, "MatMul")
+    assert widths(layer) == [(4, 32)]
+    assert next(stored.bits for stored in layer.stored if stored.name == "w") == 4
+
+
 def activation(
     nodes: Sequence[NodeProto], constants: Mapping[str, Constant], opset: int = 25
 ) -> int:
