@@ -18,6 +18,7 @@ from autograder.graders.toolkit import (
     case,
     check,
     describe,
+    expect_int,
     expect_value_error,
     fail,
 )
@@ -233,6 +234,14 @@ def test_separable_counts(student: Any, rng: RandomInputs) -> None:
         check(sum(map(weights_of, found)) == expected, "in * kh * kw + in * out weights")
 
 
+@depthwise_separable.check(weight=0.4)
+def test_separable_keeps_float64(student: Any, rng: RandomInputs) -> None:
+    """A convolution in float64 becomes two in float64."""
+    layer = conv(rng, 4, 6, padding=1).double()
+    kinds = {each.weight.dtype for each in separable(student, layer)}
+    check(kinds == {torch.float64}, "the dtype stays")
+
+
 @depthwise_separable.check(weight=0.7, guard=True)
 def test_separable_refuses_groups(student: Any, rng: RandomInputs) -> None:
     """A convolution that is grouped already raises ValueError."""
@@ -285,6 +294,22 @@ def test_grouped_counts(student: Any, rng: RandomInputs) -> None:
             expected = 12 * 8 // groups * 9 + (12 if bias else 0)
             check((result.bias is not None) == bias, "a bias where there was one")
             check(weights_of(result) == expected, "in / groups * out * kh * kw weights")
+
+
+@grouped.check(weight=0.4)
+def test_grouped_keeps_float64_and_the_layer(student: Any, rng: RandomInputs) -> None:
+    """Groups of a convolution in float64 are float64, and the one passed in is unchanged."""
+    layer = conv(rng, 4, 8, padding=1).double()
+    live = student.put(layer)
+    result = student.grouped(live, 2)
+    check(type(result) is nn.Conv2d and result.groups == 2, "one convolution with these groups")
+    check(tuple(result.weight.shape) == (8, 2, 3, 3), "a 1/groups of the weights")
+    check(result.weight.dtype == torch.float64, "the dtype stays")
+    after = student.fetch(live)
+    check(type(after) is nn.Conv2d and after.groups == 1, "return a new layer")
+    state = after.state_dict()
+    same = all(torch.equal(state[name], value) for name, value in layer.state_dict().items())
+    check(same, "return a new layer")
 
 
 @grouped.check(weight=0.35, guard=True)
@@ -407,6 +432,15 @@ def _spatial_error(weight: Tensor, rank: int) -> float:
     return worst
 
 
+@low_rank_conv.check(weight=0.5)
+def test_low_rank_keeps_float64(student: Any, rng: RandomInputs) -> None:
+    """A convolution in float64 becomes some in float64."""
+    layer = of_rank(rng, conv(rng, 7, 9, padding=1), 2).double()
+    x = rng.normal(2, 7, 6, 5).double()
+    hint = "the same factorisation in float64"
+    check(reached(student, low_rank(student, layer, 2), layer, x, hint) < 1e-7, hint)
+
+
 @low_rank_conv.check(weight=0.4, guard=True)
 def test_low_rank_leaves_the_layer_alone(student: Any, rng: RandomInputs) -> None:
     """The convolution that was passed in is unchanged."""
@@ -492,6 +526,16 @@ def test_energy_of_any_scale(rng: RandomInputs) -> Any:
     for scale in (1e-25, 1e25):
         for rank in (2, rng.integer(3, 5)):
             yield case(values * scale, between(values, rank)).gives(rank)
+
+
+@rank_for_energy.check(weight=0.3)
+def test_rank_leaves_the_values_alone(student: Any, rng: RandomInputs) -> None:
+    """The rank is right, and the singular values are unchanged."""
+    values, rank = 3 * descending(rng, 9), rng.integer(2, 5)
+    live = student.put(values)
+    found = student.rank_for_energy(live, between(values, rank))
+    check(expect_int(found, "rank_for_energy") == rank, "the smallest rank with this share")
+    check(torch.equal(student.fetch(live), values), "the singular values were changed in place")
 
 
 test_energy_outside = rank_for_energy.refuses(

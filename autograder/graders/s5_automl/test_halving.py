@@ -213,6 +213,18 @@ def test_one_configuration(student: Any, rng: RandomInputs) -> None:
 
 
 @successive_halving.check(weight=0.4)
+def test_halving_leaves_the_configurations_alone(student: Any, rng: RandomInputs) -> None:
+    """The best survives, and the list of configurations is unchanged."""
+    names = rng.sample([f"net{number}" for number in range(90)], 9)
+    ranks = shuffled_ranks(rng, len(names))
+    trainer = Trainer(names, constant(ranks), 180)
+    live = student.put(names)
+    result = student.successive_halving(live, trainer.evaluate, 3, 180)
+    check(result == names[ranks.index(max(ranks))], "survivors are those of the highest accuracy")
+    check(list(student.fetch(live)) == names, "copy the list before it is cut or sorted")
+
+
+@successive_halving.check(weight=0.4)
 def test_halving_passes_exceptions_on(student: Any, rng: RandomInputs) -> None:
     """What evaluate raises ends the search."""
     halved(student, rng, lambda n, _r: n / 10, 8, 2, 100)

@@ -18,6 +18,7 @@ from autograder.graders.toolkit import (
     allclose,
     case,
     check,
+    close,
     expect_dict,
     expect_float,
     expect_int,
@@ -253,8 +254,14 @@ def least_loss(sensitivity: Sensitivity, sizes: dict[str, int], budget: int) -> 
 def expect_allocation(
     student: Any, sensitivity: Sensitivity, sizes: dict[str, int], budget: int
 ) -> None:
-    """One allocation: options of each layer, within the budget, of the least loss."""
-    value = student.allocate_bits(sensitivity, sizes, budget)
+    """One allocation is the best."""
+    expect_best(student.allocate_bits(sensitivity, sizes, budget), sensitivity, sizes, budget)
+
+
+def expect_best(
+    value: object, sensitivity: Sensitivity, sizes: dict[str, int], budget: int
+) -> None:
+    """An allocation: options of each layer, within the budget, of the least loss."""
     chosen = expect_dict(value, "allocate_bits", list(sensitivity))
     for name, bits in chosen.items():
         check(expect_int(bits, "bits") in sensitivity[name], "bits are one of a layer's options")
@@ -340,6 +347,19 @@ def test_budgets_are_exact(student: Any, rng: RandomInputs) -> None:
     size = rng.integer(5, 60)
     for exact in (4 * size, 4 * size - 1):  # enough for the better of two, and one bit less
         expect_allocation(student, {"only": {2: 1.0, 4: 0.5}}, {"only": size}, exact)
+
+
+@allocate_bits.check(weight=0.4)
+def test_allocation_leaves_its_arguments_alone(student: Any, rng: RandomInputs) -> None:
+    """The choice is a best one, and both dicts are unchanged."""
+    sensitivity, sizes = some_layers(rng, 3)
+    live = student.put(sensitivity), student.put(sizes)
+    budget = some_budget(sensitivity, sizes, rng.number(0.3, 0.7))
+    expect_best(student.allocate_bits(*live, budget), sensitivity, sizes, budget)
+    hint = "the dicts belong to the caller: copy them before anything is taken out"
+    for ref, value in zip(live, (sensitivity, sizes), strict=True):
+        after = expect_dict(student.fetch(ref), "the caller's dict")
+        check(list(after.items()) == list(value.items()), hint)
 
 
 @allocate_bits.check(weight=0.5, guard=True)
@@ -573,3 +593,15 @@ def test_area_of_any_scale(rng: RandomInputs) -> Any:
     for cost, accuracy in ((1e9, 100.0), (1e-9, 1.0), (1e25, 1e-6)):
         points = [(c * cost, a * accuracy) for c, a in front(rng, 4)]
         yield case(points, (REFERENCE[0] * cost, REFERENCE[1] * accuracy))
+
+
+@hypervolume.check(weight=0.4)
+def test_area_leaves_the_points_alone(student: Any, rng: RandomInputs) -> None:
+    """The area is right, and the list of points is as it was, order included."""
+    points = sorted(front(rng, 5), reverse=True)
+    points[1], points[3] = points[3], points[1]
+    live = student.put(points)
+    found = expect_float(student.hypervolume(live, REFERENCE), "hypervolume")
+    check(close(found, area(points, REFERENCE), rtol=1e-6), "what is dominated, counted once")
+    after = [tuple(point) for point in student.fetch(live)]
+    check(after == points, "sort a copy: the list belongs to the caller")
