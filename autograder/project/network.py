@@ -34,11 +34,12 @@ def type_name(kind: int) -> str:
     return _NUMPY_NAMES.get(name, name)
 
 
-def in_numpy_names(text: str) -> str:
+def in_our_words(text: str) -> str:
     """A message of ONNX's or ONNX Runtime's, with types as in every other one.
 
-    They write `tensor(float)`, FLOAT, or numbers.
+    They write `tensor(float)`, FLOAT, or numbers, and where in their own source they stopped.
     """
+    text = _SOURCE.sub("", text)
     text = re.sub(r"tensor\((\w+)\)", lambda found: _numpy_name(found[1]), text)
     text = re.sub(
         r"elem(?:ent)? type([^()]*)\((\d+)\)( vs )\((\d+)\)",
@@ -46,6 +47,16 @@ def in_numpy_names(text: str) -> str:
         text,
     )
     return re.sub(rf"\b(?:{'|'.join(_PROTO_NAMES)})\b", lambda found: _numpy_name(found[0]), text)
+
+
+# A file and line, and the function there: its signature, or a name alone.
+_SIGNATURE = (
+    r"(?:[\w:<>~*&]+ ){0,8}?[\w<>~]+(?:::[\w<>~]+)+\((?:[^()]|\([^()]*\))*\)(?: const)?"
+    r"(?: \[with [^]]*\])?"
+)
+_SOURCE = re.compile(
+    rf"(?<!\S)\S{{1,300}}\.(?:cc|cpp|cu|h|hpp):\d+ (?:{_SIGNATURE} |[\w~]+ (?=\S))?"
+)
 
 
 def _numpy_name(name: str) -> str:

@@ -28,7 +28,7 @@ from autograder.engine.judge.workers import Workers
 from autograder.errors import AutograderError
 from autograder.project import rules, worker_side
 from autograder.project.context import PRELOAD
-from autograder.project.network import in_numpy_names
+from autograder.project.network import in_our_words
 from autograder.records import Isolation, Usage
 from autograder.records.codec import rebuild
 from autograder.records.measurement import MeasuredLayer, Measurement
@@ -195,7 +195,7 @@ def _classes(logits: object, images: int, classes: int) -> NDArray[np.int64]:
 
 
 def _line(text: object) -> str:
-    return clean_line(in_numpy_names(str(text)), MAX_REASON)
+    return clean_line(in_our_words(str(text)), MAX_REASON)
 
 
 __all__ = [

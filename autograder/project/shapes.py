@@ -18,7 +18,7 @@ from autograder.project.network import (
     Node,
     Refusal,
     Shape,
-    in_numpy_names,
+    in_our_words,
     quoted,
     type_name,
 )
@@ -66,7 +66,7 @@ def _infer(model: ModelProto, nodes: Sequence[Node], batch: int) -> Inferred:
             fixed, check_type=True, strict_mode=True, data_prop=True
         )
     except Exception as error:
-        complaint = in_numpy_names(_complaint(str(error), nodes))
+        complaint = in_our_words(_complaint(str(error), nodes))
         raise Refusal(f"ONNX's checker refuses {complaint}: export it again") from None
     shapes: dict[str, Shape] = {}
     types: dict[str, int] = {}

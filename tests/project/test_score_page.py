@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from autograder.project.network import in_numpy_names
+from autograder.project.network import in_our_words
 from autograder.records.measurement import MeasuredLayer, Measurement, Products, Stored
 from autograder.reports.score import costly_operations, markdown, terminal
 from tests.project.reports import report_of
@@ -71,5 +71,5 @@ OPERATIONS = (("Add", 200), ("Exp", 100), ("Relu", 100), ("Exp", 600), ("Reshape
     ],
 )
 def test_types_are_named_as_numpy_names_them(theirs: str, ours: str) -> None:
-    shown = in_numpy_names(theirs)
+    shown = in_our_words(theirs)
     assert shown == ours if ours else "float32 vs float16" in shown

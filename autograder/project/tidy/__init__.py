@@ -15,11 +15,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto, helper, version_converter
+from onnx import ModelProto, TensorProto, helper
 
-from autograder.project import rules
 from autograder.project.parsing import free_shape
-from autograder.project.tidy import batches, cleaning, folding, rewriting, running, shapes
+from autograder.project.tidy import (
+    batches,
+    cleaning,
+    folding,
+    rewriting,
+    running,
+    shapes,
+    versions,
+)
 from autograder.project.tidy.draft import CannotTidy, Draft
 from autograder.project.tidy.reading import external_files, inlined, parse, take_in
 
@@ -28,7 +35,6 @@ __all__ = ["CannotTidy", "Tidied", "external_files", "tidy"]
 _CHECKED = (1, 2, 5)  # images at once, when outputs are compared
 _TOLERANCE = 1e-3  # relative to the largest logit; half precision has 5e-4
 _ROUNDS = 8  # of passes, each of which may make work for the others
-_LOWEST_OPSET = 18  # to which older files are converted: reductions take axes as inputs
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def tidy(content: bytes, beside: Mapping[str, bytes] | None = None) -> Tidied:
         draft.note("local functions inlined", functions)
     cleaning.free_inputs(draft)
     running.images(draft.model, 1)  # says what is wrong with the input, before anything runs
-    return _tidied(_converted(draft), original)
+    return _tidied(versions.allowed(draft), original)
 
 
 def _tidied(draft: Draft, original: ModelProto) -> Tidied:
@@ -129,30 +135,6 @@ def _round(draft: Draft) -> Draft:
     cleaning.bypass_copies(draft)
     rewriting.write_out(draft)
     return rewriting.expand_functions(draft)
-
-
-def _converted(draft: Draft) -> Draft:
-    """With an opset that the graph language has, by ONNX's own converter."""
-    own = {node.domain for node in draft.nodes}
-    low = rules.OPSETS[0]
-    needs_types = "com.microsoft" in own and draft.opset < rewriting.QUANTIZER_OPSET
-    target = draft.opset if draft.opset >= low else _LOWEST_OPSET
-    target = rewriting.QUANTIZER_OPSET if needs_types else target
-    if draft.opset > rules.OPSETS[-1]:
-        target = rules.OPSETS[-1]
-    if target == draft.opset:
-        return draft
-    cleaning.keep_own_imports(draft)
-    cleaning.sort(draft)
-    try:
-        model = version_converter.convert_version(draft.assembled(), target)
-    except Exception:
-        draft.leave(f"opset {draft.opset}: ONNX's converter cannot write it as {target}")
-        return draft
-    converted = Draft(model)
-    converted.changes, converted.left = draft.changes, draft.left
-    converted.note(f"opset {draft.opset} converted to {target}")
-    return converted
 
 
 # ---- the output, and whether it stayed -----------------------------------------------------------

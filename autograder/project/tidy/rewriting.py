@@ -14,11 +14,11 @@ from onnx import NodeProto, TensorProto, defs, helper, inliner, numpy_helper
 
 from autograder.project import rules
 from autograder.project.parsing import DEFAULT_DOMAINS
-from autograder.project.tidy.draft import Array, Draft, attribute
+from autograder.project.tidy import versions
+from autograder.project.tidy.draft import Array, Draft, attribute, graphs_of
 from autograder.project.tidy.shapes import origins
 
 _LOWEST = -1e4  # what is added instead of chosen: a softmax makes it zero
-QUANTIZER_OPSET = 21  # of 4- and 16-bit types behind QuantizeLinear
 
 Rule = Callable[[Draft, NodeProto], list[NodeProto] | None]
 """Nodes that do the same; None where the rule does not apply."""
@@ -35,38 +35,72 @@ def write_out(draft: Draft) -> None:
             draft.note(f"{node.op_type} written in other operators")
 
 
-def functions_to_expand(draft: Draft) -> list[tuple[str, str]]:
-    """Operators on images that are not allowed and that ONNX defines by others."""
+def expand_functions(draft: Draft) -> Draft:
+    """The draft with ONNX's own definitions in place of operators that are not allowed."""
+    names = _not_allowed(draft)
+    # ONNX's converter leaves the branches of an If as they are; they are chosen first.
+    if draft.opset < versions.LOWEST and not any(map(_has_branches, draft.nodes)):
+        newer = {name for name in names if _is_function(name, versions.LOWEST)}
+        if not all(_is_function(name, draft.opset) for name in newer):
+            draft = versions.converted(draft, versions.LOWEST)
+    functions = [name for name in names if _is_function(name, draft.opset)]
+    if not functions:
+        return draft
+    for node in draft.nodes:
+        if node.op_type in functions and node.domain in DEFAULT_DOMAINS:
+            _write_defaults(node, draft.opset)
+    assembled = draft.assembled()
+    # A definition may depend on types, and the inliner knows those of stored tensors from here.
+    assembled.graph.value_info.extend(
+        helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        for tensor in assembled.graph.initializer
+    )
+    selected = [("", name) for name in functions]
+    model = inliner.inline_selected_functions(
+        assembled, selected, exclude=False, inline_schema_functions=True
+    )
+    expanded = Draft(model)
+    expanded.changes, expanded.left = draft.changes, draft.left
+    for name in functions:
+        expanded.note(f"{name} written in other operators")
+    return expanded
+
+
+def _has_branches(node: NodeProto) -> bool:
+    return any(True for _ in graphs_of(node))
+
+
+def _not_allowed(draft: Draft) -> list[str]:
+    """Operators of the default domain on images that the graph language lacks."""
     images = origins(draft).images
     names = {
         node.op_type
         for node in draft.nodes
         if node.domain in DEFAULT_DOMAINS and not images.isdisjoint(node.output)
     }
-    return [("", name) for name in sorted(names - rules.ALLOWED) if _is_function(name, draft.opset)]
+    return sorted(names - rules.ALLOWED)
 
 
 def _is_function(name: str, opset: int) -> bool:
+    """Whether ONNX defines an operator by others that the opset has."""
     try:
         schema: Any = defs.get_schema(name, opset)
     except defs.SchemaError:
         return False
-    return bool(schema.has_function or schema.has_context_dependent_function)
-
-
-def expand_functions(draft: Draft) -> Draft:
-    """The draft with ONNX's own definitions in place of such operators."""
-    names = functions_to_expand(draft)
-    if not names:
-        return draft
-    model = inliner.inline_selected_functions(
-        draft.assembled(), names, exclude=False, inline_schema_functions=True
+    bodies = (
+        *schema.function_opset_versions,
+        *schema.context_dependent_function_opset_versions,
     )
-    expanded = Draft(model)
-    expanded.changes, expanded.left = draft.changes, draft.left
-    for _, name in names:
-        expanded.note(f"{name} written in other operators")
-    return expanded
+    return any(version <= opset for version in bodies)
+
+
+def _write_defaults(node: NodeProto, opset: int) -> None:
+    """Write out attributes that a node leaves to their defaults: the inliner does not know them."""
+    schema: Any = defs.get_schema(node.op_type, opset)
+    written = {each.name for each in node.attribute}
+    for name, definition in schema.attributes.items():
+        if name not in written and definition.default_value.type:
+            node.attribute.append(definition.default_value)
 
 
 # ---- rules ---------------------------------------------------------------------------------------
@@ -249,7 +283,7 @@ def _own_quantizer(draft: Draft, node: NodeProto) -> list[NodeProto] | None:
 
     For an opset below it they were needed for 4 and 16 bits; `tidy` raises the opset first.
     """
-    if node.domain != "com.microsoft" or draft.opset < QUANTIZER_OPSET:
+    if node.domain != "com.microsoft" or draft.opset < versions.QUANTIZERS:
         return None
     copy = NodeProto()
     copy.CopyFrom(node)

@@ -10,6 +10,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, sha
 
 from autograder.project import rules
 from autograder.project.inference import plain_session
+from autograder.project.network import in_our_words
 from autograder.project.parsing import free_shape
 from autograder.project.tidy.draft import Array, CannotTidy, Draft
 
@@ -63,7 +64,8 @@ def run(
         wanted = None if outputs is None else list(outputs)
         return list(session.run(wanted, {name: image} if name else {}))
     except Exception as error:
-        line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
+        line = in_our_words(" ".join(str(error).split()))
+        line = re.sub(r"^(?:\[ONNXRuntimeError\] : \d+ : \w+ : )+", "", line)
         raise CannotTidy(
             f"ONNX Runtime cannot run the file, export it again: {line[:300]}"
         ) from None
