@@ -3,7 +3,8 @@
 Conventions are those of docs/scoring.md: exact integers, for one image, everything that reaches
 the arithmetic counted once where it is stored. Each rule has its page: `constants` and `decoded`
 (what an operator sees of a stored tensor), `storage` (what it costs), `widths` (bits), `macs`
-(formulas), `sparsity` (zeros). Here they meet, with the other operations.
+(formulas), `sparsity` (zeros), `tables` (elementwise products). Here they meet, with the other
+operations.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autograder.project import macs, rules, storage
-from autograder.project.constants import Decode, decoder, less_zero_point, long_axes
+from autograder.project.constants import Decode, decoder, less_zero_point
 from autograder.project.network import Network, Node, Refusal
 from autograder.project.sparsity import count_nonzero_macs, dense_macs
+from autograder.project.tables import Roots, is_table, roots
 from autograder.project.widths import activation_bits, factor_bits
 from autograder.records.measurement import MeasuredLayer, Products, Stored
 
@@ -24,7 +26,7 @@ def count(network: Network) -> tuple[MeasuredLayer, ...]:
     """One layer for each operator that touches the image; Refusal beyond the caps."""
     decode = decoder(network)
     stored = storage.stored_tensors(network, decode)
-    context = _Context(network, decode, activation_bits(network))
+    context = _Context(network, decode, activation_bits(network), roots(network))
     layers = tuple(
         _layer(context, node, stored[node.position])
         for node in network.nodes
@@ -53,11 +55,12 @@ def _most(network: Network, layers: Sequence[MeasuredLayer], what: str) -> str:
 
 @dataclass(frozen=True)
 class _Context:
-    """What is known when an operator is counted; `bits` are those of activations by name."""
+    """What is known when an operator is counted: of activations by name, `bits` and `roots`."""
 
     network: Network
     decode: Decode
     bits: Mapping[str, int]
+    roots: Roots
 
 
 def _layer(context: _Context, node: Node, stored: tuple[Stored, ...]) -> MeasuredLayer:
@@ -112,7 +115,7 @@ def _attention(context: _Context, node: Node) -> Iterator[Products]:
 
 
 def _table_products(context: _Context, node: Node) -> Iterator[Products]:
-    """An elementwise product with a constant larger than per channel.
+    """An elementwise product with a constant that is a table: see `is_table`.
 
     A linear layer can be written so: a table times the repeated image, and a sum over an axis.
     """
@@ -120,17 +123,17 @@ def _table_products(context: _Context, node: Node) -> Iterator[Products]:
     elements = network.elements(node.outputs[0])
     for index in rules.TABLE_OPERANDS.get(node.kind, ()):
         name = node.inputs[index]
-        if name in network.activations or not _is_table(network, name, elements):
+        if name in network.activations:
             continue
-        bits = factor_bits(context.decode(name))
         activation = next(factor for factor in node.inputs if factor in network.activations)
-        yield Products(elements, 1, elements, 0, bits, context.bits[activation])
+        if is_table(network, name, activation, elements, context.roots):
+            bits = max(factor_bits(context.decode(part)) for part in _parts(node, name))
+            yield Products(elements, 1, elements, 0, bits, context.bits[activation])
 
 
-def _is_table(network: Network, name: str, elements: int) -> bool:
-    """Whether a factor is larger than per channel, or has a number for each element of an image."""
-    size = network.elements(name)
-    return long_axes(network.shapes[name]) > 1 or (size > 1 and size >= elements)
+def _parts(node: Node, name: str) -> tuple[str, ...]:
+    """What a factor is made of: that of a batch norm is its scale by the root of its variance."""
+    return (name, node.inputs[4]) if node.kind == "BatchNormalization" else (name,)
 
 
 # ---- other operations --------------------------------------------------------------------------

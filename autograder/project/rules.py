@@ -141,11 +141,12 @@ TABLE_OPERANDS: dict[str, tuple[int, ...]] = {
     "Div": (0, 1),
     "Pow": (0, 1),
     "PRelu": (1,),
+    "BatchNormalization": (1,),
     "LayerNormalization": (1,),
     "QuantizeLinear": (1,),
     "DequantizeLinear": (1,),
 }
-"""Inputs of elementwise products that may be constants: tables if larger than per channel."""
+"""Inputs of elementwise products that may be constants: some are tables, see `tables`."""
 
 # A default says nothing about the network; any other number was chosen, as a weight is.
 SCALAR_ATTRIBUTES: dict[str, dict[str, float | None]] = {

@@ -835,6 +835,76 @@ def layer_norm_as_weights() -> ModelProto:
     return between([node("LayerNormalization", ["x", "w"], ["y"], axis=1)], {"w": floats(1, 8, 8)})
 
 
+REPEATED = [
+    node("Reshape", ["x", "one"], ["r"]),
+    node("Expand", ["r", "ten"], ["e"]),
+    node("Reshape", ["e", "flat"], ["f"]),
+]
+BACK = [node("Reshape", ["p", "rows"], ["b"]), node("ReduceSum", ["b", "axis"], ["y"], keepdims=0)]
+SHAPES: dict[str, Constant] = {
+    "one": ints(-1, 1, 64),
+    "ten": ints(1, 10, 64),
+    "flat": ints(-1, 640),
+    "rows": ints(-1, 10, 64),
+    "axis": ints(2),
+}
+
+
+@cheat(macs=640, params=2 * 640, ops=640 + 640 + 10, widths=[(32, 32)])
+def batch_norm_as_weights() -> ModelProto:
+    """A linear layer as a batch norm with a channel for each product."""
+    norm = node("BatchNormalization", ["f", "w", "zero", "zero", "v"], ["p"], epsilon=0.0)
+    zero, one = np.zeros(640, np.float32), np.ones(640, np.float32)
+    constants = {**SHAPES, "w": floats(640), "zero": zero, "v": one}
+    return between([*REPEATED, norm, *BACK], constants)
+
+
+@cheat(macs=640, params=2 * 640, widths=[(32, 32)])
+def variances_as_weights() -> ModelProto:
+    """The scale has one bit, and says nothing."""
+    nodes = [
+        node("Cast", ["w"], ["g"], to=TensorProto.FLOAT),
+        node("BatchNormalization", ["f", "g", "zero", "zero", "v"], ["p"], epsilon=0.0),
+    ]
+    zero, ones = np.zeros(640, np.float32), np.ones(640, bool)
+    constants = {**SHAPES, "w": ones, "zero": zero, "v": floats(640)}
+    return between([*REPEATED, *nodes, *BACK], constants)
+
+
+@cheat(macs=4 * 640, params=40, widths=[(32, 32)])
+def channels_of_a_repeated_image() -> ModelProto:
+    """A 1x1 convolution of 4 channels to 10, as 40 channels with one factor each, and sums."""
+    nodes = [
+        node("Concat", ["x"] * 4, ["c"], axis=1),
+        node("Relu", ["c"], ["d"]),
+        node("Reshape", ["d", "one"], ["r"]),
+        node("Expand", ["r", "ten"], ["e"]),
+        node("Reshape", ["e", "flat"], ["f"]),
+        node("Mul", ["f", "w"], ["p"]),
+        node("Reshape", ["p", "rows"], ["b"]),
+        node("ReduceSum", ["b", "axis"], ["y"], keepdims=0),
+    ]
+    shapes = {"one": ints(-1, 1, 4, 64), "ten": ints(1, 10, 4, 64), "flat": ints(-1, 40, 64)}
+    more = {"rows": ints(-1, 10, 4, 64), "axis": ints(2), "w": floats(40, 1)}
+    return between(nodes, {**shapes, **more})
+
+
+@cheat(macs=640, params=10, widths=[(32, 32)])
+def outer_product() -> ModelProto:
+    """The product repeats the image itself."""
+    nodes = [node("Reshape", ["x", "one"], ["r"]), node("Mul", ["r", "w"], ["y"])]
+    return between(nodes, {"one": ints(-1, 1, 64), "w": floats(10, 1)})
+
+
+@cheat(macs=640, params=10, widths=[(32, 32)])
+def copies_beside_each_other() -> ModelProto:
+    """Copies under names of their own."""
+    copies = [node("Identity", ["x"], [f"c{i}"]) for i in range(10)]
+    names = [f"c{i}" for i in range(10)]
+    nodes = [node("Concat", names, ["f"], axis=1), node("Mul", ["f", "w"], ["y"])]
+    return between([*copies, *nodes], {"w": floats(10, 1, 1)})
+
+
 @cheat(macs=64, params=64, widths=[(32, 32)])
 def powers_as_weights() -> ModelProto:
     return between([node("Pow", ["x", "w"], ["y"])], {"w": floats(1, 8, 8)})

@@ -599,6 +599,49 @@ TABLES: dict[str, tuple[list[NodeProto], dict[str, Constant], int, int]] = {
         64,
         0,
     ),
+    "batch norm": (
+        [node("BatchNormalization", ["d", "c", "c", "c", "c"], ["y"])],
+        {"c": floats(4)},
+        0,
+        2 * 64,
+    ),
+    "batch norm of features": (
+        [
+            node("Flatten", ["d"], ["f"]),
+            node("BatchNormalization", ["f", "c", "c", "c", "c"], ["y"]),
+        ],
+        {"c": floats(64)},
+        64,
+        64,
+    ),
+    "padded": (
+        [node("Pad", ["d", "pads"], ["p"]), node("Mul", ["p", "c"], ["y"])],
+        {"c": floats(4, 1, 1), "pads": ints(0, 0, 0, 0, 0, 0, 1, 1)},
+        0,
+        100,
+    ),
+    "beside something else": (
+        [
+            node("Neg", ["d"], ["n"]),
+            node("Concat", ["d", "n"], ["b"], axis=1),
+            node("Mul", ["b", "c"], ["y"]),
+        ],
+        {"c": floats(8, 1, 1)},
+        0,
+        128,
+    ),
+    "one number": (
+        [node("Concat", ["d"] * 4, ["b"], axis=1), node("Mul", ["b", "c"], ["y"])],
+        {"c": floats(1)},
+        0,
+        256,
+    ),
+    "an outer product": (
+        [node("Reshape", ["d", "row"], ["r"]), node("Mul", ["r", "c"], ["y"])],
+        {"row": ints(-1, 1, 64), "c": floats(10, 1)},
+        640,
+        0,
+    ),
     "added": ([node("Add", ["d", "c"], ["y"])], {"c": floats(4, 4, 4)}, 0, 64),
 }
 
