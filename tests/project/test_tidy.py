@@ -255,6 +255,38 @@ def test_arithmetic_on_constants_is_folded_and_a_tied_weight_is_not_doubled() ->
     assert build.count(made).params == 64 + 1
 
 
+def test_copies_of_a_constant_are_one() -> None:
+    """A weight that layers share; what is equal in another type or shape is not the same."""
+    nodes = [
+        node("Conv", ["x", "a"], ["p"], pads=[1] * 4),
+        node("Conv", ["p", "b"], ["q"], pads=[1] * 4),
+        node("MatMul", ["q", "c"], ["r"]),
+        node("MatMul", ["r", "d"], ["y"]),
+    ]
+    shared, square = floats(1, 1, 3, 3), np.eye(8, dtype=np.float32)
+    constants = {"a": shared, "b": shared.copy(), "c": square, "d": square[None]}
+    model = between(nodes, constants)
+    assert build.count(model).params == 2 * 9 + 2 * 64
+    made = tidy(model.SerializeToString())
+    assert build.count(made.content).params == 9 + 2 * 64
+    assert made.changes["equal constants joined"] == 1
+    assert "constants without use removed" not in made.changes
+
+
+def test_copies_that_are_decoded_differently_cost_no_more_together() -> None:
+    nodes = [
+        node("DequantizeLinear", ["a", "s"], ["k"]),
+        node("DequantizeLinear", ["b", "t"], ["m"]),
+        node("Conv", ["x", "k"], ["p"], pads=[1] * 4),
+        node("Conv", ["p", "m"], ["y"], pads=[1] * 4),
+    ]
+    codes = np.arange(-4, 5, dtype=np.int8).reshape(1, 1, 3, 3)
+    model = between(nodes, {"a": codes, "b": codes.copy(), "s": scalar(0.5), "t": scalar(0.25)})
+    made = tidied(model, None)
+    assert build.count(model).stored_bits == 2 * 8 * 8 + 2 * 32  # one code is zero
+    assert build.count(made).stored_bits == 9 * 8 + 2 * 32
+
+
 # ---- operators that are written in others --------------------------------------------------------
 
 

@@ -126,6 +126,7 @@ def _passes(draft: Draft, frees_batch: bool) -> Draft:
 def _round(draft: Draft) -> Draft:
     """Every pass once."""
     cleaning.sort(draft)
+    cleaning.join_equal_constants(draft)
     cleaning.drop_what_is_unused(draft)
     shapes.choose_branches(draft)
     cleaning.sort(draft)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from onnx import NodeProto, TensorProto, defs, helper, numpy_helper
 
 from autograder.project.parsing import DEFAULT_DOMAINS
@@ -98,6 +100,34 @@ def _is_copy(draft: Draft, node: NodeProto) -> bool:
 def _numbers(tensor: TensorProto) -> list[float]:
     """The numbers of a constant."""
     return [float(value) for value in numpy_helper.to_array(tensor).reshape(-1)]
+
+
+def join_equal_constants(draft: Draft) -> None:
+    """One constant for all that are equal bit by bit: exporters copy a weight that layers share."""
+    first: dict[bytes, str] = {}
+    joined: dict[str, str] = {}
+    in_branches = {name for node in draft.nodes for name in captured(node)}
+    for name, tensor in draft.constants.items():
+        if name != draft.result and name not in in_branches:
+            kept = first.setdefault(_content(tensor), name)
+            if kept != name:
+                joined[name] = kept
+    if not joined:
+        return
+    for name in joined:
+        del draft.constants[name]
+    for node in draft.nodes:
+        node.input[:] = [joined.get(name, name) for name in node.input]
+    draft.note("equal constants joined", len(joined))
+
+
+def _content(tensor: TensorProto) -> bytes:
+    """A digest of type, shape and numbers."""
+    unnamed = TensorProto()
+    unnamed.CopyFrom(tensor)
+    unnamed.ClearField("name")
+    unnamed.ClearField("doc_string")
+    return hashlib.sha256(unnamed.SerializeToString(deterministic=True)).digest()
 
 
 def drop_notes(draft: Draft) -> None:
