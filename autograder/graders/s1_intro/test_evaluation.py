@@ -67,6 +67,20 @@ def test_top_k_accuracy(student: Any, rng: RandomInputs) -> None:
         expect_topk(student, "is the target among the k largest logits?", logits, targets, k)
 
 
+@topk_accuracy.check(weight=0.2)
+def test_top_k_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
+    """The share is right, and logits and targets are unchanged."""
+    logits = untied_logits(rng, 30, 7)
+    targets = rng.integers(0, 6, len(logits))
+    live = [student.put(logits), student.put(targets)]
+    share = expect_float(student.topk_accuracy(*live, k=3), "topk_accuracy")
+    better = [int((row > row[target]).sum()) for row, target in zip(logits, targets, strict=True)]
+    expected = sum(count < 3 for count in better) / len(better)
+    check(close(share, expected, rtol=1e-5, atol=1e-6), "is it among the k largest logits?")
+    for ref, value in zip(live, (logits, targets), strict=True):
+        check(torch.equal(student.fetch(ref), value), "an argument was changed in place")
+
+
 @topk_accuracy.check(weight=0.22, guard=True)
 def test_top_k_of_all_classes(student: Any, rng: RandomInputs) -> None:
     """With k equal to the number of classes every prediction is right."""

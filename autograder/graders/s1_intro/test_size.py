@@ -276,6 +276,15 @@ def test_sparsity_takes_shared_weights_once(student: Any, rng: RandomInputs) -> 
     expect_sparsity(student, expected, "count each Parameter object once", model)
 
 
+@sparsity.check(weight=0.3)
+def test_sparsity_leaves_the_tensor_alone(student: Any, rng: RandomInputs) -> None:
+    """The share is right, and the tensor is unchanged."""
+    tensor = rng.normal(7, 9) * (rng.uniform(7, 9) < 0.6)
+    live = student.put(tensor)
+    expect_sparsity(student, share_of_zeros(tensor), "zeros divided by all elements", live)
+    check(torch.equal(student.fetch(live), tensor), "the tensor was changed in place")
+
+
 @sparsity.check(weight=0.77, guard=True)
 def test_sparsity_of_nothing(student: Any, rng: RandomInputs) -> None:
     """Without any element to look at, the sparsity is 0.0."""

@@ -312,6 +312,15 @@ def test_cutmix_without_a_box(student: Any, rng: RandomInputs) -> None:
         check(all(map(allclose, got, batch)), "an empty box changes nothing")
 
 
+@cutmix.check(weight=0.4)
+def test_cutmix_keeps_the_dtype(student: Any, rng: RandomInputs) -> None:
+    """Images and targets in float64 stay float64."""
+    images, targets, order = mixing_batch(rng)
+    batch = images.double(), targets.double(), order
+    hint = "the same box in float64"
+    expect_pasted(student, hint, batch, safe_lam(rng, images), inner_center(rng, images))
+
+
 @cutmix.check(weight=0.25, guard=True)
 def test_cutmix_leaves_its_inputs_alone(student: Any, rng: RandomInputs) -> None:
     """Images, targets and permutation are unchanged, and nothing is drawn at random."""
