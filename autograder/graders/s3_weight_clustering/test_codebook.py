@@ -258,6 +258,19 @@ def test_gradient_of_unused_centroids(student: Any, rng: RandomInputs) -> None:
     expect_gradient(student, hint, rng.normal(n, mean=0.5), torch.zeros_like(labels), 1)
 
 
+@centroid_gradient.check(weight=0.2)
+def test_summing_leaves_its_arguments_alone(student: Any, rng: RandomInputs) -> None:
+    """Sums are right, and gradient and labels unchanged."""
+    k, n = rng.integer(3, 7), rng.integer(40, 90)
+    values = rng.normal(n, mean=0.5), uneven_labels(rng, k, n)
+    live = [student.put(value) for value in values]
+    found = expect_tensor(student.centroid_gradient(*live, k), "centroid_gradient", (k,))
+    expected = torch.tensor(summed(*values, k), dtype=torch.float64)
+    check(allclose(found, expected, rtol=1e-4, atol=1e-4), "the sum per cluster")
+    for ref, value in zip(live, values, strict=True):
+        check(torch.equal(student.fetch(ref), value), "an argument was changed in place")
+
+
 @centroid_gradient.check(weight=0.77, guard=True)
 def test_gradient_refuses_labels_outside(student: Any, rng: RandomInputs) -> None:
     """Labels outside 0..k-1, and shapes that differ, raise ValueError."""

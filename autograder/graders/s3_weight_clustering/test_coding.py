@@ -142,6 +142,18 @@ def test_sparse_masks_have_short_codes(student: Any, rng: RandomInputs) -> None:
         check(len(entries) <= bound, hint)
 
 
+@relative_index_encode.check(weight=0.3)
+def test_encoding_leaves_the_mask_alone(student: Any, rng: RandomInputs) -> None:
+    """The mask comes back, and the one that was passed in is unchanged."""
+    mask = rng.uniform(rng.integer(60, 90)) < 0.3
+    live = student.put(mask)
+    gaps = student.relative_index_encode(live, 3)
+    check(all(0 <= gap < 8 for gap in entries_of(gaps)), "every entry fits `bits` bits")
+    decoded = bits_of(student.relative_index_decode(gaps, mask.numel(), 3))
+    check(decoded == mask.tolist(), "the decoded mask differs")
+    check(torch.equal(student.fetch(live), mask), "the mask was changed in place")
+
+
 @relative_index_encode.check(weight=0.5, guard=True)
 def test_relative_index_refuses_wrong_bits(student: Any, rng: RandomInputs) -> None:
     """Bits outside 1..32 or not whole raise ValueError."""
@@ -410,6 +422,16 @@ def test_entropy_with_zeros(student: Any, rng: RandomInputs) -> None:
     """Symbols that never occur add nothing."""
     counts = {i: rng.integer(1, 60) for i in range(rng.integer(2, 12))}
     expect_entropy(student, "a count of 0 adds 0", {-1: 0, **counts, 99: 0})
+
+
+@entropy.check(weight=0.15)
+def test_entropy_leaves_the_counts_alone(student: Any, rng: RandomInputs) -> None:
+    """The entropy is right, and the counts are unchanged, zeros included."""
+    counts = {-1: 0, **{i: rng.integer(1, 60) for i in range(rng.integer(3, 9))}, 99: 0}
+    live = student.put(counts)
+    value = expect_float(student.entropy(live), "entropy")
+    check(close(value, entropy_bits(counts), rtol=1e-6, atol=1e-7), "a count of 0 adds 0")
+    check(student.fetch(live) == counts, "do not change the counts in place")
 
 
 @entropy.check(weight=0.29, guard=True)
