@@ -107,6 +107,13 @@ def test_importance_of_input_channels(student: Any, rng: RandomInputs) -> None:
             expect_norms(student, hint, values, dim, 1, 2)
 
 
+@channel_importance.check(weight=0.4)
+def test_importance_keeps_float64(student: Any, rng: RandomInputs) -> None:
+    """The importance of a weight in float64 is float64."""
+    for values in channel_weights(rng):
+        expect_norms(student, "the same norm in float64", values.double(), 0, 1, 2)
+
+
 @channel_importance.check(weight=0.3, guard=True)
 def test_importance_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> None:
     """The weight is unchanged."""
