@@ -357,9 +357,10 @@ def test_allocation_leaves_its_arguments_alone(student: Any, rng: RandomInputs) 
     budget = some_budget(sensitivity, sizes, rng.number(0.3, 0.7))
     expect_best(student.allocate_bits(*live, budget), sensitivity, sizes, budget)
     hint = "the dicts belong to the caller: copy them before anything is taken out"
-    for ref, value in zip(live, (sensitivity, sizes), strict=True):
+    before = list(sensitivity.items()), list(sizes.items())
+    for ref, items in zip(live, before, strict=True):
         after = expect_dict(student.fetch(ref), "the caller's dict")
-        check(list(after.items()) == list(value.items()), hint)
+        check(list(after.items()) == items, hint)
 
 
 @allocate_bits.check(weight=0.5, guard=True)
