@@ -93,6 +93,17 @@ def test_tiny_and_huge_numbers(rng: RandomInputs) -> Any:
     yield case(weight, 1e-25 * absmax)
 
 
+@smooth.check(weight=0.3)
+def test_smoothing_leaves_its_arguments_alone(student: Any, rng: RandomInputs) -> None:
+    """Weight and scales are right, and the arguments unchanged."""
+    values = columns(rng)
+    live = [student.put(value) for value in values]
+    found = student.smooth(*live, 0.5)
+    check(both(found, smoothed(*values), "smooth"), "s, and the columns times s")
+    for ref, value in zip(live, values, strict=True):
+        check(torch.equal(student.fetch(ref), value), "an argument was changed in place")
+
+
 test_smooth_refuses = smooth.refuses(
     lambda rng: case(rng.normal(3, 4), rng.uniform(5)),
     lambda rng: case(rng.normal(3, 4), rng.uniform(4), -0.1),
@@ -172,6 +183,18 @@ def test_silent_channels(student: Any, rng: RandomInputs) -> None:
     plain = loss(weight, torch.ones(32), inputs, 3, None)
     check(loss(weight, scales, inputs, 3, None) < plain, "no better than without scales")
     scales_of(student, weight, 0 * inputs, 3, None, 10)
+
+
+@awq_scales.check(weight=0.3)
+def test_scales_leave_the_layer_alone(student: Any, rng: RandomInputs) -> None:
+    """The scales are of use, and weight and activations unchanged."""
+    values = a_layer(rng, 2)
+    live = [student.put(value) for value in values]
+    scales = scales_of(student, *live, 3, 16, 10)
+    plain = loss(values[0], torch.ones(32), values[1], 3, 16)
+    check(loss(values[0], scales, values[1], 3, 16) < plain, "no better than without scales")
+    for ref, value in zip(live, values, strict=True):
+        check(torch.equal(student.fetch(ref), value), "an argument was changed in place")
 
 
 test_awq_refuses = awq_scales.refuses(
@@ -390,6 +413,17 @@ def test_other_dtypes(student: Any, rng: RandomInputs) -> None:
     """Values keep their dtype."""
     weights = [sparse(rng, 3, 4).double() / 3, sparse(rng, 3, 4).half(), 1e-30 * sparse(rng, 3, 4)]
     come_back(student, rng, weights)
+
+
+@pack_2_4.check(weight=0.3)
+def test_packing_leaves_the_weight_alone(student: Any, rng: RandomInputs) -> None:
+    """The weight comes back, and the one that was passed in is unchanged."""
+    weight = sparse(rng, 3, 4, None)
+    live = student.put(weight)
+    values, metadata = expect_list(student.pack_2_4(live), "pack_2_4", 2)
+    back = expect_tensor(student.unpack_2_4(values, metadata), "unpack_2_4", weight.shape)
+    check(torch.equal(back, weight), "the weight does not come back exactly")
+    check(torch.equal(student.fetch(live), weight), "the weight was changed in place")
 
 
 @pack_2_4.check(weight=0.7, guard=True)
