@@ -126,7 +126,7 @@ def _table_products(context: _Context, node: Node) -> Iterator[Products]:
         if name in network.activations:
             continue
         activation = next(factor for factor in node.inputs if factor in network.activations)
-        if is_table(network, name, activation, elements, context.roots):
+        if is_table(network, node, name, activation, context.roots):
             bits = max(factor_bits(context.decode(part)) for part in _parts(node, name))
             yield Products(elements, 1, elements, 0, bits, context.bits[activation])
 

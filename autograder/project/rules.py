@@ -148,6 +148,9 @@ TABLE_OPERANDS: dict[str, tuple[int, ...]] = {
 }
 """Inputs of elementwise products that may be constants: some are tables, see `tables`."""
 
+BY_CHANNEL = frozenset({"BatchNormalization"})
+"""Products whose constants are per channel, also where a channel is a single number."""
+
 # A default says nothing about the network; any other number was chosen, as a weight is.
 SCALAR_ATTRIBUTES: dict[str, dict[str, float | None]] = {
     "Attention": {"scale": None, "softcap": 0.0},  # the usual scale depends on the depth of keys

@@ -29,19 +29,20 @@ def _moves(network: Network, node: Node) -> bool:
     return takes or node.kind in rules.DATA_MOVEMENT
 
 
-def is_table(network: Network, name: str, activation: str, elements: int, made_of: Roots) -> bool:
+def is_table(network: Network, node: Node, name: str, activation: str, made_of: Roots) -> bool:
     """Whether a product with a constant is one of many numbers for each of the image.
 
     Args:
         network: the network.
+        node: the product.
         name: the constant.
         activation: the other factor.
-        elements: of the product.
         made_of: the roots of activations.
     """
-    size = network.elements(name)
-    if long_axes(network.shapes[name]) > 1 or (size > 1 and size >= elements):
-        return True  # larger than per channel, or a number for each element
+    size, elements = network.elements(name), network.elements(node.outputs[0])
+    for_each = size > 1 and size >= elements and node.kind not in rules.BY_CHANNEL
+    if long_axes(network.shapes[name]) > 1 or for_each:
+        return True  # larger than per channel
     # A channel of a repeated image is none: each number of the image meets several of the constant.
     numbers = sum(network.elements(root) for root in made_of[activation])
     return size > 1 and elements >= 2 * numbers

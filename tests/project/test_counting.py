@@ -611,8 +611,8 @@ TABLES: dict[str, tuple[list[NodeProto], dict[str, Constant], int, int]] = {
             node("BatchNormalization", ["f", "c", "c", "c", "c"], ["y"]),
         ],
         {"c": floats(64)},
-        64,
-        64,
+        0,
+        2 * 64,
     ),
     "padded": (
         [node("Pad", ["d", "pads"], ["p"]), node("Mul", ["p", "c"], ["y"])],
