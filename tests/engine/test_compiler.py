@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 START = """
 import inspect, sys, warnings
 warnings.simplefilter("ignore")
@@ -45,6 +47,7 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_training_gives_the_same_without_it() -> None:
     code = (
         "without = trained()\n"
@@ -57,6 +60,7 @@ def test_training_gives_the_same_without_it() -> None:
     assert run(code) == "True"
 
 
+@pytest.mark.slow
 def test_who_needs_it_has_it() -> None:
     for need in (
         "torch.compile(nn.Linear(3, 2), backend='eager')(torch.ones(1, 3))",
@@ -77,6 +81,7 @@ def test_what_it_is_told_changes_nothing() -> None:
     assert run(code) == "True True True"
 
 
+@pytest.mark.slow
 def test_one_that_is_there_stays() -> None:
     code = "import torch._dynamo\nassert there()\ncompiler.leave_out()\nprint(there())"
     assert run(code) == "True"
