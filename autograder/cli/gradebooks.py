@@ -20,9 +20,9 @@ from autograder.grading.roster import Roster, kept_roster
 from autograder.integrations import canvas as canvas_gradebook
 from autograder.integrations import moodle as moodle_worksheet
 from autograder.integrations.feedback_archive import archive, names_of_download
-from autograder.integrations.gradebook import Filled, read_sheet, some_of
+from autograder.integrations.gradebook import Filled, read_sheet
 from autograder.records import FeedbackLevel, Report
-from autograder.submissions.identity import quoted
+from autograder.submissions.identity import quoted, some_of
 
 OutputOption = Annotated[
     Path | None,

@@ -11,15 +11,13 @@ from datetime import datetime
 from autograder.grading.roster import MOODLE, PLATFORMS, People, Person, Roster, differ, same
 from autograder.records import Identity, Report
 from autograder.submissions import Submission
-from autograder.submissions.identity import quoted, same_student_key, slugs
+from autograder.submissions.identity import KEEP_ONE, quoted, same_student_key, slugs
 from autograder.submissions.submission import content_hash, ungraded
-
-_KEEP_ONE = "keep one"  # ends each problem of several submissions that none is chosen of
 
 
 def is_undecided(record: Submission | Report) -> bool:
     """Whether several submissions, or several places in one, may be meant, and none was graded."""
-    return has_no_file(record) and any(text.endswith(_KEEP_ONE) for text in record.problems)
+    return has_no_file(record) and any(text.endswith(KEEP_ONE) for text in record.problems)
 
 
 def has_no_file(record: Submission | Report) -> bool:
@@ -265,7 +263,7 @@ def _last(unit: _Unit) -> tuple[Submission, str]:
         ]
         return replace(last, notes=(*last.notes, *notes)), ""
     whose = quoted(unit.group or unit.people[0].student)
-    problem = f"{names} are both of {whose}; none was graded, {_KEEP_ONE}"
+    problem = f"{names} are both of {whose}; none was graded, {KEEP_ONE}"
     return replace(ungraded(whose, problem), identity=found[0].identity), problem
 
 

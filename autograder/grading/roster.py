@@ -20,7 +20,7 @@ from autograder.grading.roster_forms import form_of
 from autograder.grading.tables import Row, Table, a_moment
 from autograder.records import Report
 from autograder.submissions import Submission
-from autograder.submissions.identity import MAX_NAME, quoted, same_student_key
+from autograder.submissions.identity import MAX_NAME, quoted, same_student_key, some_of
 from autograder.text_safety import clean_line
 
 PLATFORMS = {
@@ -75,9 +75,8 @@ class Roster:
         names = [person.student for person in self.people if person.student not in present]
         if not names:
             return ()
-        shown = ", ".join(map(quoted, names[:_MAX_SHOWN]))
-        more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
-        return (f"{len(names)} of {len(self.people)} have not submitted: {shown}{more}",)
+        shown = some_of([*map(quoted, names)], _MAX_SHOWN)
+        return (f"{len(names)} of {len(self.people)} have not submitted: {shown}",)
 
 
 def read_roster(path: Path, course: Course) -> Roster:

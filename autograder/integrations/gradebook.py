@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,12 +19,11 @@ from autograder.grading.enrolment import has_no_file, is_undecided
 from autograder.grading.tables import delimiter_of
 from autograder.records import Report
 from autograder.reports.view import number
-from autograder.submissions.identity import quoted
+from autograder.submissions.identity import quoted, some_of
 from autograder.text_safety import clean_line
 
 MAX_BYTES = 50_000_000
 _BOM = "\ufeff"
-_SHOWN = 20
 
 Row = tuple[str, ...]
 
@@ -145,12 +144,6 @@ def cautions(reports: Iterable[Report], maximum: float | None, sheet: Sheet) -> 
         shown = number(maximum)
         lines.append(f"{sheet.name} grades out of {shown}: points were scaled to that")
     return lines
-
-
-def some_of(names: Sequence[str]) -> str:
-    """The first of many names for a message, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def with_cell(row: Row, column: int, cell: str) -> Row:

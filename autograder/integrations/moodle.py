@@ -24,7 +24,6 @@ from autograder.integrations.gradebook import (
     decimal,
     grade_of,
     listed_columns,
-    some_of,
     unready,
     with_cell,
     with_rows,
@@ -32,7 +31,7 @@ from autograder.integrations.gradebook import (
 from autograder.integrations.row_owners import Entry, match
 from autograder.records import Report
 from autograder.reports.view import number
-from autograder.submissions.identity import file_name_for, quoted
+from autograder.submissions.identity import file_name_for, quoted, some_of
 
 LAYOUT = "moodle"
 IDENTIFIER, GRADE, MODIFIED = "Identifier", "Grade", "Last modified (grade)"

@@ -19,9 +19,9 @@ from autograder.grading.roster import (
     may_be_one,
     name_keys,
 )
-from autograder.integrations.gradebook import Sheet, some_of
+from autograder.integrations.gradebook import Sheet
 from autograder.records import Report
-from autograder.submissions.identity import quoted, same_student_key
+from autograder.submissions.identity import quoted, same_student_key, some_of
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autograder.submissions.identity import quoted
+from autograder.submissions.identity import KEEP_ONE, quoted
 from autograder.submissions.members import Member
 
 Contents = Mapping[str, Member]
@@ -50,7 +50,7 @@ def choose(members: Iterable[Member], required: Sequence[str], own_folder: str) 
     equal = sorted(folder for folder in found if rank(folder) == best)
     if any(_bytes(found[folder]) != _bytes(found[equal[0]]) for folder in equal):
         shown = listed(equal)
-        problem = f"the session's files lie in more than one place ({shown}); keep one"
+        problem = f"the session's files lie in more than one place ({shown}); {KEEP_ONE}"
         return ChosenFolder(None, {}, problem=problem)
     return ChosenFolder(equal[0], found[equal[0]])
 

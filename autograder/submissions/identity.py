@@ -6,11 +6,14 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from autograder.text_safety import clean_line
 
 MAX_NAME = 120
+KEEP_ONE = "keep one"
+"""Ends each problem of several submissions, or places in one, of which none was chosen."""
+
 _SLUG_WORDS = 40
 _SLUG_HASH = 12
 _UNSAFE_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|]')
@@ -71,3 +74,9 @@ def file_name_for(student: str) -> str:
 def quoted(name: str) -> str:
     """A file or member name for a message: cleaned, cut and in quotes."""
     return f"'{clean_line(name, 80)}'"
+
+
+def some_of(names: Sequence[str], most: int = 20) -> str:
+    """The first of many names, quoted or not, for a message, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

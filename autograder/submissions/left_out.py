@@ -15,7 +15,7 @@ from autograder.course import Session
 from autograder.errors import SubmissionError
 from autograder.submissions.archive import packs_one_file
 from autograder.submissions.chosen_folder import ChosenFolder, libraries, listed
-from autograder.submissions.identity import quoted
+from autograder.submissions.identity import quoted, some_of
 from autograder.submissions.members import Member
 from autograder.submissions.source import is_source, normalize
 
@@ -114,6 +114,5 @@ class _Strangers:
         return found is not None and found[1] != self._session.id
 
 
-def _some(paths: Sequence[str]) -> str:
-    shown = ", ".join(map(quoted, paths[:_SHOWN]))
-    return shown if len(paths) <= _SHOWN else f"{shown} and {len(paths) - _SHOWN:,} more"
+def _some(paths: Iterable[str]) -> str:
+    return some_of([*map(quoted, paths)], _SHOWN)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from autograder.course import ArchiveLimits
 from autograder.errors import SubmissionError
 from autograder.submissions.archive import archive_suffix, check_suffix, parse_archive
-from autograder.submissions.identity import quoted
+from autograder.submissions.identity import KEEP_ONE, quoted
 from autograder.submissions.members import Member, UnsafeArchive
 
 MAX_OPENED = 4  # archives per submission
@@ -67,7 +67,7 @@ class _Opening:
         if level >= MAX_LEVELS:
             raise SubmissionError(f"lies in {level} archives; pack the files once")
         if self._opened >= MAX_OPENED:
-            raise SubmissionError(f"was not opened after {MAX_OPENED} other archives; keep one")
+            raise SubmissionError(f"was not opened after {MAX_OPENED} other archives; {KEEP_ONE}")
         if archive.data is None:
             raise SubmissionError(f"is larger than {self._limits.max_bytes:,} bytes")
         self._opened += 1

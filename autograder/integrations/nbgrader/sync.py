@@ -25,11 +25,10 @@ from autograder.course import CourseExercise, Session
 from autograder.errors import AutograderError
 from autograder.grading.enrolment import is_undecided
 from autograder.grading.roster import Roster
-from autograder.integrations.gradebook import some_of
 from autograder.integrations.nbgrader.cells import BRIDGE, by_grade_id, grade_id
 from autograder.records import Report
 from autograder.reports.csv_report import escape_formula
-from autograder.submissions.identity import quoted
+from autograder.submissions.identity import quoted, some_of
 from autograder.text_safety import clean_line
 
 GRADEBOOK = "gradebook.db"

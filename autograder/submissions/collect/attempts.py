@@ -61,5 +61,5 @@ def _choice(group: Sequence[Candidate]) -> Choice:
         notes = [f"{each.shown} is an earlier attempt and was not graded" for each in earlier]
         return Choice((replace(last, notes=(*last.notes, *notes)),))
     shown = " and ".join(candidate.shown for candidate in group)
-    problem = f"{shown} may be the same student's; none was graded, keep one"
+    problem = f"{shown} may be the same student's; none was graded, {identity.KEEP_ONE}"
     return Choice(tuple(group), problem)
